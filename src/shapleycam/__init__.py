@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from shapleycam.version import __version__
 
 if TYPE_CHECKING:
-    from shapleycam import drawing, experiments, fidelity, metrics, utilities, values
+    from shapleycam import bridge, drawing, experiments, fidelity, metrics, utilities, values
+    from shapleycam.bridge import ladder
     from shapleycam.cams import METHODS, Method, methods
     from shapleycam.errors import ShapleyCamError, ShapleyCamWarning
     from shapleycam.explaining.detection import Detection
@@ -39,12 +40,13 @@ _MODULE_OF = {
     "ShapleyCamError": "errors",
     "ShapleyCamWarning": "errors",
     "Trace": "tracing",
+    "ladder": "bridge",
     "methods": "cams",
     "next_token": "models.next_token",  # nosec B105  # no password
     "trace": "tracing",
     "zero_shot": "models.zero_shot",
 }
-_SUBPACKAGES = ("drawing", "experiments", "fidelity", "metrics", "utilities", "values")
+_SUBPACKAGES = ("bridge", "drawing", "experiments", "fidelity", "metrics", "utilities", "values")
 
 __all__ = [
     "METHODS",
@@ -60,9 +62,11 @@ __all__ = [
     "ShapleyCamWarning",
     "Trace",
     "__version__",
+    "bridge",
     "drawing",
     "experiments",
     "fidelity",
+    "ladder",
     "methods",
     "metrics",
     "next_token",

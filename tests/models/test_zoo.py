@@ -182,7 +182,7 @@ def test_of_an_unknown_name_the_nearest_are_told(name, meant):
 
 def test_the_names_that_are_listed_are_those_of_the_sources():
     names = zoo.network_names()
-    assert names["default"] == ["efficientnet_lite0"]
+    assert names["default"] == ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
     assert {name.removeprefix("timm:") for name in names["timm"]} == set(timm.list_models())
     assert "torchvision:resnet50" in names["torchvision"]
     assert not [name for name in names["torchvision"] if "rcnn" in name or "deeplab" in name]  # not classifiers

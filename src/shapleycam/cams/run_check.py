@@ -11,7 +11,7 @@ from shapleycam.game import Game
 
 _MOST_WRITTEN = 40
 """Players whose number of coalitions is written out."""
-_TYPICAL_ORDERS = 256
+TYPICAL_ORDERS = 256
 """Random orders that a standard error of 10% takes: 160 to 480 at the input of the default network, with about 50
 players, removal blur or zero."""
 
@@ -56,6 +56,6 @@ def _needed(row: Method, players: int) -> str:
     if row.basis is EXACT and players > _MOST_WRITTEN:
         return f"2^{players} coalitions"
     fewest = 0 if row.basis.fewest_runs is None else row.basis.fewest_runs(players)
-    typical = f", and to a standard error of 10% about {_TYPICAL_ORDERS * (players - 1):,},"
+    typical = f", and to a standard error of 10% about {TYPICAL_ORDERS * (players - 1):,},"
     more = typical if row.basis is SAMPLED else ""
     return f"{fewest:,} coalitions at least{more}"

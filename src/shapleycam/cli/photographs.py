@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from shapleycam.cli.command import REFUSED
 from shapleycam.cli.console import notes, print_error
 from shapleycam.errors import ImageError
 from shapleycam.printable import printable_name
@@ -67,6 +70,30 @@ def read_batches(
             except ImageError as error:
                 unreadable.append(Unreadable(path, str(error)))
         yield (stack_photographs(images, model) if images else None), unreadable
+
+
+def readable_batches(
+    batches: Iterable[tuple[Batch | None, list[Unreadable]]],
+    unreadable: list[Unreadable],
+    advance: Callable[[int], None] = lambda _count: None,
+) -> Iterator[Batch]:
+    """Yield the batches of what can be read; print the rest and add it to `unreadable`.
+
+    `advance` is called with the number of photographs that whoever takes the batches is done with.
+
+    Raises:
+        typer.Exit: nothing can be read.
+    """
+    is_empty = True
+    for batch, failures in batches:
+        print_unreadable(failures)
+        unreadable += failures
+        if batch is not None:
+            is_empty = False
+            yield batch
+            advance(len(batch.sources))
+    if is_empty:
+        raise typer.Exit(REFUSED)
 
 
 def print_unreadable(unreadable: Iterable[Unreadable]) -> None:

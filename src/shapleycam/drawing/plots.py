@@ -39,7 +39,7 @@ def scatter(panels: Sequence[Panel], columns: int = 4, title: str = "") -> Image
     columns = min(columns, len(panels)) or 1
     rows = ceil(len(panels) / columns) or 1
     lines = wrap(printable_text(title), columns * _LETTERS)
-    figure = _new_figure(columns * _INCHES, rows * _INCHES + len(lines) * _LINE_INCHES, layout="constrained")
+    figure = new_figure(columns * _INCHES, rows * _INCHES + len(lines) * _LINE_INCHES, layout="constrained")
     if lines:
         figure.suptitle("\n".join(lines), fontsize=9, parse_math=False)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -52,7 +52,7 @@ def scatter(panels: Sequence[Panel], columns: int = 4, title: str = "") -> Image
         axis.tick_params(labelsize=7)
     figure.supxlabel("true Shapley value of a place, in units of the utility", fontsize=9)
     figure.supylabel("by the method", fontsize=9)
-    return _render(figure)
+    return render(figure)
 
 
 def pairs(
@@ -75,7 +75,7 @@ def pairs(
     """
     rows, columns = layout
     largest = max((abs(size) for _, _, size in strongest), default=1.0) or 1.0
-    figure = _new_figure(2 * _INCHES, 2 * _INCHES * picture.height / picture.width)
+    figure = new_figure(2 * _INCHES, 2 * _INCHES * picture.height / picture.width)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
     axis.imshow(picture, extent=(0, columns, rows, 0), aspect="auto")
@@ -86,17 +86,17 @@ def pairs(
         axis.plot(across, down, color=colour, linewidth=1 + 4 * abs(size) / largest, marker="o", markersize=4)
     axis.set_xlim(0, columns)
     axis.set_ylim(rows, 0)
-    return _render(figure)
+    return render(figure)
 
 
-def _new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
     """Return an empty figure of so many inches."""
     from matplotlib.figure import Figure  # half a second that an explanation without a figure does not need
 
     return Figure(figsize=(width, height), dpi=_DOTS, layout=layout)
 
 
-def _render(figure: Figure) -> Image.Image:
+def render(figure: Figure) -> Image.Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = BytesIO()

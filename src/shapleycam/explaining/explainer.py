@@ -384,6 +384,24 @@ class Explainer:
         explainer._tracer = self._tracer.of_model(model)  # noqa: SLF001
         return explainer
 
+    def at_layer(
+        self, layer: LayerChoice, *, removal: RemovalOption = None, reference: Images | None = None
+    ) -> Explainer:
+        """Return this explainer at other layers of the same model; arguments and errors are as of `Explainer`.
+
+        A removal that is not given is the explainer's own.
+
+        Examples:
+            >>> import shapleycam
+            >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")
+            >>> explainer.at_layer("input", removal="blur")
+            Explainer(efficientnet_lite0, layer input, utility rest, removal blur)
+        """
+        explainer = copy(self)
+        explainer.removal = self._removal(removal, reference)
+        explainer._tracer = self._tracer.at(self._tracer.layers.at(layer, self.model))  # noqa: SLF001
+        return explainer
+
     @property
     def precision(self) -> Precision:
         """Return the precision of what comes before the layer: "full", the model's own, or "bfloat16"."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import TypeAlias
 
 import torch
@@ -30,7 +31,8 @@ class LayerSearch:
     """
 
     def __init__(self, layer: LayerChoice, network: Network, model: nn.Module) -> None:
-        self._names = [_name_or_rule(choice, network, model) for choice in _choices(layer)]
+        self._found_by_rules = network.layers
+        self._names = _names_or_rules(layer, self._found_by_rules, model)
 
     def __len__(self) -> int:
         """Return how many layers there are."""
@@ -49,6 +51,12 @@ class LayerSearch:
     def names(self) -> tuple[str, ...]:
         """Return the names that are known; rules are left out."""
         return tuple(name for name in self._names if name not in RULES)
+
+    def at(self, layer: LayerChoice, model: nn.Module) -> LayerSearch:
+        """Return the search for other layers of the same model."""
+        search = copy(self)
+        search._names = _names_or_rules(layer, self._found_by_rules, model)  # noqa: SLF001
+        return search
 
     def find(self, model: nn.Module, batch: Batch, select: OutputSelector, image_kind: ImageKind) -> tuple[str, ...]:
         """Return the layers' dotted names, found by running the model on the first image where a rule asks for it.
@@ -81,11 +89,15 @@ def _choices(layer: LayerChoice) -> Sequence[str | nn.Module]:
     return [layer] if isinstance(layer, (str, nn.Module)) or not isinstance(layer, Sequence) else layer or [BEFORE_POOL]
 
 
-def _name_or_rule(layer: str | nn.Module, network: Network, model: nn.Module) -> str:
+def _names_or_rules(layer: LayerChoice, found_by_rules: Mapping[str, str], model: nn.Module) -> list[str]:
+    return [_name_or_rule(choice, found_by_rules, model) for choice in _choices(layer)]
+
+
+def _name_or_rule(layer: str | nn.Module, found_by_rules: Mapping[str, str], model: nn.Module) -> str:
     """Return a layer's name, or the rule by which it is found once the size of the images is known."""
     rule = parse_layer_rule(layer, dict(model.named_modules()))
     if rule is not None:
-        return network.layers.get(rule, rule)
+        return found_by_rules.get(rule, rule)
     name = layer_name(model, name_without_wrappers(layer, model) if isinstance(layer, str) else layer)
     if isinstance(layer, str) and name == INPUT and not is_input(model, name):
         warn(

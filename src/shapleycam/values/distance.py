@@ -19,6 +19,34 @@ def relative_error(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> 
     return error
 
 
+def best_scale(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    """Return the a ≥ 0 with the smallest ‖a·φ̂ - φ‖.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values.distance import best_scale
+        >>> best_scale(torch.tensor([[6.0, 0.0], [1.0, 1.0]]), torch.tensor([[3.0, 4.0], [-1.0, -1.0]]))
+        tensor([0.5000, 0.0000])
+    """
+    square = values.square().sum(1)
+    return torch.where(square > 0, (values * true).sum(1) / square, 0.0).clamp(min=0)
+
+
+def linear_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    """Return Pearson's r, high is good. NaN where one of the two is constant.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values.distance import linear_correlation
+        >>> linear_correlation(torch.tensor([[1.0, 5.0, 6.0]]), torch.tensor([[3.0, 11.0, 13.0]])).round(decimals=3)
+        tensor([1.])
+    """
+    first, second = (numbers - numbers.mean(1, keepdim=True) for numbers in (values, true))
+    is_constant = torch.stack([numbers.amin(1) == numbers.amax(1) for numbers in (values, true)]).any(0)
+    # The mean of equal numbers may differ from them by rounding, which correlates with anything.
+    return torch.where(is_constant, torch.nan, torch.cosine_similarity(first, second, dim=1, eps=0))
+
+
 def rank_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
     """Return Spearman's ρ, high is good. NaN where one of the two is constant.
 

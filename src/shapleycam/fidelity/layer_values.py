@@ -1,0 +1,98 @@
+"""Values at a layer, summed over regions of the image: of methods, and the layer's own Shapley values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from shapleycam.cams.table import METHODS
+from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import Batch
+from shapleycam.fidelity.input_distance import LAYER_VALUES, MeasuredValues
+from shapleycam.fidelity.input_reference import InputQuestion
+from shapleycam.fidelity.region_sums import region_sums
+from shapleycam.fidelity.split_values import SplitValues, split_values
+from shapleycam.fidelity.timing import time_methods, time_plain_pass
+from shapleycam.game import Game
+from shapleycam.game.players import Regions
+from shapleycam.values._path import Nodes
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.progress import Progress
+
+
+def values_of_methods(
+    at_layer: Explainer, batch: Batch, methods: Sequence[str], input_game: Game, options: EstimatorOptions
+) -> list[MeasuredValues]:
+    """Return the values of methods at the explainer's layer, over the regions of a game at the input.
+
+    The methods' own sampling noise, where they sample, is not known, and counts as distance.
+    """
+    utility = input_game.utility
+    [comparison] = at_layer.compare_with(options, batch, methods, [None], utility)
+    times = time_methods(at_layer, batch, utility, list(comparison), options)
+    measured = []
+    for name, explanation in comparison.items():
+        sums = region_sums(explanation.values, input_game.players)
+        values = SplitValues.exact(sums, explanation.target.new_zeros(len(sums)), name)
+        measured.append(MeasuredValues(explanation.layer, name, values, METHODS[name].in_units, times[name][1]))
+    return measured
+
+
+def own_values(
+    at_layer: Explainer, batch: Batch, input_game: Game, question: InputQuestion, progress: Progress | None = None
+) -> MeasuredValues:
+    """Return the layer's own Shapley values over the regions of a game at the input, and what they took.
+
+    Seeds are others than those of the input's values, whose noise must be independent.
+    """
+    plain = time_plain_pass(at_layer, batch)
+    start = perf_counter()
+    game = layer_game(at_layer, batch, input_game, question.players)
+    split = split_values(game, question.runs, question.seed + 3, progress=progress)
+    seconds = perf_counter() - start
+    sums = split.map(lambda values: region_sums(game.players.cells(values), input_game.players))
+    return MeasuredValues(game.layer, LAYER_VALUES, sums, True, seconds / plain, int(split.runs.max()))
+
+
+def method_options(
+    at_layer: Explainer, batch: Batch, input_game: Game, question: InputQuestion, nodes: Nodes = 8
+) -> EstimatorOptions:
+    """Return the options of methods at a layer: those that play its game have the layer's players, and as many runs."""
+    game = at_layer.game(batch, utility=input_game.utility)
+    players = layer_players(game, input_game, question.players)
+    return EstimatorOptions(nodes, seed=question.seed, players=players, runs=question.runs)
+
+
+def layer_game(at_layer: Explainer, batch: Batch, input_game: Game, players: Regions) -> Game:
+    """Return the game of a layer's players, of the class of a game at the input."""
+    game = at_layer.game(batch, utility=input_game.utility)
+    chosen = layer_players(game, input_game, players)
+    return game if chosen is None else game.with_players(chosen)
+
+
+def layer_players(game: Game, input_game: Game, players: Regions) -> Regions:
+    """Return the players at a layer: its cells (None), or a grid of them where there are more than regions."""
+    if game.is_at_input:
+        return input_game.players.labels
+    grid = layer_grid(game.layout.grid, players, input_game.n_players)
+    return None if grid == game.layout.grid else grid
+
+
+def layer_grid(cells: tuple[int, ...], players: Regions, count: int) -> tuple[int, ...]:
+    """Return the grid of a layer's players: its own cells, or along each axis as many groups of them as of regions.
+
+    Args:
+        cells: the layer's own grid.
+        players: the regions of the image; those that are no grid, such as superpixels, count as a square grid of about
+            as many.
+        count: how many regions there are.
+
+    Examples:
+        >>> from shapleycam.fidelity.layer_values import layer_grid
+        >>> layer_grid((14, 14), (7, 6), 42), layer_grid((4, 4), (7, 6), 42), layer_grid((14, 14), "superpixels", 50)
+        ((7, 6), (4, 4), (7, 7))
+    """
+    sides = (max(1, round(count ** (1 / len(cells)))),) * len(cells)
+    if isinstance(players, tuple) and len(players) == len(cells):
+        sides = tuple(map(int, players))
+    return tuple(map(min, cells, sides))
