@@ -131,7 +131,9 @@ def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]
         "colours": _colours_box(question.colours),
         "top_value": _places_box(question.top_value),
     }
-    shown = set(fields) - {name for name in ABOUT_PLAYERS if question.layer != INPUT and not getattr(question, name)}
+    shown = set(fields)
+    if "layer" in shown and question.layer != INPUT:  # what is of the photograph alone is there where it was chosen
+        shown -= {name for name in ABOUT_PLAYERS if not getattr(question, name)}
     return [boxes[field] for field in boxes if field in shown]
 
 

@@ -37,6 +37,7 @@ class Question:
         smooth: how maps are smoothed, as names joined by commas; empty for not at all.
         colours: the colour map of the maps, by matplotlib's name; empty for the library's own.
         top_value: the share of the value whose places are shown; empty for all places.
+        layers: those that the ladder has been to, as names joined by commas; empty for a few of the model's.
         error: the standard error to which Fidelity samples, in percent of the values; empty for the default.
         absent: the players that a coalition leaves out, as their numbers joined by dots; empty for none.
         run: one of the runs that are offered; empty for the first.
@@ -64,6 +65,7 @@ class Question:
     smooth: str = ""
     colours: str = ""
     top_value: str = ""
+    layers: str = ""
     error: str = ""
     absent: str = ""
     run: str = ""
