@@ -52,16 +52,14 @@ def _share(state: Climb) -> float | None:
 
 
 def _content(resolved: ResolvedQuestion, state: Climb) -> dict[str, object]:
-    done, sure = state.measured, state.input
+    done, sure, at_work = state.measured, state.input, state.at_work
     return {
         "state": state,
         "label": state.label,
         "sentence": sentence_of(state),
-        "progress_text": f"Now layer {state.at_work}, {len(done) + 1} of {len(state.layers)} …"
-        if state.at_work
-        else "",
+        "progress_text": at_work and f"Now layer {at_work}, {len(done) + 1} of {len(state.layers)} …",
         "share": len(done) / len(state.layers),
-        "stop": view_address(resolved, "ladder", layers=",".join(done)) if state.at_work and done else "",
+        "stop": view_address(resolved, "ladder", layers=",".join(done)) if at_work and done else "",
         "rows": [_row(resolved, each) for each in state.distances],
         "facts": [] if sure is None else _facts(resolved, state),
         "whole": view_address(resolved, "ladder", layers="") if resolved.question.layers else "",
