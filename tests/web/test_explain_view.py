@@ -138,7 +138,7 @@ class TestNumbers:
     def test_exact_values_are_those_of_regions_more_where_a_shortcut_makes_them_cheap(self, layer, side, grid, views):
         at_layer = Explainer(colour_network.network(), layer=layer or "before-pool", device="cpu")
         game = at_layer.game(HOPPER, 1, players=(side, side))
-        expected = game.players.cells(exact(game).values).flatten().tolist()
+        expected = exact(game).values.flatten().tolist()
         html = answer(views, target="redder", method="exactshapley", layer=layer)
         assert facts_of(html)["Players"] == f"{side} x {side} regions of the layer's {grid} places"
         assert (

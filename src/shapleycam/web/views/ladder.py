@@ -76,10 +76,12 @@ def sentence_of(state: Climb) -> str:
     if not resolved:
         return f"No layer's correlation with the photograph's own values is resolved above their noise. {price}"
     nearest = max(resolved, key=lambda each: each.pearson_corrected or 0.0)
+    bought = f"a correlation of {nearest.pearson_corrected:.2f}, for {passes_in_words(nearest.passes)} forward passes"
+    if len(own) == 1:
+        return f"With the photograph's own values the Shapley values of {nearest.layer} have {bought}. {price}"
     return (
         f"Of {counted(len(own), 'layer')} on this photograph, the Shapley values of {nearest.layer} are closest to the "
-        f"photograph's own: a correlation of {nearest.pearson_corrected:.2f}, for "
-        f"{passes_in_words(nearest.passes)} forward passes. {price}"
+        f"photograph's own: {bought}. {price}"
     )
 
 
