@@ -33,6 +33,8 @@ PICTURES = {
     "against": ("explain?class=academic+gown&against=mortarboard", 1280, "light"),
     "compare": ("compare", 1280, "light"),
     "fidelity": ("fidelity", 1280, "light"),
+    "input": ("explain?layer=input&players=superpixels&removal=blur", 1280, "light"),
+    "ladder": ("ladder?players=4x4&removal=blur", 1280, "light"),
     "coalitions": ("coalitions?absent=3.10.11", 1280, "light"),
     "results": ("results", 1280, "light"),
     "phone": ("explain", 390, "light"),
@@ -58,7 +60,7 @@ def take(browser: Any, address: str, width: int, scheme: str, path: Path) -> Non
     """Write the picture of an address, when its answer and all pictures in it are there."""
     page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
     page.goto(address)
-    page.locator("#answer > [data-state=done]").wait_for(timeout=120_000)
+    page.locator("#answer > [data-state=done]").wait_for(timeout=600_000)
     page.evaluate("scrollTo(0, document.body.scrollHeight)")  # what is loaded when it is seen
     page.wait_for_load_state("networkidle")
     with Image.open(BytesIO(page.screenshot(full_page=True))) as opened:

@@ -99,3 +99,22 @@ def test_regions_by_name_or_grid():
     assert parse_regions(None) is None
     assert parse_regions("7x5") == (7, 5)
     assert parse_regions("Superpixels:30") == "superpixels:30"
+
+
+def test_interactions_of_regions_are_drawn_between_their_middles(run, tiny, hopper, tmp_path):
+    grid = ("--players", "1x2", "--quiet", "--out", tmp_path)
+    ran = run("interactions", hopper, *INPUT, *grid)
+    assert ran.code == 0, ran.err
+    assert "25% across, 50% down" in ran.out
+    assert "75% across, 50% down" in ran.out
+    (file,) = tmp_path.glob("*_interactions.png")
+    assert file.stat().st_size > 0
+
+
+def test_interactions_within_the_runs_of_the_model(run, refused, tiny, hopper):
+    sampled = ("interactions", hopper, *INPUT, "--quiet", "--players", "4x4", "--rounds", "8")
+    line = refused(*sampled)
+    # A round of 16 players has 8 orders, with 16 beginnings each and 16 coalitions that skip one.
+    assert "8 rounds for the pairs of 16 players take 2,048 runs of what comes after layer 'input'" in line
+    assert "expected at most 1,000: allow --runs 2048, take fewer rounds, or group cells with --players RxC" in line
+    assert run(*sampled, "--runs", "2048").code == 0

@@ -186,3 +186,12 @@ def test_the_strongest_pairs():
     assert len(interactions.strongest(1)) == 6
     assert {worth for _, _, worth in interactions.strongest()} == {0.0}
     assert interactions.strongest(1, 0) == []
+
+
+def test_at_the_input_runs_of_the_model_are_limited():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(72, 2))
+    game = Explainer(model, layer="input", device="cpu").game(torch.rand(1, 3, 8, 8), players=(2, 2))
+    evaluated = values.sampled_interactions(game, rounds=2, runs=32).evaluations
+    assert evaluated.tolist() == [32]  # 2 rounds of 2 orders with 4 + 4 coalitions
+    with pytest.raises(OptionError, match=r"2 rounds for the pairs of 4 players take 32 runs .* expected at most 31"):
+        values.sampled_interactions(game, rounds=2, runs=31)

@@ -7,7 +7,7 @@ import pytest
 from helpers.accessibility import accessibility_violations
 from helpers.web_library import COLOURS, COLOURS_FILE
 
-TABS = ("explain", "compare", "fidelity", "coalitions", "results")
+TABS = ("explain", "compare", "fidelity", "ladder", "coalitions", "results")
 WIDTHS = (390, 900, 1280, 1920)
 MOST_BYTES = 200_000
 SIDE_SCROLL = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

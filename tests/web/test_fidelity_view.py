@@ -21,10 +21,10 @@ from shapleycam import Explainer, Network, Preprocess, values
 from shapleycam.errors import OptionError
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.web import played_game as playing
+from shapleycam.web.error_curve import error_curve
 from shapleycam.web.job import Cancelled
 from shapleycam.web.played_game import played_game
 from shapleycam.web.views import fidelity
-from shapleycam.web.views.error_curve import error_curve
 from shapleycam.web.views.fidelity import Score, scores_of, tolerance_of, verdict_of
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.web_library import COLOURS
 
-TABS = ("explain", "compare", "fidelity", "coalitions", "results")
+TABS = ("explain", "compare", "fidelity", "ladder", "coalitions", "results")
 CONTROLS = """() => {
   const all = document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary,'
     + ' [tabindex="0"]');

@@ -34,7 +34,7 @@ def test_only_keeps_what_a_view_reads():
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [
-        ([("clas", "7")], "the address has a parameter 'clas'; did you mean 'class' or 'colours'?"),
+        ([("clas", "7")], "the address has a parameter 'clas'; did you mean 'class' or 'layers' or 'players'?"),
         ([("class", "7"), ("class", "8")], "the address has 'class' 2 times; expected once: remove the others"),
         ([("layer", "x" * 1001)], "layer in the address has 1001 characters; expected at most 1000"),
         ([("x" * 500, "1")], f"the address has a parameter '{'x' * 80}'"),

@@ -53,7 +53,7 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
             notes = result.notes
             result = result.weights.to(activation.dtype)[:, None].expand(activation.shape)
         if isinstance(result, PlayerValues):
-            values[method.name] = _values_of_players(game, result)
+            values[method.name] = values_of_players(game, result)
         elif isinstance(result, PositionValues):
             values[method.name] = _values_of_positions(game, result)
         elif method.spread is None:
@@ -88,7 +88,7 @@ def measure_curvature(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tenso
     return torch.where(total > 0, change / total, 0.0)
 
 
-def _values_of_players(game: Game, shares: PlayerValues) -> CamValues:
+def values_of_players(game: Game, shares: PlayerValues) -> CamValues:
     """Return the players' values on the layer's grid, a region's shared evenly by its cells."""
     prefix, stderr = game.players.prefix(shares.values), shares.stderr
     return CamValues(

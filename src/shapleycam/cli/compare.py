@@ -57,6 +57,7 @@ def compare(
     """
     from shapleycam.cams.table import expand_methods
     from shapleycam.explaining.inputs import batch_of
+    from shapleycam.explanations.pictures import of_kind
     from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
     from shapleycam.smoothing import parse_smoothing
@@ -73,7 +74,7 @@ def compare(
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
         estimator_options = estimator.options(bar.show_sampling)
         (comparison,) = explainer.compare_with(estimator_options, batch, methods, [question.target], smooth=smooth)
-        families = _by_family(comparison)
+        families, drawn = _by_family(comparison), of_kind(list(comparison.values()), drawn)
         same = _same_as(comparison, families, drawn)
         figure = _draw(comparison, families, same, photo, explainer.name, drawn, side_by_side=style.side_by_side)
     first = next(iter(comparison.values()))

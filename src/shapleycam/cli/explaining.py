@@ -21,7 +21,7 @@ from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photog
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import map_bar, map_title, photograph_panel
-from shapleycam.explanations.pictures import DrawnMap, overlay
+from shapleycam.explanations.pictures import DrawnMap, drawn_regions, of_kind, overlay
 from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.explanations.titles import class_title, figure_title, frame_note
 from shapleycam.models.network import Transform
@@ -150,11 +150,11 @@ class ExplainPhotographs:
 
     def _draw(self, explanations: Sequence[Explanation], index: int, photo: Path, model: str) -> Image.Image:
         """Draw the map of each class, and where its errors are above its values, with a title and a colour bar."""
-        drawn, first = replace(self.drawn, index=index), explanations[0]
+        drawn, first = of_kind(explanations, replace(self.drawn, index=index)), explanations[0]
         panels = [panel for explanation in explanations for panel in self._panels(explanation, drawn)]
         if len(panels) == 1:
             # The class is in the figure's title.
-            panels = [(map_title(drawn) if self.side_by_side else "", panels[0][1])]
+            panels = [(map_title(first, drawn) if self.side_by_side else "", panels[0][1])]
         if self.side_by_side:
             panels.insert(0, photograph_panel(first, drawn))
         note = frame_note(first, panels[0][1].size, drawn.on, index)
@@ -162,9 +162,12 @@ class ExplainPhotographs:
         return grid(panels, columns=4, title=title, bars=[map_bar(explanations, drawn)], note=note)
 
     def _panels(self, explanation: Explanation, drawn: DrawnMap) -> list[tuple[str, Image.Image]]:
-        """Return the map with its title; of sampled values also a map of where their error is above them."""
+        """Return the map with its title; of sampled values also a map of where their error is above them.
+
+        Values of regions that are not sure are grey in the map itself.
+        """
         panels = [(class_title(explanation, drawn.index), overlay(explanation, drawn))]
-        if explanation.uncertain is not None:
+        if explanation.uncertain is not None and drawn_regions(explanation, drawn) is None:
             share = float(explanation.uncertain[drawn.index].float().mean())
             picture = explanation.overlay(drawn.index, on=drawn.on, kind="uncertain")
             panels.append((f"grey: error above value, {percent(share)}", picture))

@@ -17,7 +17,7 @@ from shapleycam.cli.photographs import demo_photo
 from shapleycam.output_names import output_stem, question_part, stem_limit
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, number, removal_phrase, signed
+from shapleycam.wording import counted, number, percent, removal_phrase, signed
 
 if TYPE_CHECKING:
     from shapleycam.game import Game
@@ -48,6 +48,7 @@ class PairsGroup:
         ),
     ] = 0
     seed: options.Seed = 0
+    runs: options.Runs = None
 
 
 def interactions(
@@ -63,11 +64,13 @@ def interactions(
 
     - `shapleycam interactions cat.jpg` draws the ten strongest pairs over the Shapley values of the places.
     - `shapleycam interactions cat.jpg --rounds 16 --layer blocks.5` samples them, with standard errors.
+    - `shapleycam interactions cat.jpg --layer input --players superpixels:30` draws pairs of regions of the photograph.
     """
-    from shapleycam.drawing.colour_bars import values_bar
     from shapleycam.drawing.figures import grid
     from shapleycam.drawing.plots import pairs as draw_pairs
     from shapleycam.explaining.inputs import batch_of
+    from shapleycam.explanations.figures import map_bar
+    from shapleycam.explanations.pictures import DrawnMap
     from shapleycam.explanations.titles import figure_title
     from shapleycam.files import make_folder, write_atomically
     from shapleycam.images import open_photograph
@@ -79,9 +82,11 @@ def interactions(
     batch = batch_of(photo, transform_of(explainer), explainer.model)
     regions = parse_regions(pairs.players)
     with notes(quiet=printing.quiet):
-        explanation = explainer.explain(batch, "sampledshapley", pairs.target, players=regions, seed=pairs.seed)
         game = explainer.game(batch, pairs.target, players=regions)
-        measured = _measure(game, pairs.rounds, pairs.seed)
+        measured = _measure(game, pairs)
+        explanation = explainer.explain(
+            batch, "sampledshapley", pairs.target, players=regions, seed=pairs.seed, runs=pairs.runs
+        )
     rows = [_row(game, measured, pair) for pair in measured.strongest(count=pairs.strongest)]
     lines = [(*row["centres"], row["interaction"]) for row in rows if None not in row["centres"]]
     height, width = game.layout.grid
@@ -89,11 +94,10 @@ def interactions(
     title = figure_title(photo.name, [explanation], counted(len(lines), "strongest interaction"), explainer.name)
     largest = max((abs(line[-1]) for line in lines), default=0.0)
     unit = f"in units of {explanation.utility_name}"
-    bar = values_bar(
-        float(explanation.values.abs().max()), f"Shapley values of the places: red for {explanation.label()}, {unit}"
-    )
+    owners = "regions" if explanation.regions is not None else "places"
+    bar = map_bar([explanation], DrawnMap(kind="values"))
     note = (
-        f"Lines: red where two places earn more together, blue where less; the widest is {number(largest, 3)} {unit}."
+        f"Lines: red where two {owners} earn more together, blue where less; the widest is {number(largest, 3)} {unit}."
     )
     figure = grid([("", picture)], columns=1, title=title, bars=[bar], note=note)
     stem = f"{output_stem(photo, stem_limit(out))}_{question_part([explanation], 0, None)}"
@@ -118,15 +122,18 @@ def interactions(
     texts = []
     for row in rows:
         error = "" if row["stderr"] is None else number(row["stderr"], 3)
-        texts.append([*map(_place, row["centres"]), signed(row["interaction"]), error])
+        places = [_place(centre, game) for centre in row["centres"]]
+        texts.append([*places, signed(row["interaction"]), error])
     print_table(heads, texts)
 
 
-def _measure(game: Game, rounds: int, seed: int) -> Interactions:
-    """Return the interactions of all pairs: sampled, or with no `rounds` those of the second-order game."""
+def _measure(game: Game, pairs: PairsGroup) -> Interactions:
+    """Return the interactions of all pairs: sampled, or with no rounds those of the second-order game."""
     from shapleycam import values
 
-    return values.sampled_interactions(game, rounds, seed) if rounds else values.interactions(game)
+    if not pairs.rounds:
+        return values.interactions(game)
+    return values.sampled_interactions(game, pairs.rounds, pairs.seed, runs=pairs.runs)
 
 
 def _row(game: Game, interactions: Interactions, pair: tuple[int, int, float]) -> dict[str, Any]:
@@ -137,8 +144,11 @@ def _row(game: Game, interactions: Interactions, pair: tuple[int, int, float]) -
     return {"players": [first, second], "centres": centres, "interaction": interaction, "stderr": stderr}
 
 
-def _place(centre: tuple[float, float] | None) -> str:
-    """Return the place of a player in words; prefix tokens have none."""
+def _place(centre: tuple[float, float] | None, game: Game) -> str:
+    """Return the place of a player in words, of a region that of its middle; prefix tokens have none."""
     if centre is None:
         return "prefix tokens"
+    if game.players.are_regions:
+        rows, columns = game.layout.grid
+        return f"{percent(centre[1] / columns)} across, {percent(centre[0] / rows)} down"
     return f"row {centre[0] + 0.5:.3g}, column {centre[1] + 0.5:.3g}"

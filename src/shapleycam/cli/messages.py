@@ -50,6 +50,7 @@ OPTIONS = {
     "players": "--players",
     "port": "--port",
     "precision": "--precision",
+    "plain": "--plain",
     "pretrained": "--pretrained",
     "reference": "--reference",
     "removal": "--removal",

@@ -16,9 +16,13 @@ class StyleGroup:
     """How maps are drawn."""
 
     sign: Annotated[
-        Literal["positive", "negative", "both"],
-        typer.Option("--sign", help="Draw what speaks for the class, what speaks against it, or signed values."),
-    ] = "positive"
+        Literal["positive", "negative", "both"] | None,
+        typer.Option(
+            "--sign",
+            help="Draw what speaks for the class, what speaks against it, or signed values; default: positive, and "
+            "both where the values are of regions.",
+        ),
+    ] = None
     colours: Annotated[
         str | None,
         typer.Option("--colours", metavar="NAME", help="A colour map of matplotlib; default: turbo, RdBu_r for both."),
@@ -36,6 +40,9 @@ class StyleGroup:
         float | None,
         typer.Option("--top-area", metavar="SHARE", help="Show only the strongest places, of this share of the area."),
     ] = None
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Draw values of regions as maps of places: without borders or grey.")
+    ] = False
     side_by_side: Annotated[
         bool, typer.Option("--side-by-side", help="Put the photograph without colours beside its maps.")
     ] = False
@@ -47,8 +54,10 @@ class StyleGroup:
             OptionError: an unknown colour map, or a number that is out of range.
         """
         from shapleycam.drawing.map_style import MapStyle, Sign
+        from shapleycam.drawing.overlays import Kind
         from shapleycam.explanations.pictures import DrawnMap
 
         sign: Sign | None = "negative" if self.sign == "negative" else None
-        style = MapStyle(self.colours, self.contours, self.top_value, self.top_area, sign)
-        return DrawnMap(on=view, kind="values" if self.sign == "both" else "heatmap", style=style)
+        style = MapStyle(self.colours, self.contours, self.top_value, self.top_area, sign, self.plain)
+        kinds: dict[str | None, Kind | None] = {None: None, "both": "values"}
+        return DrawnMap(on=view, kind=kinds.get(self.sign, "heatmap"), style=style)

@@ -29,6 +29,7 @@ class StyleKeywords(TypedDict, total=False):
     top_value: float | None
     top_area: float | None
     sign: Sign | None
+    plain: bool
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class MapStyle:
         top_area: a share in (0, 1]: likewise the strongest cells that make up this share of the area, rounded up.
         sign: "positive", "negative" or "both"; None for what the kind of map shows by itself: what speaks for the class
             in heatmaps, both in signed values.
+        plain: whether values of regions are drawn as those of places are: cell by cell, without borders, and whether
+            they are sure or not.
 
     Raises:
         OptionError: an unknown colour map or sign, a number that is out of range, or both shares.
@@ -63,6 +66,7 @@ class MapStyle:
     top_value: float | None = None
     top_area: float | None = None
     sign: Sign | None = None
+    plain: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -20,8 +20,17 @@ ColourScale: TypeAlias = Literal["heatmap", "values"]
 
 OPACITY = 0.75
 """The opacity of the strongest colour, unless another one is given."""
+_STRIPE, _GREY_ALPHAS = 1 / 64, (0.85, 0.55)
+"""Of the grey of what is not sure: the width of a stripe, as a share of the shorter side, and shares of the opacity."""
 LONGEST = 1280
 """An overlay on a photograph is at most this many pixels long or wide."""
+
+
+class Lines(Protocol):
+    """Lines over a picture, as contours or the borders of regions."""
+
+    def draw(self, size: tuple[int, int]) -> Image.Image:
+        """Return the lines as RGBA of this size (width, height)."""
 
 
 def colours_of(
@@ -51,14 +60,14 @@ def _colours(
     return colours_by_name(style.colours, shares if own is heat_colours else 0.5 + 0.5 * shares)
 
 
-def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image, contours: Contours | None = None) -> Image.Image:
-    """Return the colours of `shade` (RGBA), and contours, laid over what the network saw."""
+def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image, lines: Lines | None = None) -> Image.Image:
+    """Return the colours of `shade` (RGBA), and lines, laid over what the network saw."""
     base = Image.fromarray(picture.cpu().numpy()).convert("RGBA")
-    return _cover(base, shade, contours).convert("RGB")
+    return _cover(base, shade, lines).convert("RGB")
 
 
-def on_photo(photo: Image.Image, box: Box, shade: Image.Image, contours: Contours | None = None) -> Image.Image:
-    """Return the colours, and contours, over the whole photograph, at the crop's place; the rest of it is dimmed."""
+def on_photo(photo: Image.Image, box: Box, shade: Image.Image, lines: Lines | None = None) -> Image.Image:
+    """Return the colours, and lines, over the whole photograph, at the crop's place; the rest of it is dimmed."""
     scale = min(1.0, LONGEST / max(photo.size))
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     small = photo.resize(size, Image.Resampling.LANCZOS)
@@ -66,7 +75,7 @@ def on_photo(photo: Image.Image, box: Box, shade: Image.Image, contours: Contour
     width, height = max(1, right - left), max(1, bottom - top)
     canvas = ImageEnhance.Brightness(small.convert("L").convert("RGB")).enhance(0.55).convert("RGBA")
     seen = small.convert("RGBA").crop((left, top, left + width, top + height))
-    canvas.paste(_cover(seen, shade, contours), (left, top))
+    canvas.paste(_cover(seen, shade, lines), (left, top))
     if left > 0 or top > 0 or left + width < size[0] or top + height < size[1]:
         ImageDraw.Draw(canvas).rectangle((left, top, left + width - 1, top + height - 1), outline="white")
     return canvas.convert("RGB")
@@ -116,6 +125,28 @@ def contours_of(
     return Contours(shares.astype(np.float64), levels, colours, shown.cpu().numpy())
 
 
+def region_shade_of(
+    values: Float[Tensor, "h w"],
+    unsure: Bool[Tensor, "h w"],
+    size: tuple[int, int],
+    opacity: float,
+    style: MapStyle = DEFAULT_STYLE,
+    largest: float | None = None,
+) -> Image.Image:
+    """Return the value of each cell's region as one flat colour, for an input of `size` (height, width).
+
+    Regions that are not sure are grey with stripes, whatever their value. The scale is that of `signed_shade_of`.
+    """
+    colours = colours_of("values", shares_of(values, largest), opacity, style)
+    shade = _rgba(colours).resize(size[::-1], Image.Resampling.NEAREST)
+    down, across = np.ogrid[: size[0], : size[1]]
+    stripe = max(2, round(_STRIPE * min(size)))
+    grey = np.full((*size, 4), 0.5)
+    grey[..., 3] = opacity * np.where((down + across) // stripe % 2, *_GREY_ALPHAS)
+    kept = Image.fromarray(unsure.cpu().numpy().astype(np.uint8) * 255).resize(shade.size, Image.Resampling.NEAREST)
+    return Image.composite(_rgba(grey), shade, kept)
+
+
 def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], opacity: float) -> Image.Image:
     """Return the cells that are not sure as grey squares, for an input of `size` (height, width)."""
     shown = uncertain.cpu().numpy()
@@ -124,10 +155,10 @@ def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], op
     return _rgba(grey).resize(size[::-1], Image.Resampling.NEAREST)
 
 
-def _cover(base: Image.Image, shade: Image.Image, contours: Contours | None) -> Image.Image:
-    """Return a picture (RGBA) with colours, and contours, over all of it."""
+def _cover(base: Image.Image, shade: Image.Image, lines: Lines | None) -> Image.Image:
+    """Return a picture (RGBA) with colours, and lines, over all of it."""
     covered = Image.alpha_composite(base, shade.resize(base.size, Image.Resampling.BILINEAR))
-    return covered if contours is None else Image.alpha_composite(covered, contours.draw(base.size))
+    return covered if lines is None else Image.alpha_composite(covered, lines.draw(base.size))
 
 
 def _rgba(colours: Float[np.ndarray, "H W 4"]) -> Image.Image:

@@ -75,7 +75,8 @@ def group_by_map(maps: Mapping[str, Tensor]) -> list[list[str]]:
     groups: list[list[str]] = []
     for name, numbers in maps.items():
         for group in groups:
-            if bool(((numbers - maps[group[0]]).abs() <= _ONE_MAP).all()):
+            first = maps[group[0]]
+            if numbers.shape == first.shape and bool(((numbers - first).abs() <= _ONE_MAP).all()):
                 group.append(name)
                 break
         else:

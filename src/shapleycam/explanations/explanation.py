@@ -172,7 +172,7 @@ class Explanation:
         index: int = 0,
         *,
         on: Ground = None,
-        kind: Kind = "heatmap",
+        kind: Kind | None = None,
         opacity: float = 0.75,
         frame: int | None = None,
         **style: Unpack[StyleKeywords],
@@ -186,11 +186,13 @@ class Explanation:
             index: of the image.
             on: "photo" draws over the whole original photograph, with the network's crop in its place; "input" over
                 what the network saw; None takes the photograph where it still is.
-            kind: "heatmap", "values" or "uncertain".
-            opacity: of the strongest colour, in [0, 1]; contours are opaque.
+            kind: "heatmap", "values" or "uncertain"; None for the values where they are of regions, and for the heatmap
+                otherwise. Values of regions have one colour a region, with borders between them; those nearer to zero
+                than two of their standard errors are grey, with stripes.
+            opacity: of the strongest colour, in [0, 1]; contours are opaque, and with 0 regions have no borders.
             frame: of a volume or video; None for the one with the most heat.
-            style: `colours`, `contours`, `top_value`, `top_area` and `sign`, as `shapleycam.drawing.MapStyle` explains
-                them.
+            style: `colours`, `contours`, `top_value`, `top_area`, `sign` and `plain`, as `shapleycam.drawing.MapStyle`
+                explains them.
 
         Raises:
             ImageError: the photograph was asked for, and it or the crop's place in it is not known.
@@ -213,14 +215,14 @@ class Explanation:
     def shade(
         self,
         index: int = 0,
-        kind: Kind = "heatmap",
+        kind: Kind | None = None,
         opacity: float = 1.0,
         frame: int | None = None,
         **style: Unpack[StyleKeywords],
     ) -> Image.Image:
         """Return the colours alone, as RGBA in the size of the network's input; `style` is as in `overlay`.
 
-        Contours are no part of it: they are drawn at the size of the picture that they lie on.
+        Contours and borders are no part of it: they are drawn at the size of the picture that they lie on.
 
         Raises:
             OptionError: "uncertain" of values that have no standard error, or a style that cannot be drawn.
@@ -232,7 +234,7 @@ class Explanation:
         index: int = 0,
         *,
         on: Ground = None,
-        kind: Kind = "heatmap",
+        kind: Kind | None = None,
         opacity: float = 0.75,
         frame: int | None = None,
         side_by_side: bool = True,
@@ -257,7 +259,7 @@ class Explanation:
         index: int = 0,
         *,
         on: Ground = None,
-        kind: Kind = "heatmap",
+        kind: Kind | None = None,
         opacity: float = 0.75,
         frame: int | None = None,
         colour_bar: bool = True,

@@ -16,7 +16,8 @@ from shapleycam.drawing.colour_bars import (
 )
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import OptionError
-from shapleycam.explanations.pictures import DrawnMap, largest_size, overlay, sign_of
+from shapleycam.explanations.pictures import DrawnMap, drawn_regions, largest_size, of_kind, overlay, sign_of
+from shapleycam.explanations.regions import UNSURE, RegionMap
 from shapleycam.explanations.titles import class_title, figure_title, frame_note
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.wording import number
@@ -32,10 +33,11 @@ _COLOURS = 256
 
 def figure(e: Explanation, drawn: DrawnMap, *, side_by_side: bool) -> Image.Image:
     """Return a map with title and colour bar; see `Explanation.figure`."""
+    drawn = of_kind([e], drawn)
     picture = overlay(e, drawn)
     panels = [("", picture)]
     if side_by_side:
-        panels = [photograph_panel(e, drawn), (map_title(drawn), picture)]
+        panels = [photograph_panel(e, drawn), (map_title(e, drawn), picture)]
     title = figure_title(e.sources[drawn.index].name, [e], e.method, None, drawn.index)
     bars = [] if drawn.kind == "uncertain" else [map_bar([e], drawn)]
     return grid(panels, len(panels), title, bars, frame_note(e, picture.size, drawn.on, drawn.index))
@@ -48,18 +50,33 @@ def photograph_panel(e: Explanation, drawn: DrawnMap) -> tuple[str, Image.Image]
 
 def map_bar(explanations: Sequence[Explanation], drawn: DrawnMap) -> ColourBar:
     """Return the colour bar that maps of one image share; where they differ in range or unit, it says so."""
+    first = explanations[0]
+    drawn = of_kind(explanations, drawn)
     if drawn.kind == "heatmap":
         return heatmap_bar(drawn.style)
     units = {f"units of {e.utility_name}" if e.divides_score else "units of the method's own" for e in explanations}
     unit = units.pop() if len(units) == 1 else "units of the utility or of the method's own"
-    caption = f"value of each place for the class, in {unit}"
+    regions = [drawn_regions(e, drawn) for e in explanations]
+    owners = {"place" if each is None else "region" for each in regions}
+    caption = f"value of each {' or '.join(sorted(owners))} for the class, in {unit}{_of_unsure(regions)}"
     if len(explanations) > 1:
         return relative_values_bar(caption, drawn.style)
-    return values_bar(largest_size(explanations[0], drawn.index), caption, drawn.style)
+    return values_bar(largest_size(first, drawn), caption, drawn.style)
+
+
+def _of_unsure(regions: Sequence[RegionMap | None]) -> str:
+    """Return what grey means where some regions are not sure; "" where none is drawn so."""
+    counts = [(each.count_unsure, each.count) for each in regions if each is not None and each.count_unsure]
+    if not counts:
+        return ""
+    unsure, of = counts[0]
+    which = f" ({unsure} of {of})" if len(regions) == 1 else ""
+    return f"; grey: not sure, nearer to zero than {number(UNSURE)} standard errors{which}"
 
 
 def plot(e: Explanation, ax: Axes | None, drawn: DrawnMap, *, colour_bar: bool) -> Axes:
     """Draw a map into matplotlib axes; see `Explanation.plot`."""
+    drawn = of_kind([e], drawn)
     picture = overlay(e, drawn)
     axes = _new_axes() if ax is None else _checked(ax)
     axes.imshow(picture)
@@ -67,7 +84,7 @@ def plot(e: Explanation, ax: Axes | None, drawn: DrawnMap, *, colour_bar: bool) 
     name, title = printable_name(e.sources[drawn.index].name), printable_text(class_title(e, drawn.index))
     axes.set_title(f"{name}\n{title}\n{e.method}", fontsize="medium", parse_math=False)
     if colour_bar and drawn.kind != "uncertain":
-        _draw_bar(axes, map_bar([e], drawn), largest_size(e, drawn.index))
+        _draw_bar(axes, map_bar([e], drawn), largest_size(e, drawn))
     return axes
 
 
@@ -105,11 +122,14 @@ def _checked(ax: object) -> Axes:
     return ax
 
 
-def map_title(drawn: DrawnMap) -> str:
+def map_title(e: Explanation, drawn: DrawnMap) -> str:
     """Return what a map beside a photograph is, in words."""
+    drawn = of_kind([e], drawn)
     if drawn.kind == "uncertain":
         return "grey: error above value"
-    sign = sign_of(drawn.kind, drawn.style)
-    if drawn.kind == "values":
-        return "signed values" if sign == "both" else f"{sign} values"
-    return "heatmap" if sign == "positive" else "heatmap of what speaks against the class"
+    if drawn.kind == "heatmap":
+        is_positive = sign_of("heatmap", drawn.style) == "positive"
+        return "heatmap" if is_positive else "heatmap of what speaks against the class"
+    sign = sign_of("values", drawn.style)
+    what = "signed values" if sign == "both" else f"{sign} values"
+    return what if drawn_regions(e, drawn) is None else f"{what} of regions"

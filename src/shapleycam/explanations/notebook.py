@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shapleycam.drawing.data_uri import picture_data_uri
+from shapleycam.explanations.figures import map_bar, map_title
+from shapleycam.explanations.pictures import DrawnMap, of_kind, overlay
 from shapleycam.wording import number, precision_phrase, removal_phrase, smoothing_phrase
 
 if TYPE_CHECKING:
@@ -22,8 +25,10 @@ _SCOPE = "shapleycam"
 def explanation_html(explanation: Explanation) -> str:
     """Return the overlays of the first images with what was explained of them."""
     count = len(explanation)
-    figures = [_figure(explanation, index, _LONGEST, "PNG") for index in range(min(count, _MOST_IMAGES))]
-    return _render("explanation.html", figures=figures, more=max(0, count - _MOST_IMAGES))
+    drawn = of_kind([explanation], DrawnMap())
+    figures = [_figure(explanation, index, drawn, _LONGEST, "PNG") for index in range(min(count, _MOST_IMAGES))]
+    bar = map_bar([explanation[index] for index in range(len(figures))], drawn)
+    return _render("explanation.html", figures=figures, bar=bar, more=max(0, count - _MOST_IMAGES))
 
 
 def comparison_html(comparison: Mapping[str, Explanation]) -> str:
@@ -31,36 +36,38 @@ def comparison_html(comparison: Mapping[str, Explanation]) -> str:
     if not comparison:
         return "<p>no methods</p>"
     explanations = list(comparison.values())
-    count = len(explanations[0])
+    count, drawn = len(explanations[0]), of_kind(explanations, DrawnMap())
+    bar = map_bar([explanation[0] for explanation in explanations], drawn)
     rows = [
-        [_figure(explanation, index, _LONGEST_COMPARED, "JPEG", quality=85) for explanation in explanations]
+        [_figure(explanation, index, drawn, _LONGEST_COMPARED, "JPEG", quality=85) for explanation in explanations]
         for index in range(min(count, _MOST_COMPARED))
     ]
-    return _render("comparison.html", rows=rows, more=max(0, count - _MOST_COMPARED))
+    return _render("comparison.html", rows=rows, bar=bar, more=max(0, count - _MOST_COMPARED))
 
 
 def _render(template: str, **content: Any) -> str:
     """Return a template with the components and the style sheet that the page and reports have as well."""
     from markupsafe import Markup
 
-    from shapleycam.drawing.colour_bars import heatmap_bar
     from shapleycam.html import scoped_style, template_environment
 
     style = Markup(scoped_style(f".{_SCOPE}"))  # noqa: S704  # our own file
     page = template_environment("shapleycam.explanations").get_template(template)
-    return page.render(scope=_SCOPE, style=style, bar=heatmap_bar(), **content).strip()
+    return page.render(scope=_SCOPE, style=style, **content).strip()
 
 
-def _figure(explanation: Explanation, index: int, longest: int, form: str, **save_options: Any) -> dict[str, Any]:
+def _figure(
+    explanation: Explanation, index: int, drawn: DrawnMap, longest: int, form: str, **save_options: Any
+) -> dict[str, Any]:
     """Return what the templates say of one image by one method; the size is the one that is shown."""
-    picture = explanation.overlay(index)
+    picture = overlay(explanation, replace(drawn, index=index))
     picture.thumbnail((longest, longest))
     name, label, method = explanation.sources[index].name, explanation.label(index), explanation.method
     return {
         "picture": picture_data_uri(picture, form, **save_options),
         "width": (picture.width + 1) // 2,
         "height": (picture.height + 1) // 2,
-        "alt": f"{method} heatmap of {name} for {label}",
+        "alt": f"{method} {map_title(explanation, drawn)} of {name} for {label}",
         "name": name,
         "label": label,
         "method": method,

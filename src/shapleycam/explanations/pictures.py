@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
@@ -15,10 +16,11 @@ from torch import Tensor
 from shapleycam.cams.heatmaps import heatmap as heatmap_of
 from shapleycam.cams.heatmaps import resize
 from shapleycam.drawing import overlays
-from shapleycam.drawing.contours import Contours
+from shapleycam.drawing.borders import Borders
 from shapleycam.drawing.map_style import DEFAULT_STYLE, MapStyle, Sign
-from shapleycam.drawing.overlays import ColourScale, Kind
+from shapleycam.drawing.overlays import ColourScale, Kind, Lines
 from shapleycam.errors import BlankHeatmapWarning, ImageError, OptionError, warn
+from shapleycam.explanations.regions import RegionMap, region_map
 from shapleycam.images import Source, open_photograph
 from shapleycam.models.layout import spatial_size
 from shapleycam.models.preprocess import Preprocess, to_pixels
@@ -36,10 +38,37 @@ class DrawnMap:
 
     index: int = 0
     on: Ground = None
-    kind: Kind = "heatmap"
+    kind: Kind | None = None
     opacity: float = 0.75
     frame: int | None = None
     style: MapStyle = DEFAULT_STYLE
+
+
+def of_kind(explanations: Sequence[Explanation], drawn: DrawnMap) -> DrawnMap:
+    """Return what is drawn with the kind that the data have: values where all are of regions, and heat otherwise."""
+    if drawn.kind is not None:
+        return drawn
+    as_values = replace(drawn, kind="values")
+    are_of_regions = all(drawn_regions(e, as_values) is not None for e in explanations)
+    return as_values if are_of_regions else replace(drawn, kind="heatmap")
+
+
+def drawn_regions(e: Explanation, drawn: DrawnMap) -> RegionMap | None:
+    """Return the values of regions that are drawn; None where they are not, or not as regions.
+
+    Raises:
+        OptionError: contours are asked for too.
+    """
+    if e.regions is None or drawn.style.plain or drawn.kind != "values":
+        return None
+    stderr = None if e.stderr is None else e.stderr[drawn.index]
+    regions = region_map(e.regions[drawn.index], e.values[drawn.index], stderr)
+    if regions is not None and drawn.style.contours:
+        raise OptionError(
+            f"contours={drawn.style.contours} were asked for, and the values are of regions, which are flat; leave "
+            "contours out, or give plain=True for a map of cells"
+        )
+    return regions
 
 
 def picture(e: Explanation, index: int, frame: int | None) -> UInt8[Tensor, "H W 3"]:
@@ -63,17 +92,18 @@ def count_frames(e: Explanation) -> int:
 
 def overlay(e: Explanation, drawn: DrawnMap) -> Image.Image:
     """Return a map over one image; see `Explanation.overlay`."""
-    colours, contours, source = shade(e, drawn), _contours(e, drawn), e.sources[drawn.index]
+    drawn = of_kind([e], drawn)
+    colours, over, source = shade(e, drawn), lines(e, drawn), e.sources[drawn.index]
     if not is_over_photo(e, drawn.index, drawn.on):
-        return overlays.on_picture(picture(e, drawn.index, drawn.frame), colours, contours)
+        return overlays.on_picture(picture(e, drawn.index, drawn.frame), colours, over)
     if source.photo is None or source.box is None:
         raise ImageError(f"{source.name}: the photograph, or the crop's place in it, is not known; use on='input'")
-    return overlays.on_photo(open_photograph(source.photo), source.box, colours, contours)
+    return overlays.on_photo(open_photograph(source.photo), source.box, colours, over)
 
 
 def _check(drawn: DrawnMap) -> None:
     """Refuse a ground, a kind and an opacity that there is not."""
-    if drawn.on not in (None, "photo", "input") or drawn.kind not in get_args(Kind):
+    if drawn.on not in (None, "photo", "input") or drawn.kind not in (None, *get_args(Kind)):
         kinds = ", ".join(map(repr, get_args(Kind)))
         raise OptionError(f"on={drawn.on!r}, kind={drawn.kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
     if not isinstance(drawn.opacity, Real) or not 0 <= drawn.opacity <= 1:
@@ -88,15 +118,22 @@ def is_over_photo(e: Explanation, index: int, on: Ground) -> bool:
 def shade(e: Explanation, drawn: DrawnMap) -> Image.Image:
     """Return the colours alone; see `Explanation.shade`."""
     _check(drawn)
+    drawn = of_kind([e], drawn)
     if drawn.kind == "uncertain":
         return _uncertain_shade(e, drawn)
-    _warn_of_blank(e, drawn, drawn.kind)
-    numbers = _numbers(e, drawn, drawn.kind)
-    if drawn.kind == "heatmap":
-        colours = overlays.shade_of(numbers, drawn.opacity, drawn.style)
+    kind: ColourScale = "heatmap" if drawn.kind == "heatmap" else "values"
+    _warn_of_blank(e, drawn, kind)
+    regions = drawn_regions(e, drawn)
+    if regions is not None:
+        values, unsure = _flat(e, regions.values, drawn), _flat(e, regions.unsure, drawn)
+        height, width = e.heatmap.shape[-2:]
+        colours = overlays.region_shade_of(values, unsure, (height, width), drawn.opacity, drawn.style, regions.largest)
+    elif kind == "heatmap":
+        colours = overlays.shade_of(_numbers(e, drawn, kind), drawn.opacity, drawn.style)
     else:
-        colours = overlays.signed_shade_of(numbers, drawn.opacity, drawn.style, largest_size(e, drawn.index))
-    return overlays.hide(colours, _shown(e, drawn, drawn.kind)) if drawn.style.masks else colours
+        largest = largest_size(e, drawn)
+        colours = overlays.signed_shade_of(_numbers(e, drawn, kind), drawn.opacity, drawn.style, largest)
+    return overlays.hide(colours, _shown(e, drawn, kind)) if drawn.style.masks else colours
 
 
 def sign_of(kind: ColourScale, style: MapStyle) -> Sign:
@@ -112,13 +149,14 @@ def sign_of(kind: ColourScale, style: MapStyle) -> Sign:
     return style.sign or "positive"
 
 
-def largest_size(e: Explanation, index: int) -> float:
-    """Return the largest size of a value of one image, which has the strongest colour of a map of signed values.
+def largest_size(e: Explanation, drawn: DrawnMap) -> float:
+    """Return the largest size of a value that is drawn, which has the strongest colour of a map of signed values.
 
-    Between places a map is interpolated, and one frame of a video may have less: their colours are weaker, so that
-    colours mean the same numbers everywhere.
+    It is that of a region where these are drawn, and of a place otherwise. Between places a map is interpolated, and
+    one frame of a video may have less: their colours are weaker, so that colours mean the same numbers everywhere.
     """
-    return float(e.values[index].abs().max())
+    regions = drawn_regions(e, drawn)
+    return float(e.values[drawn.index].abs().max()) if regions is None else regions.largest
 
 
 def _numbers(e: Explanation, drawn: DrawnMap, kind: ColourScale) -> Float[Tensor, "H W"]:
@@ -135,13 +173,18 @@ def _shown(e: Explanation, drawn: DrawnMap, kind: ColourScale) -> Tensor:
     return _flat(e, drawn.style.shown(e.values[drawn.index], sign_of(kind, drawn.style)), drawn)
 
 
-def _contours(e: Explanation, drawn: DrawnMap) -> Contours | None:
+def lines(e: Explanation, drawn: DrawnMap) -> Lines | None:
+    """Return what is drawn over the colours: contours, or the borders of regions; None for nothing."""
+    drawn = of_kind([e], drawn)
+    regions = drawn_regions(e, drawn)
+    if regions is not None:
+        return Borders(_flat(e, regions.labels, drawn).numpy()) if drawn.opacity > 0 else None
     if drawn.kind == "uncertain" or not drawn.style.contours:
         return None
-    numbers = _numbers(e, drawn, drawn.kind)
-    is_heat = drawn.kind == "heatmap"
-    shares = overlays.shares_of(numbers, 1 if is_heat else largest_size(e, drawn.index))
-    return overlays.contours_of(drawn.kind, shares, drawn.style, _shown(e, drawn, drawn.kind))
+    kind: ColourScale = "heatmap" if drawn.kind == "heatmap" else "values"
+    largest = 1 if kind == "heatmap" else largest_size(e, drawn)
+    shares = overlays.shares_of(_numbers(e, drawn, kind), largest)
+    return overlays.contours_of(kind, shares, drawn.style, _shown(e, drawn, kind))
 
 
 def drawn_numbers(e: Explanation, drawn: DrawnMap) -> Float[Tensor, " n"]:
@@ -151,10 +194,17 @@ def drawn_numbers(e: Explanation, drawn: DrawnMap) -> Float[Tensor, " n"]:
         OptionError: as `Explanation.shade`.
     """
     _check(drawn)
+    drawn = of_kind([e], drawn)
     kind: ColourScale = "heatmap" if drawn.kind == "heatmap" else "values"
-    numbers = _numbers(e, drawn, kind)
-    largest = 1 if kind == "heatmap" else largest_size(e, drawn.index)
-    return torch.cat([(numbers / (largest or 1)).flatten(), _shown(e, drawn, kind).flatten().to(numbers)])
+    regions = drawn_regions(e, drawn)
+    if regions is None:
+        numbers, marks = _numbers(e, drawn, kind), []
+    else:
+        numbers = resize(_flat(e, regions.values, drawn)[None], tuple(e.heatmap.shape[-2:]))[0]
+        marks = [_flat(e, each, drawn).flatten().to(numbers) for each in (regions.labels, regions.unsure)]
+    largest = 1 if kind == "heatmap" else largest_size(e, drawn)
+    shown = _shown(e, drawn, kind).flatten().to(numbers)
+    return torch.cat([(numbers / (largest or 1)).flatten(), shown, *marks])
 
 
 def _warn_of_blank(e: Explanation, drawn: DrawnMap, kind: ColourScale) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.wording import number, percent, signed
+
+UNSURE = 2.0
+"""A region's value is not sure where it is nearer to zero than so many of its standard errors."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,74 @@ def region_values(
     ]
 
 
+@dataclass(frozen=True)
+class RegionMap:
+    """The values of one image's regions, as they are drawn.
+
+    Attributes:
+        labels: the number of each cell's region, from 0 on.
+        values: the value of each cell's region.
+        unsure: the cells of regions whose value is nearer to zero than two of its standard errors.
+        largest: the largest size of a value.
+        count: how many regions there are, of which `count_unsure` are not sure; None where there is no standard error.
+    """
+
+    labels: Int[Tensor, "*grid"]
+    values: Float[Tensor, "*grid"]
+    unsure: Bool[Tensor, "*grid"]
+    largest: float
+    count: int
+    count_unsure: int | None
+
+
+def region_map(
+    labels: Int[Tensor, "*grid"], values: Float[Tensor, "*grid"], stderr: Float[Tensor, "*grid"] | None = None
+) -> RegionMap | None:
+    """Return the values of regions as they are drawn; None where the cells of a region differ, as a derivative's do.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.explanations.regions import region_map
+        >>> labels, values = torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0.5, 0.5, -2.0, -2.0]])
+        >>> drawn = region_map(labels, values, torch.tensor([[0.3, 0.3, 0.3, 0.3]]))
+        >>> drawn.values.tolist(), drawn.unsure.tolist(), drawn.largest
+        ([[1.0, 1.0, -4.0, -4.0]], [[True, True, False, False]], 4.0)
+        >>> region_map(labels, torch.tensor([[0.5, 0.4, -2.0, -2.0]])) is None
+        True
+    """
+    _, member = labels.detach().cpu().flatten().unique(return_inverse=True)
+    sizes = member.bincount()
+    cells = values.detach().cpu().flatten().double()
+    of_regions = torch.zeros(len(sizes), dtype=torch.float64, device="cpu").scatter(0, member, cells)
+    if not torch.equal(of_regions[member], cells):
+        return None
+    totals = of_regions * sizes
+    unsure = torch.zeros_like(totals, dtype=torch.bool)
+    if stderr is not None:
+        errors = torch.zeros_like(totals).scatter(0, member, stderr.detach().cpu().flatten().double()) * sizes
+        unsure = totals.abs() < UNSURE * errors
+    return RegionMap(
+        member.reshape(labels.shape),
+        totals[member].reshape(labels.shape),
+        unsure[member].reshape(labels.shape),
+        float(totals.abs().max()),
+        len(sizes),
+        None if stderr is None else int(unsure.sum()),
+    )
+
+
+def describe_value(region: RegionValue) -> str:
+    """Return a region's value with its standard error, in words.
+
+    Examples:
+        >>> from shapleycam.explanations.regions import RegionValue, describe_value
+        >>> describe_value(RegionValue(7, 1.25, 0.31, area=0.02, centre=(0.2, 0.625)))
+        '+1.25 ± 0.31'
+    """
+    error = "" if region.stderr is None else f" ± {number(region.stderr, 2)}"
+    return f"{signed(region.value)}{error}"
+
+
 def describe_region(region: RegionValue) -> str:
     """Return a region's value, and where it is, in words.
 
@@ -75,6 +146,5 @@ def describe_region(region: RegionValue) -> str:
         >>> describe_region(RegionValue(7, 1.25, 0.31, area=0.02, centre=(0.2, 0.625)))
         '+1.25 ± 0.31 at 62% across and 20% down'
     """
-    error = "" if region.stderr is None else f" ± {number(region.stderr, 2)}"
     *_, down, across = region.centre
-    return f"{signed(region.value)}{error} at {percent(across)} across and {percent(down)} down"
+    return f"{describe_value(region)} at {percent(across)} across and {percent(down)} down"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.cams.run_check import TYPICAL_ORDERS
-from shapleycam.errors import OptionError, ToleranceWarning, ignore_warnings
+from shapleycam.errors import OptionError
 from shapleycam.fidelity.reference import MOST_EXACT, true_values
 from shapleycam.game import Game
-from shapleycam.values._limited_runs import fewest_runs, permutation_within
+from shapleycam.values._limited_runs import estimates_within, fewest_runs, samples_of
 from shapleycam.values.progress import Progress
+from shapleycam.values.shares import ShapleyValues
 
 TOLERANCE = 0.01
 """The standard error, as a share of the values, up to which values are sampled where coalitions have a shortcut."""
@@ -90,17 +91,47 @@ def split_values(game: Game, runs: int, seed: int = 0, *, progress: Progress | N
         >>> split.runs, bool(torch.allclose(split.values.sum(1), game.grand.double(), rtol=1e-4))
         (tensor([480]), True)
     """
-    if has_shortcut(game, runs) or takes_all_coalitions(game.n_players, runs):
+    if has_shortcut(game, runs) or takes_all_coalitions(game.n_players, runs // game.runs_per_coalition):
         shares = true_values(game, TOLERANCE, seed, progress)
         origin = "exact" if shares.stderr is None else "sampled to 1%"
         return SplitValues.exact(shares.values, shares.evaluations, origin)
+    (*_, (_, split)) = split_steps(game, runs, seed, progress=progress)
+    if split is None:
+        raise RuntimeError("the sampling of two halves ended before its last step")
+    return split
+
+
+def split_steps(
+    game: Game, runs: int, seed: int = 0, *, progress: Progress | None = None
+) -> Iterator[tuple[int, SplitValues | None]]:
+    """Yield the runs that sampled values took so far, and with the last of them the values, for whoever watches.
+
+    Arguments and errors are as of `split_values`. The noise of the values is measured, so that no warning is given of a
+    tolerance that was not reached.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.fidelity.split_values import split_steps
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))
+        >>> [(runs, split is not None) for runs, split in split_steps(game, 400)][-2:]
+        [(360, False), (360, True)]
+    """
     check_split_runs(game, runs)
-    with ignore_warnings(ToleranceWarning):  # the noise is measured, and taken into account
-        first, second = (
-            permutation_within(game, runs // 2, TOLERANCE, half_seed, progress=progress)
-            for half_seed in (seed, seed + 1)
-        )
-    return SplitValues(first.values, second.values, first.evaluations + second.evaluations, "sampled")
+    halves: list[ShapleyValues] = []
+    for half_seed in (seed, seed + 1):
+        made = sum(int(half.evaluations.max()) for half in halves)
+        for orders, shares in estimates_within(game, runs // 2, TOLERANCE, samples_of(game, half_seed)):
+            if progress is not None:
+                progress(orders, float(shares.uncertainty.max()))
+            last = shares
+            yield made + int(shares.evaluations.max()), None
+        halves.append(last)
+    first, second = halves
+    spent = first.evaluations + second.evaluations
+    yield int(spent.max()), SplitValues(first.values, second.values, spent, "sampled")
 
 
 def has_shortcut(game: Game, runs: int) -> bool:
@@ -135,12 +166,12 @@ def check_split_runs(game: Game, runs: int) -> None:
     Raises:
         OptionError: there are more.
     """
-    n = game.n_players
-    fewest = 2 * fewest_runs(n)
+    n, each = game.n_players, game.runs_per_coalition
+    fewest = 2 * fewest_runs(n) * each
     if fewest > runs:
         raise OptionError(
             f"the values of {n:,} players at layer {game.layer!r} take {fewest:,} runs at least, in two halves, and to "
-            f"a standard error of 10% about {TYPICAL_ORDERS * (n - 1):,}; expected at most {runs:,}: make fewer "
+            f"a standard error of 10% about {TYPICAL_ORDERS * (n - 1) * each:,}; expected at most {runs:,}: make fewer "
             "regions the players, players=(7, 7) say, or allow more with runs="
         )
 

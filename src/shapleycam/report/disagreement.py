@@ -119,7 +119,7 @@ def _example(
             method,
             _text_or_missing(figures.get(method), column),
             photograph_picture(
-                explanation.overlay(on="input"),
+                explanation.overlay(on="input", kind="heatmap"),
                 f"{method} heatmap of {disagreement.image} for {explanation.label()}",
             ),
         )

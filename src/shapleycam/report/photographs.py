@@ -177,8 +177,8 @@ def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "i
     units = f"units of {e.utility_name}" if e.divides_score else "units of its own"
     return MethodMap(
         method=e.method,
-        heat=photograph_picture(e.overlay(on=view), f"{e.method} heatmap of {of}"),
-        signed=photograph_picture(e.overlay(on=view, kind="values"), f"{e.method} signed values of {of}"),
+        heat=photograph_picture(e.overlay(on=view, kind="heatmap"), f"{e.method} heatmap of {of}"),
+        signed=photograph_picture(e.overlay(on=view, kind="values", plain=True), f"{e.method} signed values of {of}"),
         bar=values_bar(float(values.abs().max()), f"{e.method}: red for the class, blue against it, in {units}"),
         evidence=describe_evidence(e.values[0]),
         sum=_sum(e, grand) if e.divides_score else "not in units of the score",

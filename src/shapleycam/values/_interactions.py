@@ -17,6 +17,9 @@ from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.precision import accurate
 from shapleycam.values._taylor import values_from_derivative
+from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
+from shapleycam.wording import counted
 
 _MOST_PLAYERS = 4096
 """Of whose pairs a table is made at most."""
@@ -91,7 +94,7 @@ def interactions(game: Game) -> Interactions:
     return Interactions(effects - diagonal.diag_embed(), own, None, torch.full_like(game.target, n + 1))
 
 
-def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interactions:
+def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0, *, runs: int | None = None) -> Interactions:
     """Sample the Shapley interaction index, the mean of v(S ∪ ij) - v(S ∪ i) - v(S ∪ j) + v(S), with standard errors.
 
     It needs no derivative.
@@ -100,9 +103,11 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interac
         game: of b images with n players.
         rounds: how many independent estimates of each pair; one takes about n² evaluations.
         seed: with the image's content, what the rounds are drawn from.
+        runs: of what comes after the layer that an image may take at most; None for no limit, and at layer "input",
+            where each is a run of the whole model, for 1,000.
 
     Raises:
-        OptionError: fewer than two rounds or players, or more than 4,096 players.
+        OptionError: fewer than two rounds or players, more than 4,096 players, or more runs than the limit.
 
     Examples:
         >>> import torch
@@ -120,10 +125,32 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0) -> Interac
     if rounds < 2 or n < 2:
         raise OptionError(f"{rounds} rounds for {n} players; expected 2 or more of each")
     _check_players(n)
+    _check_runs(game, rounds, run_limit(game, EstimatorOptions(runs=runs)))
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     drawn = torch.stack([_round(game, generators) for _ in range(rounds)])
-    spent = torch.full_like(game.target, rounds * 2 * len(_paths(n)) * len(_paths(n)[0]))
+    spent = torch.full_like(game.target, rounds * _runs_of_round(n))
     return Interactions(drawn.mean(0), None, drawn.std(0) / rounds**0.5, spent)
+
+
+def _runs_of_round(n: int) -> int:
+    """Return how many coalitions of n players a round evaluates: about n²."""
+    orders, m = _paths(n).shape
+    return 2 * orders * m
+
+
+def _check_runs(game: Game, rounds: int, limit: int | None) -> None:
+    """Refuse more runs of what comes after the layer than there may be.
+
+    Raises:
+        OptionError: there are.
+    """
+    n, runs = game.n_players, rounds * _runs_of_round(game.n_players)
+    if limit is not None and runs > limit:
+        raise OptionError(
+            f"{counted(rounds, 'round')} for the pairs of {n:,} players take {runs:,} runs of what comes after layer "
+            f"{game.layer!r}; expected at most {limit:,}: allow runs={runs}, take fewer rounds, or group cells with "
+            "players=(rows, columns)"
+        )
 
 
 def _check_players(n: int) -> None:

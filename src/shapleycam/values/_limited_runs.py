@@ -5,9 +5,13 @@ Nothing is spent on control variates or trials of other orders, which pay off ov
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from shapleycam.errors import OptionError, ToleranceWarning, warn
 from shapleycam.game import Game
@@ -20,6 +24,9 @@ from shapleycam.values.shares import ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
 
+Draw: TypeAlias = "Callable[[Tensor], tuple[Tensor, Tensor]]"
+"""From the numbers of some images (a,) to the places (a, 1, 4, n) of the players in a sample of orders, and what each
+player adds to those before it, of the same shape."""
 _FEWEST_SAMPLES = 3
 """Samples of four orders of which a standard error is had, at the least."""
 _AIM = 0.1
@@ -57,30 +64,73 @@ def permutation_within(
         >>> shares.evaluations, shares.samples
         (tensor([36]), tensor([3]))
     """
+    last: ShapleyValues | None = None
+    for orders, last in estimates_within(game, runs, tolerance, samples_of(game, seed)):
+        if progress is not None:
+            progress(orders, float(last.uncertainty.max()))
+    if last is None:
+        raise RuntimeError("no sample was drawn within runs that were enough for three")
+    return with_notes(last, tolerance, game.runs_per_coalition)
+
+
+def estimates_within(game: Game, runs: int, tolerance: float, draw: Draw) -> Iterator[tuple[int, ShapleyValues]]:
+    """Yield the orders and the estimates after each sample, until a tolerance or so many runs are reached.
+
+    `draw` draws the next sample of some images; `samples_of` makes one, and whoever keeps what it drew can go on later,
+    or with other runs. Arguments and errors are else as of `permutation_within`.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values._limited_runs import estimates_within, samples_of
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(2, 2))
+        >>> [orders for orders, _ in estimates_within(game, 50, 0.01, samples_of(game, 0))]
+        [4, 8, 12, 16]
+    """
     check_tolerance(tolerance)
     n = game.n_players
     each, fewest = game.runs_per_coalition, fewest_runs(n) * game.runs_per_coalition
     if fewest > runs:
         raise OptionError(f"{runs:,} runs for {n:,} players; expected {fewest:,} or more, or fewer players")
-    most_samples = runs // (4 * (n - 1) * each) if n > 1 else _FEWEST_SAMPLES
-    streams, sums = order_streams(game, seed), StreamSums.none(game)
-    surrogates = surrogate_control(game, most_samples)
-    active = torch.arange(len(streams), device="cpu")
+    most_samples = samples_within(n, runs // each)
+    sums, surrogates = StreamSums.none(game), surrogate_control(game, most_samples)
+    active = torch.arange(len(game.activation), device="cpu")
     for sample in range(1, most_samples + 1):
-        drawn = torch.stack([streams[image].draw(1) for image in active.tolist()])
-        gained, errors = marginals(game, None, drawn, active)
-        sums.add(gained.mean(2), errors, active, 4)
+        drawn, gained = draw(active)
+        sums.add(gained.mean(2), torch.zeros_like(gained[:, :, 0]), active, 4)
         if surrogates is not None:
             surrogates.add(drawn, gained, active)
             surrogates.correct(sums, game, active, tolerance)
-        reached = sums.shares(game).uncertainty.cpu()
-        if progress is not None:
-            progress(4 * sample, float(reached.max()))
+        shares = sums.shares(game)
+        yield 4 * sample, shares
         if sample >= FEWEST:
-            active = active[~(reached[active] <= tolerance)]
+            active = active[~(shares.uncertainty.cpu()[active] <= tolerance)]
         if not len(active):
-            break
-    return _with_notes(sums.shares(game), tolerance, each)
+            return
+
+
+def samples_of(game: Game, seed: Seed) -> Draw:
+    """Return what draws the next sample of four orders of some images, and evaluates the beginnings of these."""
+    streams = order_streams(game, seed)
+
+    def draw(images: Int[Tensor, " a"]) -> tuple[Tensor, Tensor]:
+        drawn = torch.stack([streams[image].draw(1) for image in images.tolist()])
+        return drawn, marginals(game, None, drawn, images)[0]
+
+    return draw
+
+
+def samples_within(n: int, runs: int) -> int:
+    """Return how many samples of four orders of n players so many evaluations of the game are enough for.
+
+    Examples:
+        >>> from shapleycam.values._limited_runs import samples_within
+        >>> samples_within(49, 1000)
+        5
+    """
+    return runs // (4 * (n - 1)) if n > 1 else _FEWEST_SAMPLES
 
 
 def fewest_runs(n: int) -> int:
@@ -105,7 +155,7 @@ def runs_to_aim(error: float, runs: int) -> int:
     return round(runs * (error / _AIM) ** 2 / _ROUNDED) * _ROUNDED
 
 
-def _with_notes(shares: ShapleyValues, tolerance: float, runs_per_coalition: int) -> ShapleyValues:
+def with_notes(shares: ShapleyValues, tolerance: float, runs_per_coalition: int) -> ShapleyValues:
     """Return values with a note on each image's runs; warn of those that did not reach the tolerance."""
     reached, runs = shares.uncertainty.tolist(), (shares.evaluations * runs_per_coalition).tolist()
     notes = [_note(error, count) for error, count in zip(reached, runs, strict=True)]

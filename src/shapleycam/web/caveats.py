@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from shapleycam.cams.heatmaps import is_blank
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.pictures import DrawnMap, drawn_regions
 from shapleycam.explanations.summary import gap_of_values, sum_of_values
 from shapleycam.wording import number, percent
 
@@ -47,7 +48,13 @@ def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
             ("shapleycam-h",),
         )
     yield from _of_sums(e, grand)
-    if e.uncertain is not None and float(e.uncertain[0].float().mean()) > _UNSURE:
+    regions = drawn_regions(e, DrawnMap(kind="values"))
+    if regions is not None and regions.count_unsure:
+        yield Caveat(
+            f"Of {regions.count_unsure} of the {regions.count} regions not even the sign is sure: they are grey in the "
+            "signed map, nearer to zero than two standard errors."
+        )
+    elif e.uncertain is not None and float(e.uncertain[0].float().mean()) > _UNSURE:
         share = percent(float(e.uncertain[0].float().mean()))
         yield Caveat(f"On {share} of the places not even the sign is sure: their values are small beside their errors.")
     probabilities = e.probabilities(0)

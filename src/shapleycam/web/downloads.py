@@ -11,6 +11,7 @@ from shapleycam.drawing.colour_bars import ColourBar, heatmap_bar
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.drawing.figures import grid
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.pictures import DrawnMap, drawn_regions, largest_size
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.models.labels import class_name
 from shapleycam.output_names import class_part, output_stem
@@ -53,13 +54,14 @@ def _figure(resolved: ResolvedQuestion) -> bytes:
         title, other = f"{title} and not {name}", f"for {name}"
     how = f"{e.method}; {resolved.model_name}, layer {e.layer}; {utility_word(e)} {number(float(e.utility[0]))}"
     how += removal_phrase(e.removal) + smoothing_phrase(e.smooth)
-    largest = float(e.values[0].abs().max())
+    largest = largest_size(e, DrawnMap(kind="values", style=resolved.style))
     ends = f"{signed(-largest, 2)} {other}", f"{signed(largest, 2)} for {label}"
     style, keywords = resolved.style, resolved.style_keywords
     parts = style.describe("both")
-    caption = f"signed map: what each place adds, {unit_of(e)}{f'; {parts}' if parts else ''}"
+    owner = "region" if drawn_regions(e, DrawnMap(kind="values", style=style)) is not None else "place"
+    caption = f"signed map: what each {owner} adds, {unit_of(e)}{f'; {parts}' if parts else ''}"
     bars = [heatmap_bar(style), ColourBar("values", *ends, caption, style)]
-    panels = [("heatmap", e.overlay(**keywords)), ("signed map", e.overlay(kind="values", **keywords))]
+    panels = [("heatmap", e.overlay(kind="heatmap", **keywords)), ("signed map", e.overlay(kind="values", **keywords))]
     return encode_picture(grid(panels, 2, (title, how), bars), "PNG")
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 from typing import Any
+
+from torch import Tensor
 
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.pictures import DrawnMap, largest_size
 from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
 from shapleycam.smoothing import SMOOTHINGS
 from shapleycam.web.addresses import view_address
@@ -18,6 +22,7 @@ from shapleycam.web.explained import Explained
 from shapleycam.web.map_stage import map_stage, utility_word
 from shapleycam.web.panel import REMOVALS
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.sampling_content import further_runs
 from shapleycam.wording import number, percent, signed
 
 _CLOSE, _SURE = 0.5, 0.8
@@ -59,10 +64,11 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "alone": view_address(resolved, "explain", against=""),
         "evidence": _sentence(describe_evidence(e.values[0])),
         "regions": _regions(made),
+        "sampling": further_runs(resolved, made),
         "caveats": [(caveat.text, _by_methods(resolved, caveat.methods)) for caveat in caveats(e, made.grand)],
         "trust": _trust(e, made.grand),
         "maps": [map_stage(resolved, e, kind) for kind in ("heatmap", "values")],
-        "largest": float(e.values[0].abs().max()),
+        "largest": largest_size(e, DrawnMap(kind="values", style=resolved.style)),
         "in_units": e.divides_score,
         "facts": _facts(resolved, made, label, other),
         "downloads": download_links(resolved, e, made.against),
@@ -161,12 +167,12 @@ def _regions(made: Explained) -> str | None:
     """Return a sentence where the players are regions; None where they are the layer's places."""
     if made.regions is None:
         return None
-    (down, across), (rows, columns) = made.regions, made.explanation.values.shape[1:]
+    rows, columns = made.explanation.values.shape[1:]
     cost = "these are sampled" if made.explanation.stderr is not None else "each is computed by itself"
     if made.are_exact:
         cost = f"these are exact, over all {2**made.players:,} coalitions of them"
     return (
-        f"The map has {down} x {across} regions, each with a value that its places share evenly; {cost}. "
+        f"The map has {made.regions}, each with a value that its places share evenly; {cost}. "
         f"The layer's {rows} x {columns} places by themselves would take too long."
     )
 
@@ -176,8 +182,15 @@ def _players(made: Explained) -> str:
     rows, columns = made.explanation.values.shape[1:]
     if made.regions is None:
         return f"{rows} x {columns}, the layer's places"
-    down, across = made.regions
-    return f"{down} x {across} regions of the layer's {rows} x {columns} places"
+    return f"{made.regions} of the layer's {rows} x {columns} places"
+
+
+def _relative_error(e: Explanation, stderr: Tensor) -> float:
+    """Return the standard error as a share of the values: of regions, where these are the players."""
+    regions = [(each.value, each.stderr or 0.0) for each in e.region_values(0)]
+    if not regions:
+        return float(stderr.norm() / e.values[0].norm().clamp(min=1e-30))
+    return hypot(*(error for _, error in regions)) / (hypot(*(value for value, _ in regions)) or 1e-30)
 
 
 def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str | None) -> list[Fact]:
@@ -191,13 +204,16 @@ def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str |
         ("What there is to divide", f"{number(made.grand)}, {total}", "v(N)"),
     ]
     facts.append(("What stands in for absent places", f"{e.removal}: {REMOVALS[e.removal]}", "removal"))
+    if e.utility_removed is not None:
+        left = number(float(e.utility_removed[0]))
+        facts.append(("What the model makes of a photograph with everything removed", f"{left} of {unit}", None))
     if e.smooth:
         lines = "; ".join(f"{name}: {SMOOTHINGS[name].summary}" for name in e.smooth)
         facts.append(("Smoothing", f"{lines}; the values divide no score", "smoothing"))
     if gap is not None:
         facts.append(("Efficiency gap", percent(gap, 1), "efficiency gap"))
     if e.stderr is not None:
-        relative = float(e.stderr[0].norm() / e.values[0].norm().clamp(min=1e-30))
+        relative = _relative_error(e, e.stderr[0])
         facts.append(("Standard error", f"{percent(relative, 1)} of the values", "standard error"))
     curvature = None if e.curvature is None else float(e.curvature[0])
     facts.append(("Curvature", describe_curvature(curvature), "curvature"))

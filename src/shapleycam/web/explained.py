@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isqrt, prod
+from math import isqrt
 
 import torch
 
 from shapleycam.cams.bases import EXACT
 from shapleycam.cams.method import Method
 from shapleycam.cams.table import METHODS, method_of
+from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
+from shapleycam.game.players import Regions
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import RUNS_AT_INPUT
-from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
+from shapleycam.web.resolved import DEFAULT_RUNS, ResolvedQuestion
+from shapleycam.web.sampled_input import SampledInput, Step, is_sampled_at_input, sampled_input
 from shapleycam.wording import smoothing_phrase
 
 _EXACT_SIDE, _CHEAP_SIDE = 3, 4
@@ -26,13 +29,14 @@ shortcut makes them cheap (a third of a second of the default model)."""
 class Explained:
     """An explanation of the question's image, and `grand`, what there was to divide among so many `players`.
 
-    `regions` are the players where the layer's cells are not; `against` is the number of the other class, if any.
+    `regions` says which the players are where the layer's cells are not, as "7 x 7 regions"; `against` is the number of
+    the other class, if any.
     """
 
     explanation: Explanation
     grand: float
     players: int
-    regions: tuple[int, int] | None
+    regions: str | None
     against: int | None
 
     @property
@@ -42,12 +46,42 @@ class Explained:
 
 
 def explained(resolved: ResolvedQuestion) -> Explained:
-    """Return one method's explanation, from one forward pass, or from the cache."""
-    method = method_of(resolved.question.method or DEFAULT_METHOD).name
-    made: Explained = resolved.cached(
-        f"explained by {method}{smoothing_phrase(resolved.smooth)}", lambda: _explain(resolved, method)
-    )
+    """Return one method's explanation, from one forward pass and sampling, or from the cache."""
+    method = method_of(resolved.method).name
+    question = resolved.question
+    what = f"explained by {method}{smoothing_phrase(resolved.smooth)}, {question.players}, {question.runs}"
+    made: Explained = resolved.cached(what, lambda: _explain(resolved, method))
     return made
+
+
+def explained_after(resolved: ResolvedQuestion, runs: str) -> Explained:
+    """Return the explanation after so many runs of the model, of a question whose sampling is watched.
+
+    Raises:
+        OptionError: it is not watched, or has no such number.
+    """
+    sampled = sampled_input(resolved) if is_sampled_at_input(resolved) else None
+    for step in () if sampled is None else sampled.steps(resolved.runs or DEFAULT_RUNS, resolved.check):
+        if str(step.runs) == runs and sampled is not None:
+            return _of_step(resolved, sampled, step)
+    raise OptionError(f"part in the address is {runs[:40]!r}; expected the runs of the model that a state was made of")
+
+
+def _of_step(resolved: ResolvedQuestion, sampled: SampledInput, step: Step) -> Explained:
+    game = sampled.game
+    regions = _in_words(resolved.players or resolved.default_players, game)
+    return Explained(sampled.explanation(step.shares), float(game.grand[0]), game.n_players, regions, resolved.against)
+
+
+def _in_words(players: Regions, game: Game) -> str | None:
+    """Return which the players are, where these are not the layer's cells."""
+    if players is None:
+        return None
+    if isinstance(players, tuple):
+        return f"{' x '.join(map(str, players))} regions"
+    if isinstance(players, str):
+        return f"{game.n_players} {players.partition(':')[0]}"
+    return f"{game.n_players} regions"
 
 
 def _longest_side(row: Method, game: Game) -> int | None:
@@ -62,13 +96,28 @@ def _longest_side(row: Method, game: Game) -> int | None:
     return None if most is None else isqrt(most)
 
 
+def _players(resolved: ResolvedQuestion, row: Method, game: Game) -> Regions:
+    """Return the players of a method: the address's, or as many regions as the page can divide among."""
+    plays_game = row.basis.fewest_runs is not None
+    if plays_game and resolved.players is not None:
+        return resolved.players
+    side = _longest_side(row, game)
+    return None if side is None else resolved.regions(game, side)
+
+
 @torch.no_grad()
 def _explain(resolved: ResolvedQuestion, method: str) -> Explained:
+    sampled = sampled_input(resolved) if is_sampled_at_input(resolved) else None
+    if sampled is not None:
+        (*_, last) = sampled.steps(resolved.runs or DEFAULT_RUNS, resolved.check)
+        return _of_step(resolved, sampled, last)
     traced_batch = resolved.trace(method, "shapleycam")  # the second for the curvature
     game = resolved.game(traced_batch)
-    side = _longest_side(method_of(method), game)
-    regions = None if side is None else resolved.regions(game, side)
-    options = EstimatorOptions(players=regions, progress=resolved.progress)
+    players = _players(resolved, method_of(method), game)
+    options = EstimatorOptions(players=players, progress=resolved.progress, runs=resolved.runs)
     explanations = resolved.explain(traced_batch, [method], options, curvature=True)
-    places, prefix = prod(regions or game.layout.grid), int(game.layout.prefix > 0)
-    return Explained(explanations[method], float(game.grand[0]), places + prefix, regions, resolved.against)
+    if players is not None:
+        game = resolved.game(traced_batch, players)
+    return Explained(
+        explanations[method], float(game.grand[0]), game.n_players, _in_words(players, game), resolved.against
+    )

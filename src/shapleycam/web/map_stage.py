@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.drawing.map_style import MapStyle, Sign
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.pictures import DrawnMap, drawn_regions
+from shapleycam.explanations.regions import RegionMap, RegionValue, describe_value
 from shapleycam.web.addresses import picture_address
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.wording import percent, signed
@@ -52,11 +56,17 @@ class MapStage:
         return self.box if is_small else (0, 0, self.width, self.height)
 
 
-def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind) -> MapStage:
-    """Return one of the two maps of an explanation."""
+def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind, part: str = "") -> MapStage:
+    """Return one of the two maps of an explanation; `part` says which of several, while its values are sampled."""
     width, height, box = _place(e)
     values = e.values[0]
-    is_inline = values.numel() <= _MOST_INLINE
+    regions = drawn_regions(e, DrawnMap(kind=kind, style=resolved.style))
+    if regions is not None:
+        grid = grid_of_regions(regions, e.region_values(0))
+    elif values.numel() <= _MOST_INLINE:
+        grid = grid_of_values(values, kind)
+    else:
+        grid = picture_address(resolved, f"{kind}-grid")
     return MapStage(
         kind=kind,
         title=_TITLES[kind],
@@ -65,8 +75,8 @@ def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind) -> MapS
         height=height,
         box=box,
         photo=picture_address(resolved, "photo"),
-        shade=picture_address(resolved, kind),
-        grid=grid_of_values(values, kind) if is_inline else picture_address(resolved, f"{kind}-grid"),
+        shade=picture_address(resolved, kind, part=part),
+        grid=grid,
         unit="of the strongest place" if kind == "heatmap" else unit_of(e),
         bar=bar_address(resolved, kind),
         shown=shown_sentence(resolved.style, "positive" if kind == "heatmap" else "both"),
@@ -92,6 +102,27 @@ def grid_of_values(values: Tensor, kind: MapKind) -> str:
         texts = [signed(value) for value in values.flatten().tolist()]
     rows, columns = values.shape
     return json.dumps({"rows": rows, "columns": columns, "values": texts}, separators=(",", ":"))
+
+
+def grid_of_regions(regions: RegionMap, values: Sequence[RegionValue]) -> str:
+    """Return the value of each region, and the region of each place, as JSON.
+
+    Places are in reading order, as runs of one region: its number, how many places, and so on.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.explanations.regions import region_map, region_values
+        >>> from shapleycam.web.map_stage import grid_of_regions
+        >>> labels, cells = torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0.5, 0.5, -2.0, -2.0]])
+        >>> grid_of_regions(region_map(labels, cells), region_values(labels, cells))
+        '{"rows":1,"columns":4,"values":["+1","-4"],"places":[0,2,1,2]}'
+    """
+    rows, columns = regions.labels.shape
+    texts = [describe_value(value) for value in sorted(values, key=lambda value: value.region)]
+    labels, counts = regions.labels.flatten().unique_consecutive(return_counts=True)
+    places = torch.stack([labels, counts], 1).flatten().tolist()
+    grid = {"rows": rows, "columns": columns, "values": texts, "places": places}
+    return json.dumps(grid, separators=(",", ":"))
 
 
 def unit_of(e: Explanation) -> str:

@@ -16,17 +16,22 @@ from shapleycam.layers import RULES
 from shapleycam.names import canonical_name
 from shapleycam.smoothing import SMOOTHINGS, parse_smoothing, smoothing_name
 from shapleycam.smoothing.table import NONE
+from shapleycam.tracing.input_layer import INPUT
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.compared import family_in_addresses, method_sets
 from shapleycam.web.map_choices import read_share
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import (
+    ABOUT_PLAYERS,
     DEFAULT_CONTRAST,
     DEFAULT_LAYER,
-    DEFAULT_METHOD,
     DEFAULT_METHODS,
     DEFAULT_REMOVAL,
+    DEFAULT_RUNS,
     DEFAULT_UTILITY,
+    default_method,
+    read_players,
+    read_runs,
 )
 from shapleycam.wording import percent
 
@@ -43,6 +48,17 @@ REMOVALS = {
     "drop": "patches left out of a vision transformer, at layer input",
 }
 """The removals that have a name and need no photographs, in one line each."""
+_GRID = "grid"
+_PLAYERS = {
+    _GRID: "grid: as fine as the runs allow, 7 x 7 for sampledshapley",
+    "4x4": "4x4: a coarse grid, soon sure",
+    "10x10": "10x10: a finer grid",
+    "superpixels": "superpixels: 50 regions of similar colour",
+    "superpixels:20": "superpixels:20: 20 of them",
+    "patches": "patches: those of a vision transformer",
+}
+"""Players on the photograph, in one line each; an address may have any other grid or number."""
+_RUNS = ("250", "500", str(DEFAULT_RUNS), "2000", "5000")
 _SETS = {
     "paper": "the ten of the paper",
     "all": "what costs little, and sampling",
@@ -111,11 +127,16 @@ def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]
             canonical_name(question.removal, NAMED) or question.removal,
             DEFAULT_REMOVAL,
         ),
+        "players": _box("players", "Players: what the score is divided among", "player", *_player_options(question)),
+        "runs": _box("runs", "Runs of the model, at most", None, *_run_options(question)),
         "smooth": _smoothing_box(question.smooth),
         "colours": _colours_box(question.colours),
         "top_value": _places_box(question.top_value),
     }
-    return [boxes[field] for field in boxes if field in set(fields)]
+    shown = set(fields)
+    if "layer" in shown and question.layer != INPUT:  # what is of the photograph alone is there where it was chosen
+        shown -= {name for name in ABOUT_PLAYERS if not getattr(question, name)}
+    return [boxes[field] for field in boxes if field in shown]
 
 
 def hidden_pairs(question: Question, fields: Iterable[str]) -> list[tuple[str, str]]:
@@ -143,7 +164,12 @@ def _method_box(question: Question) -> Box:
         for family, rows in methods_by_family().items()
     }
     return _box(
-        "method", "Method", "method", groups, canonical_method(question.method) or question.method, DEFAULT_METHOD
+        "method",
+        "Method",
+        "method",
+        groups,
+        canonical_method(question.method) or question.method,
+        default_method(question),
     )
 
 
@@ -152,6 +178,23 @@ def _utility_box(question: Question) -> Box:
     default = DEFAULT_CONTRAST if question.against else DEFAULT_UTILITY
     chosen = canonical_name(question.utility, UTILITIES) or question.utility
     return _box("utility", "Utility: the score that is explained", "utility", {"": texts}, chosen, default)
+
+
+def _player_options(question: Question) -> tuple[dict[str, dict[str, str]], str, str]:
+    """Return the options of players, the one that is chosen, and the default."""
+    texts, text = dict(_PLAYERS), question.players
+    if _valid(text, lambda: read_players(text)) is not None and text not in texts:
+        texts[text] = text
+    return {"": texts}, text, _GRID
+
+
+def _run_options(question: Question) -> tuple[dict[str, dict[str, str]], str, str]:
+    """Return the options of the number of runs, the one that is chosen, and the default."""
+    texts = {text: f"{int(text):,}" for text in _RUNS}
+    runs = _valid(question.runs, lambda: read_runs(question.runs))
+    if runs is not None:
+        texts = {str(each): f"{each:,}" for each in sorted({runs, *map(int, texts)})}
+    return {"": texts}, question.runs, str(DEFAULT_RUNS)
 
 
 def _smoothing_box(text: str) -> Box:

@@ -10,12 +10,14 @@ from PIL import Image
 from shapleycam.drawing.colour_bars import bar_picture
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.errors import OptionError, nearest
+from shapleycam.explanations.pictures import DrawnMap, lines, shade
 from shapleycam.web.compared import compared_by
 from shapleycam.web.downloads import FILES as DOWNLOADS
-from shapleycam.web.explained import explained
+from shapleycam.web.explained import explained, explained_after
 from shapleycam.web.game_pictures import draw_input, draw_sampled
 from shapleycam.web.map_stage import MapKind
 from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.sampled_input import is_sampled_at_input, sampled_input
 from shapleycam.web.views.results import picture_of_run
 
 FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
@@ -26,6 +28,8 @@ FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
 """What is bytes already, by kind: the media type, and the function that makes it."""
 _THUMBNAIL = 240
 """Pixels of the longer side of a photograph in the panel."""
+_BORDERED = 640
+"""Pixels at least of the longer side of a map with borders, which a browser would blur in the size of the layer."""
 _BAR = (255, 8)
 """Pixels of a colour bar; the middle one is zero."""
 
@@ -58,7 +62,9 @@ def _thumbnail(resolved: ResolvedQuestion) -> Image.Image:
 
 
 def _photo(resolved: ResolvedQuestion) -> Image.Image:
-    return explained(resolved).explanation.overlay(opacity=0)
+    sampled = sampled_input(resolved) if is_sampled_at_input(resolved) else None
+    e = explained(resolved).explanation if sampled is None else sampled.image  # which is there from the first run on
+    return e.overlay(opacity=0)
 
 
 def _heatmap(resolved: ResolvedQuestion) -> Image.Image:
@@ -66,11 +72,22 @@ def _heatmap(resolved: ResolvedQuestion) -> Image.Image:
 
 
 def _values(resolved: ResolvedQuestion) -> Image.Image:
-    return explained(resolved).explanation.shade(0, "values", **resolved.style_keywords)
+    """Return the signed map, or that after some of the runs of the model, with the borders of regions if it has any."""
+    part = resolved.question.part
+    e = (explained_after(resolved, part) if part else explained(resolved)).explanation
+    drawn = DrawnMap(kind="values", opacity=1.0, style=resolved.style)
+    colours, borders = shade(e, drawn), lines(e, drawn)
+    if borders is None:
+        return colours
+    scale = -(-_BORDERED // max(colours.size))
+    size = (scale * colours.width, scale * colours.height)
+    return Image.alpha_composite(colours.resize(size, Image.Resampling.NEAREST), borders.draw(size))
 
 
 def _card(resolved: ResolvedQuestion) -> Image.Image:
-    return compared_by(resolved, resolved.question.method).overlay(on="input", **resolved.style_keywords)
+    return compared_by(resolved, resolved.question.method).overlay(
+        on="input", kind="heatmap", **resolved.style_keywords
+    )
 
 
 def _signed_card(resolved: ResolvedQuestion) -> Image.Image:

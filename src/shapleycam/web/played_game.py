@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from threading import Lock
 
 import torch
 from jaxtyping import Float
@@ -23,6 +22,7 @@ from shapleycam.values import exact
 from shapleycam.values._contributions import marginal_contributions, shares_of_samples
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.shares import ShapleyValues
+from shapleycam.web.kept_draws import KeptDraws
 from shapleycam.web.resolved import ResolvedQuestion
 
 _SIDE = 8
@@ -65,7 +65,7 @@ class PlayedGame:
     rows: int
     columns: int
     are_regions: bool
-    _drawn: _Drawn = field(repr=False)
+    _drawn: KeptDraws[Float[Tensor, "1 samples n"]] = field(repr=False)
 
     @property
     def places(self) -> int:
@@ -89,7 +89,13 @@ class PlayedGame:
 
     def samples(self, orders: int, check: Callable[[], None]) -> Float[Tensor, "1 samples n"]:
         """Return the players' marginal contributions in the first `orders` random orders, four to a sample."""
-        return self._drawn.first(orders // ORDERS_OF_A_SAMPLE, check)
+        count, blocks, drawn = orders // ORDERS_OF_A_SAMPLE, [], 0
+        for block in self._drawn.follow(check):
+            blocks.append(block)
+            drawn += block.shape[1]
+            if drawn >= count:
+                break
+        return torch.cat(blocks, 1)[:, :count]
 
     def cells(self, values: Float[Tensor, "1 n"]) -> Float[Tensor, "1 h w"]:
         """Return for each cell of the layer the value of its place: a region's own, in each of its cells."""
@@ -113,27 +119,6 @@ class PlayedGame:
         with torch.no_grad():
             values, _, missing = values_of_players(self.game, METHODS_MEASURED, EstimatorOptions(), set())
         return Measured(values, missing)
-
-
-class _Drawn:
-    """Samples that were drawn so far, continued by whoever needs more, one thread at a time."""
-
-    def __init__(self, more: Iterator[Float[Tensor, "1 samples n"]]) -> None:
-        self._more, self._lock = more, Lock()
-        self._blocks: list[Float[Tensor, "1 samples n"]] = []
-
-    def first(self, count: int, check: Callable[[], None]) -> Float[Tensor, "1 count n"]:
-        """Return the first `count` samples; `check` is called between the steps, while no lock is held."""
-        while self._count < count:
-            check()
-            with self._lock, torch.no_grad():
-                if self._count < count:
-                    self._blocks.append(next(self._more))
-        return torch.cat(self._blocks, 1)[:, :count]
-
-    @property
-    def _count(self) -> int:
-        return sum(block.shape[1] for block in self._blocks)
 
 
 def played_game(resolved: ResolvedQuestion) -> PlayedGame:
@@ -163,4 +148,4 @@ def _make(resolved: ResolvedQuestion) -> PlayedGame:
     if image.probabilities(0) is not None:
         probability = traced_batch.game(game.target, UTILITIES[name], regions)
     more = marginal_contributions(game, _SEED, chain(_FIRST, repeat(_THEN)))
-    return PlayedGame(game, probability, image, rows, columns, regions is not None, _Drawn(more))
+    return PlayedGame(game, probability, image, rows, columns, regions is not None, KeptDraws(more))

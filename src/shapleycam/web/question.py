@@ -29,10 +29,15 @@ class Question:
         utility: what is explained; empty for the default.
         removal: what stands in for absent places, "mean"; empty for the default.
         method: the method of the first tab; empty for the default.
+        players: among whom the first tab divides, a grid such as "7x7", or "superpixels", "superpixels:80" or
+            "patches" at layer "input"; empty for the default.
+        runs: of the model at layer "input", or of what comes after another, that the first tab may make at most; empty
+            for the default.
         methods: those of Compare: a set or one method; empty for the paper's ten.
         smooth: how maps are smoothed, as names joined by commas; empty for not at all.
         colours: the colour map of the maps, by matplotlib's name; empty for the library's own.
         top_value: the share of the value whose places are shown; empty for all places.
+        layers: those that the ladder has been to, as names joined by commas; empty for a few of the model's.
         error: the standard error to which Fidelity samples, in percent of the values; empty for the default.
         absent: the players that a coalition leaves out, as their numbers joined by dots; empty for none.
         run: one of the runs that are offered; empty for the first.
@@ -54,10 +59,13 @@ class Question:
     utility: str = ""
     removal: str = ""
     method: str = ""
+    players: str = ""
+    runs: str = ""
     methods: str = ""
     smooth: str = ""
     colours: str = ""
     top_value: str = ""
+    layers: str = ""
     error: str = ""
     absent: str = ""
     run: str = ""

@@ -13,17 +13,21 @@ from PIL import Image
 from shapleycam.drawing.map_style import MapStyle, StyleKeywords
 from shapleycam.errors import ModelError, OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.image_regions import check_region_name
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
+from shapleycam.game.players import Regions
 from shapleycam.game.removal import NAMED
 from shapleycam.models.labels import class_index
 from shapleycam.names import canonical_name
 from shapleycam.smoothing import Smooth, parse_smoothing
+from shapleycam.tracing.input_layer import INPUT, is_input
 from shapleycam.utilities import Utility, contrast, resolve_utility
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import RUNS_AT_INPUT
 from shapleycam.web.classes import class_choice
 from shapleycam.web.hidden_paths import HiddenPaths
 from shapleycam.web.map_choices import read_style
@@ -37,6 +41,12 @@ from shapleycam.web.visitor_words import visitor_words
 
 _LOG = logging.getLogger(__name__)
 DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
+DEFAULT_METHOD_AT_INPUT = "sampledshapley"
+"""There each place of a layer is a pixel, of which a derivative says little."""
+DEFAULT_PLAYERS, DEFAULT_RUNS = "7x7", RUNS_AT_INPUT
+"""At the input."""
+_MOST_RUNS = 20_000
+"""Which visitors may ask for."""
 DEFAULT_REMOVAL = "zero"
 DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
@@ -48,6 +58,8 @@ _GAMES = 6
 """Games that are kept, each with what its forward pass recorded."""
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility", "removal")
 """The fields of every view of a photograph."""
+ABOUT_PLAYERS = ("players", "runs")
+"""The fields of the view that divides among regions of the photograph."""
 ABOUT_MAPS = ("smooth", "colours", "top_value")
 """The fields of the views that draw maps: how these are smoothed and drawn."""
 
@@ -146,6 +158,31 @@ class ResolvedQuestion:
             raise OptionError(f"removal {self.question.removal!r} is unknown; {nearest(self.question.removal, NAMED)}")
         return name
 
+    @property
+    def method(self) -> str:
+        """The method of the first tab, as the address has it, or the default."""
+        return self.question.method or default_method(self.question)
+
+    @property
+    def is_at_input(self) -> bool:
+        """Whether the layer is the photograph itself."""
+        return is_input(self.explainer.model, self.question.layer)
+
+    @property
+    def default_players(self) -> Regions:
+        """Among whom sampled values of the photograph are divided where the address does not say."""
+        return read_players(DEFAULT_PLAYERS)
+
+    @cached_property
+    def players(self) -> Regions:
+        """Among whom the first tab divides: a grid, or a name of regions; None where the address does not say."""
+        return read_players(self.question.players)
+
+    @cached_property
+    def runs(self) -> int | None:
+        """How many runs the first tab may make of what comes after the layer; None for the default."""
+        return read_runs(self.question.runs)
+
     @cached_property
     def smooth(self) -> Smooth:
         """The smoothings."""
@@ -206,9 +243,10 @@ class ResolvedQuestion:
         """Return a result of what the question says of the photograph that several views need, made once."""
         return self.resources.results.get((what, self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
 
-    def cached_game(self, make: Callable[[], Any]) -> Any:
-        """Return the question's game as the page plays it, made once for all views."""
-        return self.resources.games.get(("game", self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
+    def cached_game(self, make: Callable[[], Any], what: str = "game", *, players: bool = False) -> Any:
+        """Return the question's game as the page plays it, made once for all views; of its own players on demand."""
+        fields = (*ABOUT_A_PHOTOGRAPH, "players") if players else ABOUT_A_PHOTOGRAPH
+        return self.resources.games.get((what, self.question.only(fields)), make, self.check)
 
     def progress(self, *_: object) -> None:
         """End the work where nobody waits for it; to be given to estimators."""
@@ -217,6 +255,51 @@ class ResolvedQuestion:
     def _class(self, text: str) -> int | None:
         labels = self.explainer.labels
         return class_index(text, labels, len(labels) if labels else 10**9) if text else None
+
+
+def default_method(question: Question) -> str:
+    """Return the method of the first tab where the address does not say.
+
+    Examples:
+        >>> from shapleycam.web.question import Question
+        >>> from shapleycam.web.resolved import default_method
+        >>> default_method(Question()), default_method(Question(layer="input"))
+        ('shapleycam', 'sampledshapley')
+    """
+    return DEFAULT_METHOD_AT_INPUT if question.layer == INPUT else DEFAULT_METHOD
+
+
+def read_players(text: str) -> Regions:
+    """Return the players that an address says; None for none.
+
+    Raises:
+        OptionError: neither a grid nor a name of regions.
+    """
+    if not text:
+        return None
+    down, times, across = text.lower().partition("x")
+    if times and down.isdecimal() and across.isdecimal():
+        return int(down), int(across)
+    try:
+        return check_region_name(text)
+    except OptionError:
+        raise OptionError(
+            f"players in the address are {text[:40]!r}; expected a grid such as 7x7, superpixels, superpixels:80 or "
+            "patches"
+        ) from None
+
+
+def read_runs(text: str) -> int | None:
+    """Return the number of runs that an address says; None for none.
+
+    Raises:
+        OptionError: it is no number, or one that is out of range.
+    """
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= _MOST_RUNS):
+        raise OptionError(f"runs in the address are {text[:40]!r}; expected a whole number from 1 to {_MOST_RUNS:,}")
+    return int(text)
 
 
 def _shrunk(prepared: PreparedPhotograph) -> PreparedPhotograph:

@@ -2,15 +2,29 @@
 "use strict";
 {
   const grids = new WeakMap();
+  // The values of a map's places, or, where it has regions, of these: `places` then are runs of one region each, its
+  // number and how many places. Many values are an address, which is asked when the map is first read.
   const gridOf = (stage) => {
-    if (!grids.has(stage)) grids.set(stage, JSON.parse(stage.dataset.grid || "null"));
+    if (!grids.has(stage)) {
+      const text = stage.dataset.grid || "null", isHere = /^[{n]/.test(text);
+      grids.set(stage, isHere ? whole(JSON.parse(text)) : null);
+      if (!isHere) fetch(text).then((answer) => answer.json()).then((grid) => grids.set(stage, whole(grid)), () => {});
+    }
     return grids.get(stage);
+  };
+  const whole = (grid) => {
+    if (!grid?.places) return grid;
+    const regions = new Uint32Array(grid.rows * grid.columns);
+    for (let run = 0, place = 0; run < grid.places.length; run += 2) {
+      regions.fill(grid.places[run], place, place += grid.places[run + 1]);
+    }
+    return { ...grid, regions };
   };
   const boxOf = (stage) => stage.dataset.box.split(" ").map(Number);
 
   // Show the value of a place, given by its row and column.
   const read = (stage, row, column) => {
-    const { rows, columns, values } = gridOf(stage);
+    const { rows, columns, values, regions } = gridOf(stage);
     const [left, top, width, height] = boxOf(stage);
     const place = stage.querySelector(".place"), output = stage.querySelector(".value");
     place.setAttribute("x", left + (column * width) / columns);
@@ -19,7 +33,9 @@
     place.setAttribute("height", height / rows);
     place.removeAttribute("hidden");
     output.hidden = false;
-    output.textContent = `row ${row + 1}, column ${column + 1}: ${values[row * columns + column]} ${stage.dataset.unit}`;
+    const at = row * columns + column;
+    const where = regions ? `region ${regions[at] + 1}` : `row ${row + 1}, column ${column + 1}`;
+    output.textContent = `${where}: ${values[regions ? regions[at] : at]} ${stage.dataset.unit}`;
     stage.dataset.place = `${row} ${column}`;
   };
 
@@ -46,8 +62,16 @@
     event.preventDefault();
     const from = stage.dataset.place?.split(" ").map(Number);
     const within = (place, count) => Math.min(count - 1, Math.max(0, place));
-    if (from) read(stage, within(from[0] + step[0], grid.rows), within(from[1] + step[1], grid.columns));
-    else read(stage, Math.floor(grid.rows / 2), Math.floor(grid.columns / 2));
+    if (from) {
+      let [row, column] = from;
+      const { regions } = grid, region = regions?.[row * grid.columns + column];
+      do {  // from region to region, or to the edge
+        row += step[0];
+        column += step[1];
+      } while (regions && row >= 0 && column >= 0 && row < grid.rows && column < grid.columns
+        && regions[row * grid.columns + column] === region);
+      read(stage, within(row, grid.rows), within(column, grid.columns));
+    } else read(stage, Math.floor(grid.rows / 2), Math.floor(grid.columns / 2));
   };
 
   // Show a copy of a map, or a larger picture, over the page.

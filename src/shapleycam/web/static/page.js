@@ -90,6 +90,21 @@
     }
   };
   new MutationObserver(settle).observe(answer, { childList: true });
+
+  // The button that stops an answer is a new element in each of its states: what is pressed on one and let go on the
+  // next is a click all the same, and the focus stays.
+  let pressed = false, focusedStop = false;
+  const stopAt = (event) => event.button === 0 && event.target.closest?.("a.stop");
+  document.addEventListener("pointerdown", (event) => { pressed = Boolean(stopAt(event)); });
+  document.addEventListener("pointerup", (event) => {
+    const stop = stopAt(event);
+    if (pressed && stop && !event.ctrlKey && !event.metaKey && !event.shiftKey) location.assign(stop.href);
+    pressed = false;
+  });
+  document.addEventListener("focusin", (event) => { focusedStop = event.target.matches("a.stop"); });
+  new MutationObserver(() => {
+    if (focusedStop && document.activeElement === document.body) answer.querySelector("a.stop")?.focus({ preventScroll: true });
+  }).observe(answer, { childList: true });
   settle();
 
   const broken = () => {

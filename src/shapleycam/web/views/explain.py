@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from shapleycam.web.explain_content import explain_content
 from shapleycam.web.explained import explained
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, ABOUT_MAPS, Render, View
+from shapleycam.web.sampled_input import is_sampled_at_input
+from shapleycam.web.sampling_content import sampling_states
+from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, ABOUT_MAPS, ABOUT_PLAYERS, Render, View
 
 __all__ = ["VIEW", "explained"]
 
 
 def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
+    if is_sampled_at_input(resolved):
+        yield from sampling_states(resolved, render)
     yield render("explain.html", **explain_content(resolved, explained(resolved)))
 
 
-VIEW = View("explain", "Explain", (*ABOUT_A_PHOTOGRAPH, "method", *ABOUT_MAPS), _answer)
+VIEW = View("explain", "Explain", (*ABOUT_A_PHOTOGRAPH, "method", *ABOUT_PLAYERS, *ABOUT_MAPS), _answer)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shapleycam.web.addresses import picture_address
-from shapleycam.web.resolved import ABOUT_A_PHOTOGRAPH, ABOUT_MAPS, ResolvedQuestion
+from shapleycam.web.resolved import ABOUT_A_PHOTOGRAPH, ABOUT_MAPS, ABOUT_PLAYERS, ResolvedQuestion
 
-__all__ = ["ABOUT_A_PHOTOGRAPH", "ABOUT_MAPS", "Render", "View", "picture_address"]
+__all__ = ["ABOUT_A_PHOTOGRAPH", "ABOUT_MAPS", "ABOUT_PLAYERS", "Render", "View", "picture_address"]
 
 Render = Callable[..., str]
 """Renders a template of the page: its name, and what it shows as keywords."""

@@ -42,7 +42,7 @@ def error_curve(steps: Sequence[tuple[int, float]], goal: float, orders: Sequenc
     """Return the curve of steps (orders, standard error); the scale of orders goes from the first to the last of them.
 
     Examples:
-        >>> from shapleycam.web.views.error_curve import error_curve
+        >>> from shapleycam.web.error_curve import error_curve
         >>> curve = error_curve([(10, 0.1), (100, 0.01)], goal=0.01, orders=(10, 100, 1000))
         >>> curve.line, curve.goal, [mark.text for mark in curve.across]
         ('0.0,0.0 180.0,150.0', 150.0, ['10', '100', '1,000'])

@@ -1,0 +1,62 @@
+"""The borders of regions, drawn sharply at the size of the picture that they lie on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int
+from PIL import Image, ImageFilter
+
+_WIDTH = 1 / 300
+"""Of a line, as a share of the shorter side of the picture."""
+_LINE, _EDGE = (255, 255, 255, 230), (0, 0, 0, 120)
+"""White inside a dark edge, which shows on every colour."""
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Lines between regions.
+
+    Attributes:
+        labels: (rows, columns), the number of each cell's region.
+
+    Examples:
+        >>> import numpy as np
+        >>> from shapleycam.drawing.borders import Borders
+        >>> lines = Borders(np.array([[0, 1]])).draw((40, 40))
+        >>> lines.getpixel((20, 5))[3] > 0, lines.getpixel((5, 5))[3], lines.getpixel((35, 5))[3]
+        (True, 0, 0)
+    """
+
+    labels: Int[np.ndarray, "rows columns"]
+
+    def draw(self, size: tuple[int, int]) -> Image.Image:
+        """Return the lines as RGBA of this size (width, height), transparent elsewhere."""
+        rows, columns = self.labels.shape
+        down = np.arange(size[1]) * rows // size[1]
+        across = np.arange(size[0]) * columns // size[0]
+        labels = self.labels[down[:, None], across]
+        thickness = max(1, round(_WIDTH * min(size)))
+        line = _grown(_differs(labels), thickness)
+        pixels = np.zeros((size[1], size[0], 4), np.uint8)
+        pixels[_grown(line, max(1, thickness // 2) + 1)] = _EDGE
+        pixels[line] = _LINE
+        return Image.fromarray(pixels, mode="RGBA")
+
+
+def _differs(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return which pixels have another region to their right or below."""
+    differs = np.zeros(labels.shape, bool)
+    differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    differs[:-1] |= labels[:-1] != labels[1:]
+    return differs
+
+
+def _grown(pixels: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
+    """Return pixels with those in a square of so many pixels about each of them."""
+    if width == 1:
+        return pixels
+    picture = Image.fromarray(pixels.astype(np.uint8) * 255)
+    grown: np.ndarray = np.array(picture.filter(ImageFilter.MaxFilter(width + 1 - width % 2))) > 0
+    return grown
