@@ -41,6 +41,11 @@ class DrawnMap:
     frame: int | None = None
     style: MapStyle = DEFAULT_STYLE
 
+    @property
+    def sign(self) -> Sign:
+        """Return the sign of the values that the map shows."""
+        return self.style.sign or ("positive" if self.kind == "heatmap" else "both")
+
 
 def picture(e: Explanation, index: int, frame: int | None) -> UInt8[Tensor, "H W 3"]:
     """Return what the network saw of one image; see `Explanation.picture`."""
