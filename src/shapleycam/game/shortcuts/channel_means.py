@@ -65,7 +65,7 @@ class ChannelMeansRunner(HeadRunner):
         return self._trace.head_of_any_size(self._base.single_position(means.flatten(0, 1)), samples)
 
     def _outputs_of_image(self, present: Float[Tensor, "s k"], image: Images, matrix: Float[Tensor, "k out"]) -> Any:
-        """Return the output (s, out) of each coalition of one image: that of what its block shares, and the rest's part.
+        """Return the output (s, out) of each coalition of one image: that of what its block shares and the rest's.
 
         Blocks that share little run through the head whole, as all do where it does not agree with the matrix.
         """
