@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _NAME_BYTES = 255
 """How long a file name may be on most disks."""
 _LABEL_BYTES = 30
-_BEHIND_THE_STEM = 117
-"""Bytes that may follow the stem: two classes, a method, a number and a suffix."""
+_BEHIND_THE_STEM = 150
+"""Bytes that may follow the stem: two classes, a method, how it was asked and drawn, a number and a suffix."""
 _REFUSED_BY_WINDOWS = re.compile(r'[<>:"/\\|?*]')
 
 
@@ -34,7 +34,7 @@ def stem_limit(folder: Path) -> int:
 
     Examples:
         >>> from pathlib import Path
-        >>> stem_limit(Path()) <= 138
+        >>> stem_limit(Path()) <= 105
         True
     """
     try:
@@ -52,7 +52,7 @@ def output_stem(photo: Path, longest: int = _NAME_BYTES - _BEHIND_THE_STEM) -> s
     Examples:
         >>> from pathlib import Path
         >>> output_stem(Path("photos/cat.jpg")), output_stem(Path("a:dog.jpg")), len(output_stem(Path("x" * 240)))
-        ('cat', 'a-dog', 138)
+        ('cat', 'a-dog', 105)
     """
     stem = _REFUSED_BY_WINDOWS.sub("-", printable_name(photo.stem))
     encoded = stem.encode()
@@ -88,6 +88,23 @@ def question_part(explanations: Sequence[Explanation], index: int, against: str 
 
     other = class_index(against, first.labels, sys.maxsize)  # which the utility has found among the model's classes
     return f"{part}-not-{class_part(other, class_name(other, first.labels))}"
+
+
+def variant_part(explanation: Explanation, sign: str = "positive") -> str:
+    """Return what sets a map apart from the usual one of its method, as a part of a file name; "" for the usual one.
+
+    That is a removal other than zero, smoothing, and the sign that is drawn.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> variant_part(SimpleNamespace(removal="zero", smooth=())), variant_part(
+        ...     SimpleNamespace(removal="mean of 2 reference photographs (489fd227c967)", smooth=("noise",)), "negative"
+        ... )
+        ('', '-mean-noise-negative')
+    """
+    removal = () if explanation.removal == "zero" else (explanation.removal.split()[0],)
+    usual = () if sign == "positive" else (sign,)
+    return "".join(f"-{part}" for part in (*removal, *explanation.smooth, *usual))
 
 
 def unique_stems(photos: Iterable[Path], longest: int = _NAME_BYTES - _BEHIND_THE_STEM) -> dict[Path, str]:

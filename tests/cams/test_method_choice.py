@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
@@ -125,3 +126,45 @@ def test_fidelity_leaves_out_the_same():
     messages, measured = left_out(lambda: fidelity.fidelity(explainer, [batch], methods=["field"]))
     assert set(messages) == OF_ATTENTION
     assert {distance.method for distance in measured.distances} == set(METHODS) - set(messages)
+
+
+@pytest.mark.parametrize(
+    ("method", "needed"),
+    [
+        ("rise", "20"),
+        ("scorecam", "4"),
+        ("sscam", "40"),
+        ("occlusion", "9"),
+        ("opticam", "3"),
+        ("smoothgradcam++", "4"),
+    ],
+)
+def test_runs_limit_methods_of_changed_images_too(method, needed):
+    explainer = make_explainer("pooled")
+    expected = (
+        rf"^method '{re.escape(method)}' takes {needed} runs of the whole model, on changed images, and no fewer; "
+        rf"expected at most {needed - 1}: allow {needed} with runs="
+    )
+    with pytest.raises(OptionError, match=expected):
+        explainer.explain(pictures(1), method, runs=needed - 1)
+    allowed = explainer.explain(pictures(1), method, runs=needed)
+    torch.testing.assert_close(allowed.values, explainer.explain(pictures(1), method).values)
+
+
+def test_a_set_leaves_out_what_takes_more_runs_than_allowed():
+    messages, comparison = left_out(lambda: make_explainer("pooled").compare(pictures(1), ["field"], runs=10))
+    assert {"rise", "sscam", "iscam"} <= set(messages)
+    assert "occlusion" in comparison
+    assert "takes 20 runs of the whole model, on changed images" in messages["rise"]
+
+
+def test_runs_limit_values_of_channels_where_each_is_a_run():
+    explainer = make_explainer("by position", channels=12)
+    with pytest.raises(OptionError, match=r"for each of 12 channels; expected at most 11: allow more with runs="):
+        explainer.explain(pictures(1), "ablationcam", utility="rest", runs=11)
+    with pytest.raises(OptionError, match="50 runs for 12 players; expected 132 or more"):
+        explainer.explain(pictures(1), "channelshapley", utility="rest", runs=50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        explanation = explainer.explain(pictures(1), "channelshapley", utility="rest", runs=200)
+    assert "the channels' values are sampled" in explanation.notes[0][0]

@@ -56,7 +56,7 @@ def counted(explainer, images, method):
 
 PROOFS = 8
 """Rows of the head at most that prove that it gives the model's output, and what shortcuts it has."""
-BATCH_CHECK = 6
+BATCH_CHECK = 10
 """Images of each explanation by masked images that show whether ones together have the scores that they have alone."""
 CHECK_THE_BATCH = set(OF_MASKED_IMAGES) - {"opticam"}  # which has an image at a time
 

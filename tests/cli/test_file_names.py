@@ -162,8 +162,8 @@ class TestStems:
         names = ["é" * 120 + ".png", "é" * 120 + "2.png", os.fsdecode(b"\xe9" * 200 + b".png")]
         stems = [output_stem(Path(name)) for name in names]
         assert len(set(stems)) == 3
-        assert all(len(stem.encode()) <= 138 for stem in stems)
-        assert stems[0].startswith("é" * 64 + "-")
+        assert all(len(stem.encode()) <= 105 for stem in stems)
+        assert stems[0].startswith("é" * 48 + "-")
 
     def test_many_of_one_name_take_no_time(self):
         photos = [Path(f"{number}/image.png") for number in range(20_000)]
@@ -188,7 +188,7 @@ class TestStems:
 
     def test_where_the_system_does_not_say_it_is_255(self, monkeypatch):
         monkeypatch.delattr(os, "pathconf")
-        assert stem_limit(Path()) == 138
+        assert stem_limit(Path()) == 105
 
     @pytest.mark.parametrize(
         ("label", "expected"),
@@ -216,6 +216,31 @@ class TestStems:
             assert json.loads(ran.out)["files"] == [f"grace_hopper_heron-2-not-{other}_shapleycam.png"]
         ran = run("compare", hopper, "--model", tiny, "--target", "dog", "--against", "cat", "--json", "--quiet")
         assert json.loads(ran.out)["file"] == "grace_hopper_dog-1-not-cat-0_compare.png"
+
+
+class TestPicturesThatDiffer:
+    @pytest.mark.parametrize("command", ["explain", "compare"])
+    def test_have_names_that_differ(self, run, tiny, hopper, command):
+        options = ((), ("--sign", "negative"), ("--sign", "both"), ("--smooth", "eigen"), ("--removal", "mean"))
+        for more in options:
+            ran = run(command, hopper, "--model", tiny, "--target", "dog", "--method", "gradcam", *more)
+            assert ran.code == 0, ran.err
+            assert "replaced" not in ran.err
+        stem = "grace_hopper_dog-1_" + {"explain": "gradcam", "compare": "compare"}[command]
+        ends = ("", "-negative", "-both", "-eigen", "-mean")
+        assert {file.name for file in Path().glob("*.png")} == {f"{stem}{end}.png" for end in ends}
+        assert len({file.read_bytes() for file in Path().glob("*.png")}) == 5
+
+    @pytest.mark.parametrize("command", ["explain", "compare", "interactions"])
+    def test_of_one_name_replace_each_other_with_a_note(self, run, tiny, hopper, command):
+        line = (
+            r"note: grace_hopper_dog-1_\w+\.png: an earlier file of this name was replaced; to keep both, choose --out"
+        )
+        runs = ("rest", (), 0), ("rest", (), 0), ("logit", (), 1), ("rest", ("--quiet",), 0)
+        for utility, more, is_noted in runs:
+            ran = run(command, hopper, "--model", tiny, "--target", "dog", "--utility", utility, *more)
+            assert ran.code == 0, ran.err
+            assert len(re.findall(line, " ".join(ran.err.split()))) == is_noted
 
 
 class TestPathsThatAreRefused:

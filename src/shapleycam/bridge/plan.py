@@ -136,11 +136,12 @@ def _runs_and_seconds(game: Game, runs: int) -> tuple[int | None, float]:
     """Return the runs of an image's values, None where coalitions have a shortcut, and about how long they take."""
     if has_shortcut(game, runs):
         return None, seconds_of(lambda: split_values(game, runs))
-    if takes_all_coalitions(game.n_players, runs):
+    coalitions = runs // game.runs_per_coalition
+    if takes_all_coalitions(game.n_players, coalitions):
         planned = 2**game.n_players
     else:
         check_split_runs(game, runs)
-        planned = sampled_runs(game.n_players, runs)
+        planned = sampled_runs(game.n_players, coalitions)
     halves = torch.rand(_TIMED, game.n_players, generator=torch.Generator().manual_seed(0), device="cpu") < 0.5
     game.value(halves)
-    return planned, seconds_of(lambda: game.value(halves)) / _TIMED * planned
+    return planned * game.runs_per_coalition, seconds_of(lambda: game.value(halves)) / _TIMED * planned

@@ -8,17 +8,20 @@ Ablation-CAM (WACV); Jung & Oh 2021, arXiv:2102.05228 (LIFT-CAM). Ablation-CAM's
 from __future__ import annotations
 
 from shapleycam.cams.bases import Basis, ChannelWeights, Cost
+from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.game.channels import CHANNELS
 from shapleycam.game.variants import is_linear_in_mean
 from shapleycam.precision import widened
 from shapleycam.values._closed_form import closed_form
 from shapleycam.values._exact import exact
+from shapleycam.values._limited_runs import permutation_within
 from shapleycam.values._path import mean_gradient
 from shapleycam.values._permutation import permutation
 from shapleycam.values._single import leave_one_out
 from shapleycam.values._taylor import first_order
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.run_limit import run_limit
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.wording import percent
 
@@ -33,10 +36,20 @@ _NOT_LINEAR = (
 )
 
 
-def _ablated(game: Game, _: EstimatorOptions) -> ChannelWeights:
-    """Weight with U(A) - U(A without channel k)."""
+def _ablated(game: Game, options: EstimatorOptions) -> ChannelWeights:
+    """Weight with U(A) - U(A without channel k).
+
+    Raises:
+        OptionError: more channels than the runs that the user allows.
+    """
     channels = game.with_players(CHANNELS)
     additive = closed_form(channels)  # of an additive game a channel is missed by what it is worth
+    limit = run_limit(channels, options)
+    if additive is None and limit is not None and channels.n_players > limit:
+        raise OptionError(
+            f"ablationcam takes a run of what comes after layer {game.layer!r} for each of {channels.n_players:,} "
+            f"channels; expected at most {limit:,}: allow more with runs=, or choose another method"
+        )
     return ChannelWeights((leave_one_out(channels) if additive is None else additive).values)
 
 
@@ -51,12 +64,16 @@ def _along_the_path(game: Game, options: EstimatorOptions) -> ChannelWeights:
 def _shapley(game: Game, options: EstimatorOptions) -> ChannelWeights:
     """Weight with Shapley values: in closed form, of all coalitions of a few channels, or sampled."""
     channels = game.with_players(CHANNELS)
-    if channels.n_players <= _MOST_EXACT:
+    limit = run_limit(channels, options)
+    if channels.n_players <= _MOST_EXACT and (limit is None or 2**channels.n_players <= limit):
         return ChannelWeights(exact(channels).values)
     shares = closed_form(channels)
     if shares is not None:
         return ChannelWeights(shares.values)
-    shares = permutation(channels, None, options.tolerance, options.seed, progress=options.progress)
+    if limit is None:
+        shares = permutation(channels, None, options.tolerance, options.seed, progress=options.progress)
+    else:
+        shares = permutation_within(channels, limit, options.tolerance, options.seed, progress=options.progress)
     return ChannelWeights(shares.values, _notes_of_sampling(shares))
 
 

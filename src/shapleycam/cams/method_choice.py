@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shapleycam.cams.bases import Basis, BasisResult
 from shapleycam.cams.compute import compute_bases
 from shapleycam.cams.method import MOST_PASSES, MOST_RUNS, Method
-from shapleycam.cams.run_check import beyond_runs, check_runs
+from shapleycam.cams.run_check import beyond_passes, beyond_runs, check_runs
 from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import DerivativeError, OptionError, ShapleyCamError, TargetError
 from shapleycam.game import Game
@@ -58,17 +58,18 @@ def choose_methods(names: Sequence[str], game: Game, options: EstimatorOptions |
     by_name = [name for name in names if is_set[name] is None]
     named = set(expand_methods(by_name)) if by_name else set()
     rows = [METHODS[name] for name in expand_methods(names)]
-    limit = run_limit(game, options or EstimatorOptions()) if any(row.basis.fewest_runs for row in rows) else None
+    options = options or EstimatorOptions()
+    limit = run_limit(game, options) if any(row.basis.fewest_runs for row in rows) else None
     reasons = {
         row.name: reason
         for row in rows
-        if row.name not in named and (reason := _too_long(row, game) or beyond_runs(row, game, limit))
+        if row.name not in named and (reason := _beyond(row, game, limit, options.runs))
     }
     reported = reasons if "field" in is_set.values() else {}
     without_state = _without_removed_state(rows, named, game)
     reported, reasons = reported | without_state, reasons | without_state
     kept = tuple(row for row in rows if row.name not in reasons)
-    check_runs(game, kept, limit)
+    check_runs(game, kept, limit, options.runs)
     return MethodChoice(kept, frozenset(row.name for row in kept if row.name not in named), reported)
 
 
@@ -117,6 +118,11 @@ def _without_removed_state(rows: Sequence[Method], named: set[str], game: Game) 
     except DerivativeError as error:
         return dict.fromkeys(needing, str(error))
     return {}
+
+
+def _beyond(row: Method, game: Game, limit: int | None, runs: int | None) -> str | None:
+    """Return why a set leaves a method out: it takes too long, or more runs than the user allows; None if neither."""
+    return _too_long(row, game) or beyond_passes(row, game, runs) or beyond_runs(row, game, limit)
 
 
 def _too_long(row: Method, game: Game) -> str | None:

@@ -16,8 +16,10 @@ TYPICAL_ORDERS = 256
 players, removal blur or zero."""
 
 
-def check_runs(game: Game, methods: Iterable[Method], limit: int | None) -> None:
+def check_runs(game: Game, methods: Iterable[Method], limit: int | None, runs: int | None = None) -> None:
     """Refuse methods whose values of the game's players take more runs of the head than the limit.
+
+    `runs` are those that the user allows, of the whole model too.
 
     Raises:
         OptionError: naming the first.
@@ -32,7 +34,7 @@ def check_runs(game: Game, methods: Iterable[Method], limit: int | None) -> None
         >>> check_runs(game, [shapleycam.METHODS["exactshapley"]], 16)
     """
     for row in methods:
-        reason = beyond_runs(row, game, limit)
+        reason = beyond_passes(row, game, runs) or beyond_runs(row, game, limit)
         if reason is not None:
             raise OptionError(f"method {row.name!r} {reason}")
 
@@ -50,6 +52,28 @@ def beyond_runs(row: Method, game: Game, limit: int | None) -> str | None:
     return (
         f"takes {_needed(row, game.n_players)} with {game.n_players:,} players at layer {game.layer!r}, each {runs} of "
         f"{run}; expected at most {limit:,}{of_runs}: {fewer}, or allow more with runs="
+    )
+
+
+def beyond_passes(row: Method, game: Game, runs: int | None) -> str | None:
+    """Return why a method takes more runs of the whole model than a user's `runs`; None where it does not.
+
+    How many a method of changed images takes is its own: it cannot do with fewer.
+
+    Examples:
+        >>> import shapleycam, torch
+        >>> from shapleycam.cams.run_check import beyond_passes
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = shapleycam.Explainer(torch.nn.Sequential(*layers), layer="0").game(torch.rand(1, 3, 8, 8))
+        >>> beyond_passes(shapleycam.METHODS["rise"], game, 50)[:52]
+        'takes 1,000 runs of the whole model, on changed imag'
+    """
+    passes = row.basis.cost_of(game.n_players, channels=game.n_channels).model_passes
+    if runs is None or passes <= runs:
+        return None
+    return (
+        f"takes {passes:,} runs of the whole model, on changed images, and no fewer; expected at most {runs:,}: allow "
+        f"{passes:,} with runs=, or choose another method"
     )
 
 

@@ -13,7 +13,8 @@ from shapleycam.cli.groups import ComputeGroup, LayersNetworkGroup, PrintGroup, 
 from shapleycam.cli.messages import coalition_facts
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.cli.style_group import StyleGroup
-from shapleycam.output_names import output_stem, question_part, stem_limit
+from shapleycam.cli.writing import write_picture
+from shapleycam.output_names import output_stem, question_part, stem_limit, variant_part
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.terminal_tables import Head
 from shapleycam.wording import counted, number, removal_phrase
@@ -58,7 +59,7 @@ def compare(
     from shapleycam.cams.table import expand_methods
     from shapleycam.explaining.inputs import batch_of
     from shapleycam.explanations.pictures import of_kind
-    from shapleycam.files import make_folder, write_atomically
+    from shapleycam.files import make_folder
     from shapleycam.images import open_photograph
     from shapleycam.smoothing import parse_smoothing
 
@@ -79,7 +80,8 @@ def compare(
         figure = _draw(comparison, families, same, photo, explainer.name, drawn, side_by_side=style.side_by_side)
     first = next(iter(comparison.values()))
     stem = f"{output_stem(photo, stem_limit(picture.out))}_{question_part([first], 0, network.against)}"
-    file = write_atomically(picture.out / f"{stem}_compare.png", lambda stream: figure.save(stream, format="PNG"))
+    name = f"{stem}_compare{variant_part(first, drawn.sign)}.png"
+    file = write_picture(picture.out / name, figure, quiet=printing.quiet)
     data = _as_data(comparison, families, same, photo, explainer.name, file)
     if printing.as_json:
         print_json(data)

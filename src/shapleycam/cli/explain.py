@@ -27,6 +27,7 @@ from shapleycam.cli.messages import coalition_facts, name_options
 from shapleycam.cli.photographs import list_photographs
 from shapleycam.cli.style_group import StyleGroup
 from shapleycam.cli.timings import Timings
+from shapleycam.cli.writing import write_file
 from shapleycam.errors import OptionError
 from shapleycam.output_names import stem_limit, unique_stems
 from shapleycam.printable import printable_name
@@ -148,7 +149,7 @@ def explain(  # noqa: PLR0913  # the groups of its options
                     failed += 1
                     _report_error(result.path, result.error, as_json=printing.as_json)
                 else:
-                    _write_and_print(result, as_json=printing.as_json)
+                    _write_and_print(result, as_json=printing.as_json, quiet=printing.quiet)
                 bar.advance()
     if printing.timings:
         timings.print()
@@ -200,10 +201,10 @@ def _batches(paths: Sequence[Path], size: int, longest_stem: int) -> list[list[P
     return [photographs[start : start + size] for start in range(0, len(photographs), size)]
 
 
-def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
+def _write_and_print(result: PhotographResult, *, as_json: bool, quiet: bool) -> None:
     """Write a photograph's files, and print its summary."""
     for file, content in result.files.items():
-        _write(file, content)
+        write_file(file, content, quiet=quiet)
     if result.summary is None:
         return
     name = printable_name(str(result.path))
@@ -214,13 +215,6 @@ def _write_and_print(result: PhotographResult, *, as_json: bool) -> None:
         detected = {} if result.detection is None else {"detected": str(result.detection)}
         coalitions = coalition_facts(result.summary.coalition_cost, result.summary.notes)
         print_facts(name, {**detected, **result.summary.lines(), **coalitions, "written": result.summary.files})
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole, or not at all."""
-    from shapleycam.files import write_atomically
-
-    write_atomically(path, lambda stream: stream.write(content))
 
 
 def _report_error(path: Path, reason: str, *, as_json: bool) -> None:

@@ -25,7 +25,7 @@ from shapleycam.explanations.pictures import DrawnMap, drawn_regions, of_kind, o
 from shapleycam.explanations.summary import ImageSummary, summarise_image
 from shapleycam.explanations.titles import class_title, figure_title, frame_note
 from shapleycam.models.network import Transform
-from shapleycam.output_names import class_part, question_part
+from shapleycam.output_names import class_part, question_part, variant_part
 from shapleycam.printable import printable_text
 from shapleycam.smoothing import Smooth
 from shapleycam.values.options import EstimatorOptions
@@ -137,7 +137,8 @@ class ExplainPhotographs:
             picture = self._draw(explanations, index, photograph.path, model)
             picture.save(png, format="PNG", compress_level=_COMPRESSION)
         question = question_part(explanations, index, self.against)
-        files = {self.out / f"{photograph.stem}_{question}_{method}.png": png.getvalue()}
+        named = f"{method}{variant_part(explanations[0], self.drawn.sign)}"
+        files = {self.out / f"{photograph.stem}_{question}_{named}.png": png.getvalue()}
         if self.save:
             for explanation in explanations:
                 several = len(explanations) > 1
@@ -145,7 +146,8 @@ class ExplainPhotographs:
                 part = class_part(target, explanation.label(index)) if several else question
                 npz = BytesIO()
                 explanation[index].write(npz)
-                files[self.out / f"{photograph.stem}_{part}_{method}.npz"] = npz.getvalue()
+                name = f"{photograph.stem}_{part}_{method}{variant_part(explanation)}.npz"
+                files[self.out / name] = npz.getvalue()
         return files
 
     def _draw(self, explanations: Sequence[Explanation], index: int, photo: Path, model: str) -> Image.Image:

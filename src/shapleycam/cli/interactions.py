@@ -14,7 +14,8 @@ from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_regions
 from shapleycam.cli.messages import coalition_facts
 from shapleycam.cli.photographs import demo_photo
-from shapleycam.output_names import output_stem, question_part, stem_limit
+from shapleycam.cli.writing import write_picture
+from shapleycam.output_names import output_stem, question_part, stem_limit, variant_part
 from shapleycam.printable import printable_name, printable_text
 from shapleycam.terminal_tables import Head
 from shapleycam.wording import counted, number, percent, removal_phrase, signed
@@ -72,7 +73,7 @@ def interactions(
     from shapleycam.explanations.figures import map_bar
     from shapleycam.explanations.pictures import DrawnMap
     from shapleycam.explanations.titles import figure_title
-    from shapleycam.files import make_folder, write_atomically
+    from shapleycam.files import make_folder
     from shapleycam.images import open_photograph
 
     make_folder(out)
@@ -101,7 +102,8 @@ def interactions(
     )
     figure = grid([("", picture)], columns=1, title=title, bars=[bar], note=note)
     stem = f"{output_stem(photo, stem_limit(out))}_{question_part([explanation], 0, None)}"
-    file = write_atomically(out / f"{stem}_interactions.png", lambda stream: figure.save(stream, format="PNG"))
+    name = f"{stem}_interactions{variant_part(explanation)}.png"
+    file = write_picture(out / name, figure, quiet=printing.quiet)
     value = f"{explanation.utility_name} {number(float(explanation.utility[0]))}"
     facts = {
         "explained": f"{explanation.label()}, {value}, layer {explanation.layer} of {explainer.name}"

@@ -141,7 +141,8 @@ Runs: TypeAlias = Annotated[
         "--runs",
         min=1,
         help="Runs of what comes after the layer, a photograph, for methods that play the game; default: no limit, and "
-        "1000 with --layer input, where each is a run of the model.",
+        "1000 with --layer input, where each is a run of the model. Methods of masked images that take more "
+        "are refused.",
     ),
 ]
 Memory: TypeAlias = Annotated[

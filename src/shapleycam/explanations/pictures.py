@@ -43,6 +43,11 @@ class DrawnMap:
     frame: int | None = None
     style: MapStyle = DEFAULT_STYLE
 
+    @property
+    def sign(self) -> Sign:
+        """Return the sign of the values that the map shows."""
+        return self.style.sign or ("positive" if self.kind == "heatmap" else "both")
+
 
 def of_kind(explanations: Sequence[Explanation], drawn: DrawnMap) -> DrawnMap:
     """Return what is drawn with the kind that the data have: values where all are of regions, and heat otherwise."""

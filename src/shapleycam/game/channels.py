@@ -108,6 +108,7 @@ def prove_for_players(trace: Trace, contents: Contents, removal: Removal) -> Pro
     layout = contents.layout
     if not isinstance(layout, ChannelLayout):
         return prove_head(trace, contents, removal)
-    of_positions = prove_head(trace, replace(contents, layout=layout.base), removal).structure
-    reads_mean = of_positions.reads_mean
-    return Proof(Structure(reads_channel_means=reads_mean, is_sum_of_channels=reads_mean and of_positions.is_sum))
+    proof = prove_head(trace, replace(contents, layout=layout.base), removal)
+    reads_mean = proof.structure.reads_mean
+    structure = Structure(reads_channel_means=reads_mean, is_sum_of_channels=reads_mean and proof.structure.is_sum)
+    return Proof(structure, key=None if proof.key is None else ("channels", proof.key))

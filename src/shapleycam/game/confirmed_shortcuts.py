@@ -103,7 +103,8 @@ class ConfirmedShortcuts:
         with without_gradients():
             try:
                 runner = shortcut.make(self._trace, self._contents, self.proof)
-                if self.proof.reader is not None and is_kept(self._trace, self.proof):
+                is_sole = self.proof.reader is not None or self.proven.reads_channel_means
+                if is_sole and is_kept(self._trace, self.proof):
                     self._untried = runner
                     return runner
                 coalitions, images, expected = self._tried()

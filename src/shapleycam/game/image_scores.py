@@ -16,6 +16,7 @@ from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, LargestTensor
 from shapleycam.tracing.agreement import rows_agree
 from shapleycam.tracing.interrupts import restore_when_interrupted
+from shapleycam.tracing.reproducible import FACTORS
 
 
 class ImageScorer:
@@ -78,13 +79,13 @@ class ImageScorer:
 
 @restore_when_interrupted
 def _are_independent(game: Game, image: int) -> bool:
-    """Return whether an image, the same with half its contrast, and zeros have the same outputs alone as together.
+    """Return whether an image, the same with half its contrast, and multiples have the same outputs alone as together.
 
-    All are compared, as a maximum over the batch would not change each. A model that takes no three images has to have
-    them alone.
+    All are compared, as a maximum over the batch would not change each; the multiples have a condition of the first row
+    otherwise than it has. A model that takes no so many images has to have them alone.
     """
     original = game.images[image]
-    rows = torch.stack([original, 0.5 * original + 0.5, torch.zeros_like(original)])
+    rows = torch.stack([original, 0.5 * original + 0.5, *(factor * original for factor in FACTORS)])
     samples = torch.full((len(rows),), image, device=game.target.device)
     with without_gradients():
         try:

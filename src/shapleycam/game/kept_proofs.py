@@ -40,7 +40,7 @@ def prove_head(trace: Trace, contents: Contents, removal: Removal) -> Proof:
     key = proof_key(trace, contents.layout)
     known = None if key is None else check_result(trace.owner, key)
     if isinstance(known, Structure):
-        return Proof(known)
+        return Proof(known, key=("shortcut", key))
 
     def run_first_image(rows: Tensor) -> Any:
         samples = torch.zeros(len(rows), dtype=torch.long, device=rows.device)

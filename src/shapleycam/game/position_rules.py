@@ -26,7 +26,7 @@ _ELEMENTWISE = {
     "SoftplusBackward0",
 }
 _LINEAR_ELEMENTWISE = {"CloneBackward0", "AliasBackward0", "ToCopyBackward0", "NegBackward0"}
-_RESHAPES = {
+RESHAPES = {
     *("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0", "UnsqueezeBackward0"),
     *("SqueezeBackward0", "SqueezeBackward1", "SqueezeBackward2"),
 }
@@ -35,7 +35,7 @@ _PRODUCTS = {"MulBackward0", "DivBackward0"}
 _LINEAR = {"AddmmBackward0": 1, "MmBackward0": 0, "LinearBackward0": 0, "ConvolutionBackward0": 0}
 """Operations that are affine in the operand of this number, the others being constants."""
 _AFFINE_IN_ALL_OPERANDS = {
-    *(*_LINEAR_ELEMENTWISE, *_RESHAPES, *_SUMS, "PermuteBackward0", "TransposeBackward0", "TBackward0"),
+    *(*_LINEAR_ELEMENTWISE, *RESHAPES, *_SUMS, "PermuteBackward0", "TransposeBackward0", "TBackward0"),
     *("CatBackward0", "AsStridedBackward0", "AsStridedBackward1"),
 }
 _BATCH_NORMS = {"NativeBatchNormBackward0", "CudnnBatchNormBackward0"}
@@ -126,7 +126,7 @@ def _rearrange(operation: _Operation) -> BeforeMean | None:
         first, second = _signed(_saved(node, "dim0")), _signed(_saved(node, "dim1"))
         swapped[first], swapped[second] = swapped[second], swapped[first]
         moved = tuple(swapped)
-    elif name in _RESHAPES:
+    elif name in RESHAPES:
         moved = reshape_axes(axes, operation.shape)
     return None if moved is None else replace(operation.form, axes=moved)
 

@@ -18,6 +18,7 @@ from shapleycam.tracing.layer_output import activation_in
 from shapleycam.tracing.plan import Plan, Step
 from shapleycam.tracing.random_numbers import reseed
 from shapleycam.tracing.replay import Recorder, Replay
+from shapleycam.tracing.reproducible import FACTORS
 from shapleycam.tracing.running import run
 
 
@@ -46,7 +47,7 @@ class PlanTrial:
         with run_context(self._model), reseed(1):
             alone = [self._head(whole_model, {}, slice(row, row + 1)) for row in range(3)]
         agree = all(row_agrees(self._expected, row, 3, output) for row, output in enumerate(alone))
-        if agree and self._is_same_beside_nothing(whole_model):
+        if agree and self._is_same_beside_others(whole_model):
             return
         with run_context(self._model), reseed(2):
             repeated = self._head(whole_model, {})
@@ -62,22 +63,26 @@ class PlanTrial:
             "that, or a method without a path or sampling on one image at a time"
         )
 
-    def _is_same_beside_nothing(self, whole_model: Plan) -> bool:
-        """Return whether an image, and nothing at all, have the same outputs together as alone.
+    def _is_same_beside_others(self, whole_model: Plan) -> bool:
+        """Return whether an image has the same output between two rows of another content as alone, and these too.
 
-        A condition of the whole batch, such as `if x.min() < 0`, is of scaled rows as it is of the image, and of a
-        row without content another. Heads that cannot be run on such a row are not tried.
+        A condition of the whole batch, such as `if x.min() < 0`, or of its first row, `if x[0].mean() > 0`, is of
+        scaled rows as it is of the image; it is another of a row without content, of the negative or of a larger one.
+        Heads that cannot be run on such rows are not tried on them.
         """
-        pair = torch.stack([self._rows[1], torch.zeros_like(self._rows[1])])
-        samples = self._samples[[1, 1]]
+        row, sample = self._rows[1:2], self._samples[1:2]
         replay = Replay(self._model, self._layer, whole_model, {}, self._pair, self._extra)
-        try:
-            with run_context(self._model), reseed(1):
-                together = replay(pair, samples)
-                alone = [replay(pair[row : row + 1], samples[:1]) for row in range(2)]
-        except ModelError:
-            return True
-        return rows_agree(together, alone)
+        for factor in FACTORS:
+            rows = torch.cat([factor * row, row, factor * row])
+            try:
+                with run_context(self._model), reseed(1):
+                    together = replay(rows, sample.expand(3))
+                    other, itself = (replay(rows[index : index + 1], sample) for index in range(2))
+            except ModelError:
+                continue
+            if not rows_agree(together, [other, itself, other]):
+                return False
+        return True
 
     def agrees(self, plan: Plan) -> bool:
         """Return whether the head by this plan gives what the whole model gives; call `check_rows` first."""

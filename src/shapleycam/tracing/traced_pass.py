@@ -78,7 +78,9 @@ class TracedPasses:
         traced = self._run_fastest(plan, lambda: plain_run(1, 1))
         self._check_unwritten(watch)
         key = ("repeats", self.layer, self.images.shape, self.images.dtype, self.images.device)
-        check_reproducible(self.owner, key, traced.activation.detach(), traced.output, plain_run)
+        check_reproducible(
+            self.owner, key, traced.activation.detach(), traced.output, plain_run, self.images, self._plain_run_of_rows
+        )
         return traced
 
     def _run_reduced(self, plan: Plan | None) -> Trace:
@@ -146,6 +148,10 @@ class TracedPasses:
 
     def _plain_run(self, count: int, seed: int) -> PlainRun:
         """Run the model on the first images without a graph, with random numbers of another seed."""
+        return self._plain_run_of_rows(self.images[:count], torch.arange(count, device="cpu"), seed)
+
+    def _plain_run_of_rows(self, images: Tensor, samples: Tensor, seed: int = 1) -> PlainRun:
+        """Run the model on images, made of those of the pass that `samples` names, as `_plain_run` does."""
         activations: list[Tensor] = []
 
         def keep_activation(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -153,10 +159,10 @@ class TracedPasses:
             activations.append(activation_in(value, self.layer).detach().clone())
             return value
 
-        model, extra = self.copied, self.extra.rows(torch.arange(count, device="cpu"))
+        model, extra = self.copied, self.extra.rows(samples)
         layer = layer_module(model, self.layer)
         with run_context(model), reseed(seed) as random_use, intercept_calls({layer: keep_activation}, layer):
-            output = self.select(run(model, self.images[:count], extra))
+            output = self.select(run(model, images, extra))
         return PlainRun(activations[0], output, random_use.used)
 
     def _run(

@@ -26,7 +26,8 @@ class EstimatorOptions:
         progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖; by
             exactshapley with the coalitions so far and NaN. What it raises ends the work.
         runs: of what comes after the layer that values of players may take of an image at most; None for no limit, and
-            at layer "input", where each is a run of the whole model, for 1,000.
+            at layer "input", where each is a run of the whole model, for 1,000. Methods of masked or noisy images that
+            take more runs of the whole model are refused.
 
     Raises:
         OptionError: channels as players, which have no place on a map, or no runs.
