@@ -6,6 +6,8 @@ Nothing is spent on control variates or trials of other orders, which pay off ov
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
+from typing import TypeVar
 
 import torch
 
@@ -16,9 +18,11 @@ from shapleycam.values._contributions import FEWEST, marginals, order_streams
 from shapleycam.values._stream_sums import StreamSums
 from shapleycam.values._surrogate_control import surrogate_control
 from shapleycam.values.progress import Progress
-from shapleycam.values.shares import ShapleyValues
+from shapleycam.values.shares import PlayerValues, ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
+
+_Values = TypeVar("_Values", bound=PlayerValues)
 
 _FEWEST_SAMPLES = 3
 """Samples of four orders of which a standard error is had, at the least."""
@@ -79,7 +83,7 @@ def permutation_within(
             active = active[~(reached[active] <= tolerance)]
         if not len(active):
             break
-    return _with_notes(sums.shares(game), tolerance)
+    return with_run_notes(sums.shares(game), tolerance)
 
 
 def fewest_runs(n: int) -> int:
@@ -104,7 +108,7 @@ def runs_to_aim(error: float, runs: int) -> int:
     return round(runs * (error / _AIM) ** 2 / _ROUNDED) * _ROUNDED
 
 
-def _with_notes(shares: ShapleyValues, tolerance: float) -> ShapleyValues:
+def with_run_notes(shares: _Values, tolerance: float) -> _Values:
     """Return values with a note on each image's runs; warn of those that did not reach the tolerance."""
     reached, runs = shares.uncertainty.tolist(), shares.evaluations.tolist()
     notes = [_note(error, count) for error, count in zip(reached, runs, strict=True)]
@@ -120,5 +124,7 @@ def _with_notes(shares: ShapleyValues, tolerance: float) -> ShapleyValues:
 
 
 def _note(error: float, runs: int) -> str:
+    if not isfinite(error):
+        return f"after {runs:,} runs not all groups were divided in two samples, which a standard error takes"
     more = f"; {percent(_AIM)} takes about {runs_to_aim(error, runs):,}" if error > _AIM else ""
     return f"after {runs:,} runs the standard error is {percent(error, 1)} of the values{more}"
