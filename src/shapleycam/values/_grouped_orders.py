@@ -76,23 +76,19 @@ class GroupedOrders:
         """Return the players of coalitions of parts."""
         return inside.double() @ self._tree.members[parts].double() > 0
 
-    def gains(self, opened: frozenset[int]) -> Float[Tensor, " nodes"]:
-        """Return what each node adds to those before it in a sample of four orders; NaN where no group around is open.
+    def gains(self, opened: frozenset[int], count: int = 4) -> Float[Tensor, " nodes"]:
+        """Return what each node adds to those before it in a sample of orders; NaN where no group around is open.
 
-        `opened` has everyone (node 0), and with each group those around it.
+        `opened` has everyone (node 0), and with each group those around it; `count` is 4, 2 (an order and its reverse)
+        or 1.
         """
-        orders = torch.tensor(self._draw(0, opened), device="cpu")
+        orders = torch.tensor(self._draw(0, opened), device="cpu")[:: 2 if count == 2 else 1][:count]
         before = self._tree.members[orders].cumsum(1)[:, :-1] > 0
-        worth = torch.cat(
-            [
-                torch.zeros(4, 1, dtype=torch.float64, device="cpu"),
-                self._worth(before.flatten(0, 1)).unflatten(0, before.shape[:2]),
-                torch.full((4, 1), self.grand, dtype=torch.float64, device="cpu"),
-            ],
-            1,
-        )
+        worth = torch.full((count, orders.shape[1] + 1), self.grand, dtype=torch.float64, device="cpu")
+        worth[:, 0] = 0
+        worth[:, 1:-1] = self._worth(before.flatten(0, 1)).unflatten(0, before.shape[:2])
         gained = torch.full((len(self._tree.children),), torch.nan, dtype=torch.float64, device="cpu")
-        by_node = gained.new_zeros(4, len(gained)).scatter(1, orders, worth.diff(dim=1)).mean(0)
+        by_node = gained.new_zeros(count, len(gained)).scatter(1, orders, worth.diff(dim=1)).mean(0)
         units = orders[0]
         gained[units] = by_node[units]
         for node in sorted(opened, reverse=True):  # parts have larger numbers than what they are parts of

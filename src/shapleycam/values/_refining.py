@@ -28,8 +28,8 @@ class Refining:
     """The sampling of one image: which groups are opened in which sample.
 
     Groups that are so few that all their coalitions can be evaluated are counted, and their values are exact. Of others
-    first each level is looked at once, from coarse to fine, then all groups are opened, and then those that lower the
-    square error most for their runs, in proportion (Neyman 1934).
+    first each level is looked at once, from coarse to fine, if there are runs enough, then all groups are opened, and
+    then those that lower the square error most for their runs, in proportion (Neyman 1934).
     """
 
     def __init__(self, game: Game, image: int, tree: GroupTree, generator: torch.Generator, runs: int) -> None:
@@ -40,11 +40,17 @@ class Refining:
         self._all, self._sampled = tree.opened_to(tree.depth), 0
         to_count = {node: self._orders.runs_to_count(node) for node in sorted(self._all)}
         if sum(to_count.values()) > min(runs, MOST_COUNTED_IN_ALL):
-            to_count = {node: cost for node, cost in to_count.items() if node == 0 and cost <= min(runs, MOST_COUNTED)}
+            to_count = {0: to_count[0]} if self._may_count_first(to_count[0]) else {}
         self._costs[list(to_count)] = 0
         self._depths = iter(range(2 if to_count else 1, tree.depth))
         self._to_count = iter(to_count)
         self._count_next()
+
+    def _may_count_first(self, cost: int) -> bool:
+        """Return whether the coarsest groups are few, and counting them leaves the runs of an order and its reverse."""
+        pair = self._cost(self._all) // 2
+        spared = int(self._costs[0]) // 2
+        return cost <= min(self._runs, MOST_COUNTED) and not (self._runs - cost < pair - spared and pair <= self._runs)
 
     @property
     def spent(self) -> int:
@@ -67,12 +73,12 @@ class Refining:
         """Count or sample once more; return whether there was anything to do, and runs to do so."""
         if self._count_next():
             return True
-        opened = self._next() if self.sums.drawn < MOST_SAMPLES else frozenset[int]()
-        cost = self._cost(opened)
+        opened, orders = self._next()
+        cost = self._cost(opened) * orders // 4 if self.sums.drawn < MOST_SAMPLES else 0
         self._sampled += cost
         if not cost or self._sampled > _MOST_REPEATED * self._runs:
             return False
-        self.sums.add(self._orders.gains(opened))
+        self.sums.add(self._orders.gains(opened, orders))
         return True
 
     def _count_next(self) -> bool:
@@ -90,14 +96,20 @@ class Refining:
         """Return how many runs a sample takes at most."""
         return int(self._costs[list(opened)].sum())
 
-    def _next(self) -> frozenset[int]:
-        """Return the groups that the next sample opens, as far as the runs last."""
+    def _next(self) -> tuple[frozenset[int], int]:
+        """Return the groups that the next sample opens, as far as the runs last, and of how many orders it is.
+
+        Where the runs do not last for four orders of all players, it is of two or one: so there is a picture of all.
+        """
         for depth in self._depths:
             opened = self.tree.opened_to(depth)
-            for_all = FEWEST * self._cost(self._all)
-            if self._left < for_all or self._left - self._cost(opened) >= for_all:
-                return self._affordable(opened)
-        return self._affordable(self._all if int(self.sums.opened.min()) < FEWEST else self._mattering())
+            if self._left - self._cost(opened) >= FEWEST * self._cost(self._all):
+                return opened, 4
+        least = int(self.sums.opened.min())
+        for orders in (4, 2, 1) if least == 0 else ():
+            if self._cost(self._all) * orders // 4 <= self._left:
+                return self._all, orders
+        return self._affordable(self._all if least < FEWEST else self._mattering()), 4
 
     @property
     def _demand(self) -> Float[Tensor, " nodes"]:
