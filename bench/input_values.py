@@ -30,6 +30,7 @@ from measure import THREADS, machine, report
 from shapleycam import values
 from shapleycam.errors import OptionError, ShapleyCamWarning
 from shapleycam.game import Game
+from shapleycam.images import SUFFIXES
 from shapleycam.models.zoo import DEFAULT
 from shapleycam.values._limited_runs import permutation_within
 from shapleycam.values.group_tree import trees_of_images
@@ -196,8 +197,8 @@ def main() -> None:
         Counted(named.model), layer="input", preprocess=named.preprocess, labels=named.labels, device="cpu"
     )
     is_folder = options.photographs.is_dir()
-    photographs = shapleycam.images.list_pictures(options.photographs) if is_folder else [options.photographs]
-    chosen = photographs[: options.count]
+    photographs = sorted(options.photographs.rglob("*.*")) if is_folder else [options.photographs]
+    chosen = [path for path in photographs if path.suffix.lower() in SUFFIXES][: options.count]
     lines = [
         "# Values of regions, by runs of the model",
         "",

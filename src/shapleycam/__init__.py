@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shapleycam.explaining.detection import Detection
     from shapleycam.explaining.detector import Detector
     from shapleycam.explaining.explainer import Explainer
+    from shapleycam.explaining.outlined_objects import players_from_masks
     from shapleycam.explanations.explanation import Explanation
     from shapleycam.game import Game
     from shapleycam.models.network import Network
@@ -40,6 +41,7 @@ _MODULE_OF = {
     "ShapleyCamWarning": "errors",
     "Trace": "tracing",
     "methods": "cams",
+    "players_from_masks": "explaining.outlined_objects",
     "next_token": "models.next_token",  # nosec B105  # no password
     "trace": "tracing",
     "zero_shot": "models.zero_shot",
@@ -66,6 +68,7 @@ __all__ = [
     "methods",
     "metrics",
     "next_token",
+    "players_from_masks",
     "trace",
     "utilities",
     "values",
