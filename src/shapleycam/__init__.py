@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shapleycam.explaining.detection import Detection
     from shapleycam.explaining.detector import Detector
     from shapleycam.explaining.explainer import Explainer
+    from shapleycam.explaining.outlined_objects import players_from_masks
     from shapleycam.explanations.explanation import Explanation
     from shapleycam.game import Game
     from shapleycam.models.network import Network
@@ -42,6 +43,7 @@ _MODULE_OF = {
     "Trace": "tracing",
     "ladder": "bridge",
     "methods": "cams",
+    "players_from_masks": "explaining.outlined_objects",
     "next_token": "models.next_token",  # nosec B105  # no password
     "trace": "tracing",
     "zero_shot": "models.zero_shot",
@@ -70,6 +72,7 @@ __all__ = [
     "methods",
     "metrics",
     "next_token",
+    "players_from_masks",
     "trace",
     "utilities",
     "values",

@@ -112,7 +112,7 @@ def test_randomcam_weights_are_one_a_channel_on_both_sides_of_zero():
 
 def test_the_table_is_complete():
     assert {method.spread for method in methods() if method.spread is not None} <= set(SPREADS.values())
-    of_players = {"sampledshapley", "exactshapley", "leaveoneout", "reciprocam", "banzhaf"}
+    of_players = {"sampledshapley", "exactshapley", "leaveoneout", "reciprocam", "banzhaf", "owen"}
     of_players |= {"attentionrollout", "gradientrollout", "occlusion", "rise"}
     of_players |= {"fullgrad", "guidedbackprop", "guidedgradcam", "legrad"}
     assert {method.name for method in methods() if method.spread is None} == of_players
@@ -125,10 +125,10 @@ def test_the_table_is_complete():
     assert set(expand_methods(["field"], players=11)) == of_any_model
     assert expand_methods(["all"]) == [method.name for method in methods() if "all" in method.sets]
     assert set(OF_EVERY_MODEL) - set(expand_methods(["all"])) == {
-        *("leaveoneout", "reciprocam", "banzhaf", "kpcacam", "smoothgradcam++", "fullgrad", *OF_CHANNELS)
+        *("leaveoneout", "reciprocam", "banzhaf", "owen", "kpcacam", "smoothgradcam++", "fullgrad", *OF_CHANNELS)
     }
     assert of_any_model - set(expand_methods(["field"], players=49)) == {"exactshapley"}
-    assert of_any_model - set(expand_methods(["field"], players=784)) == {"exactshapley", "sampledshapley"}
+    assert of_any_model - set(expand_methods(["field"], players=784)) == {"exactshapley", "sampledshapley", "owen"}
     # A method that is asked for by name says itself what is wrong.
     assert expand_methods(["exactshapley"], players=49) == ["exactshapley"]
     assert expand_methods(["gradcam", "paper", "gradcam"])[0] == "gradcam"

@@ -107,7 +107,14 @@ def test_a_row_that_gives_a_derivative_and_has_no_spread_is_refused(masked, expl
 def test_all_leaves_out_what_nobody_would_wait_for():
     limits = {row.name: row.most_players for row in methods() if row.most_players is not None}
     alone = {"leaveoneout": 2**16, "reciprocam": 2**16}
-    assert limits == {"sampledshapley": 256, "exactshapley": 16, "banzhaf": 4095, "occlusion": 2048, **alone}
+    assert limits == {
+        "sampledshapley": 256,
+        "exactshapley": 16,
+        "owen": 256,
+        "banzhaf": 4095,
+        "occlusion": 2048,
+        **alone,
+    }
     dear = replace(ROW, basis=replace(MASKED, cost=lambda players, _: Cost(head_evaluations=players * players)))
     assert dear.most_players == 256
     assert dear.is_affordable(256)

@@ -46,7 +46,12 @@ class TestMethods:
         ("method", "runs"),
         [
             *(("gradcam", "gradients 1"), ("pathcam", "gradients 8"), ("leaveoneout", "head 49")),
-            *(("exactshapley", "head 2^49"), ("banzhaf", "head 1,024"), ("eigencam", "factorisation ")),
+            *(
+                ("exactshapley", "head 2^49"),
+                ("banzhaf", "head 1,024"),
+                ("owen", "head 12,544"),
+                ("eigencam", "factorisation "),
+            ),
             *(("scorecam", "passes 512"), ("rise", "passes 1,000"), ("channelshapley", "head 1,048,576")),
         ],
     )

@@ -218,6 +218,7 @@ class TestRuns:
             ("reciprocam", "1,024"),
             ("occlusion", "1,024"),
             ("banzhaf", "32,768"),
+            ("owen", "12,276"),
         ],
     )
     def test_every_method_that_plays_the_game(self, method, needed):

@@ -10,7 +10,7 @@ FAMILIES = {
     "second order": "with pairs of places: fast, closer",
     "path": "gradients along a path: closer still",
     "Shapley values": "the values themselves: slow",
-    "other values of the game": "alone, left out, over all coalitions",
+    "other values of the game": "alone, left out, over all coalitions, in groups",
     "channels as players": "channels by what they are worth",
     "factorisation": "what varies most, of no units",
     "noisy images": "gradients of noisy images: slower",

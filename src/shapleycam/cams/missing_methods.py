@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _RULES = "it needs a rule for each kind of operation of a model; captum and zennit have such rules"
 _SHAPLEY = "of Shapley values of regions, choose 'sampledshapley' with regions as players"
+_OWEN = "its values are those of 'owen', in groups of regions by their place"
 
 MISSING_METHODS = {
     "saliency": "it is the size of the gradient by pixels; 'hirescam' at layer 'input' is the gradient times the image",
@@ -14,6 +15,8 @@ MISSING_METHODS = {
     "gradientshap": "choose 'pathcam-h' at layer 'input', with smoothing 'noise'",
     "kernelshap": _SHAPLEY,
     "lime": _SHAPLEY,
+    "partitionshap": _OWEN,
+    "partitionexplainer": _OWEN,
     **dict.fromkeys(("deeplift", "lrp", "deepshap", "relevancecam"), _RULES),
     "tscam": "it is of networks that were trained with its own convolutional classifier over tokens; choose 'legrad'",
     "refinecam": "it is the product of the maps of several layers: choose 'gradcam' at these, fused by 'product'",

@@ -6,15 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.bases import Basis, Cost
+from shapleycam.cams.bases import SAMPLED, Basis, Cost
 from shapleycam.game import Game
 from shapleycam.values._banzhaf import FEWEST, MOST_EVALUATIONS, MOST_EXACT, banzhaf, block_size
+from shapleycam.values._owen import owen
 from shapleycam.values._single import leave_one_out, single_inclusion
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import run_limit
 from shapleycam.values.shares import PlayerValues
 
 _TEAL, _OLIVE, _WINE, _INDIGO = "#44AA99", "#999933", "#882255", "#332288"
+_ROSE = "#CC6677"
 _OTHER_VALUES = "other values of the game"
 
 
@@ -36,6 +38,10 @@ def _alone(game: Game, _: EstimatorOptions) -> PlayerValues:
 def _banzhaf(game: Game, options: EstimatorOptions) -> PlayerValues:
     most = (run_limit(game, options) or MOST_EVALUATIONS) // game.runs_per_coalition
     return banzhaf(game, options.tolerance, options.seed, most_evaluations=most, progress=options.progress)
+
+
+def _owen(game: Game, options: EstimatorOptions) -> PlayerValues:
+    return owen(game, None, options.tolerance, options.seed, runs=run_limit(game, options), progress=options.progress)
 
 
 def _banzhaf_cost(players: int, _: int) -> Cost:
@@ -69,4 +75,13 @@ BANZHAF = Basis(
     _INDIGO,
     needs_replay=True,
     fewest_runs=lambda players: _banzhaf_cost(players, 0).head_evaluations,
+)
+OWEN = Basis(
+    "owen",
+    _owen,
+    SAMPLED.cost,
+    _OTHER_VALUES,
+    _ROSE,
+    needs_replay=True,
+    fewest_runs=SAMPLED.fewest_runs,
 )

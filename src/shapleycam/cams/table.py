@@ -21,6 +21,7 @@ _ALIASES = {
     "smoothgradcampp": "smoothgradcam++",
     "guidedbackpropagation": "guidedbackprop",
     "fullgradient": "fullgrad",
+    "owenvalues": "owen",
 }
 
 

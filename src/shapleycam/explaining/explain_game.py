@@ -87,6 +87,7 @@ def _explanation(
         precision=traced.precision,
         notes=values.notes,
         regions=game.players.labels if game.players.are_regions else None,
+        region_names=game.players.names,
     )
 
 

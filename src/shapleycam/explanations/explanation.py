@@ -68,6 +68,7 @@ class Explanation:
         utility_removed: (b,), U(head(R)) at layer "input", what the model still makes of an image of which everything
             was removed; None at other layers.
         regions: (b, h, w), the number of the region that each place belongs to; None where places are the players.
+        region_names: what the regions are called, by number; empty where they have no names.
 
     Examples:
         >>> import matplotlib, shapleycam
@@ -102,6 +103,7 @@ class Explanation:
     notes: tuple[tuple[str, ...], ...] = ()
     utility_removed: Float[Tensor, " b"] | None = None
     regions: Int[Tensor, "b *grid"] | None = None
+    region_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return how many images were explained."""
@@ -148,7 +150,7 @@ class Explanation:
         if self.regions is None:
             return []
         stderr = None if self.stderr is None else self.stderr[index]
-        return region_values(self.regions[index], self.values[index], stderr)
+        return region_values(self.regions[index], self.values[index], stderr, self.region_names)
 
     def label(self, index: int = 0) -> str:
         """Return the name of the class that was explained for one image."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,7 @@ class RegionValue:
         stderr: the standard error of the value; None where it is not sampled.
         area: which share of the image it covers.
         centre: the mean place of its cells, from (0, 0) at the upper left to (1, 1); in 3-D with the depth first.
+        name: what it is called; None where regions have no names.
     """
 
     region: int
@@ -31,10 +33,14 @@ class RegionValue:
     stderr: float | None
     area: float
     centre: tuple[float, ...]
+    name: str | None = None
 
 
 def region_values(
-    labels: Int[Tensor, "*grid"], values: Float[Tensor, "*grid"], stderr: Float[Tensor, "*grid"] | None = None
+    labels: Int[Tensor, "*grid"],
+    values: Float[Tensor, "*grid"],
+    stderr: Float[Tensor, "*grid"] | None = None,
+    names: Sequence[str] = (),
 ) -> list[RegionValue]:
     """Return the values of the regions that `labels` name, the largest in size first.
 
@@ -65,6 +71,7 @@ def region_values(
             None if errors is None else float(errors[region]),
             float(sizes[region] / len(flat)),
             tuple(centres[region].tolist()),
+            names[region] if names else None,
         )
         for region in order
     ]
@@ -147,4 +154,5 @@ def describe_region(region: RegionValue) -> str:
         '+1.25 ± 0.31 at 62% across and 20% down'
     """
     *_, down, across = region.centre
-    return f"{describe_value(region)} at {percent(across)} across and {percent(down)} down"
+    name = "" if region.name is None else f" {region.name}"
+    return f"{describe_value(region)}{name} at {percent(across)} across and {percent(down)} down"

@@ -60,6 +60,7 @@ def write_fields(file: IO[bytes], fields: Mapping[str, Any], pictures: np.ndarra
         **{name: fields[name] for name in (*_CHOICES, *_DEFAULTS)},
         "labels": fields["labels"],
         "notes": fields["notes"],
+        "region_names": fields["region_names"],
         "smooth": fields["smooth"],
         "sources": [_source_as_data(source) for source in fields["sources"]],
         "version": __version__,
@@ -119,6 +120,7 @@ def _fields(file: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, A
         "labels": tuple(labels) if labels is not None else None,
         "smooth": metadata.get("smooth", []),
         "notes": tuple(tuple(sentences) for sentences in metadata.get("notes", ())),
+        "region_names": tuple(metadata.get("region_names", ())),
     }
 
 

@@ -64,9 +64,11 @@ def _check_texts(fields: Mapping[str, Any]) -> None:
     notes, cost = fields["notes"], fields["coalition_cost"] or ""
     names = [fields[name] for name in ("method", "layer", "utility_name", "removal", "precision")]
     texts = [*names, fields["remark"] or "", cost, *labels, *fields["smooth"]]
-    texts += [sentence for sentences in notes for sentence in sentences]
+    texts += [sentence for sentences in notes for sentence in sentences] + list(fields["region_names"])
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a name, a label, a smoothing or a note is no text")
+    if fields["region_names"] and int(fields["regions"].max()) >= len(fields["region_names"]):
+        raise ValueError(f"{len(fields['region_names'])} names of regions for more regions than that")
     if len(notes) not in {0, len(fields["sources"])}:
         raise ValueError(f"notes of {len(notes)} images, expected {len(fields['sources'])}")
     if fields["form"] is not None and fields["form"] not in get_args(OutputKind):

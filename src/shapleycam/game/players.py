@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,22 +11,27 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError
+from shapleycam.game.named_regions import NamedRegions
 from shapleycam.models.layout import Layout
 
-Regions: TypeAlias = "tuple[int | np.integer[Any], ...] | list[Any] | np.ndarray | Tensor | str | None"
+Regions: TypeAlias = "tuple[int | np.integer[Any], ...] | list[Any] | np.ndarray | Tensor | str | NamedRegions | None"
 """What a user may give as players: None for each position, (rows, columns) of a grid of regions, labels (h, w) or
-(b, h, w) that name each cell's region, or of a game "channels".
+(b, h, w) that name each cell's region, regions with names, or of a game "channels".
 """
 _GRID_SIDES = {2: "(rows, columns)", 3: "(depths, rows, columns)"}
 
 
 @dataclass(frozen=True)
 class Players:
-    """The assignment of positions to players: `member` (b, positions) is the player, below `count`, of each."""
+    """The assignment of positions to players: `member` (b, positions) is the player, below `count`, of each.
+
+    `names` are what regions are called, by number; empty where they have no names.
+    """
 
     member: Int[Tensor, "b positions"]
     count: int
     layout: Layout
+    names: tuple[str, ...] = ()
 
     @property
     def are_regions(self) -> bool:
@@ -100,6 +105,8 @@ def make_players(regions: Regions, layout: Layout, batch: int, device: torch.dev
     Raises:
         OptionError: a grid that is finer than the layer's, or labels of another size or kind.
     """
+    if isinstance(regions, NamedRegions):
+        return _named_players(regions, layout, batch, device)
     if regions is None:
         labels = torch.arange(layout.count, device="cpu").reshape(1, *layout.grid)
     elif isinstance(regions, tuple) and len(regions) == len(layout.grid) and all(map(_is_whole, regions)):
@@ -110,6 +117,17 @@ def make_players(regions: Regions, layout: Layout, batch: int, device: torch.dev
     count = int(cells.max()) + 1
     prefix = cells.new_full((batch, layout.prefix), count)
     return Players(torch.cat([prefix, cells], 1).to(device), count + (layout.prefix > 0), layout)
+
+
+def _named_players(regions: NamedRegions, layout: Layout, batch: int, device: torch.device) -> Players:
+    """Return the players of regions with names, which are of one image."""
+    if batch != 1:
+        raise OptionError(
+            f"players are the named regions of one image, and {batch} images were given; expected one image at a time"
+        )
+    players = make_players(regions.labels, layout, batch, device)
+    names = tuple(regions.names[label] for label in regions.labels.unique().tolist())
+    return replace(players, names=names)
 
 
 def _label_grid(regions: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:

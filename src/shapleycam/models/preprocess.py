@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
@@ -66,6 +67,15 @@ class Preprocess:
         right = left + crop_width * width / resized_width
         bottom = top + crop_height * height / resized_height
         return left, top, right, bottom
+
+    def crop_labels(self, labels: Int[Tensor, "H W"]) -> Int[Tensor, "h w"]:
+        """Return numbers of a photograph's pixels as the network's input has them; 0 where it has no photograph.
+
+        Each pixel has the number of the nearest one, as numbers cannot be mixed.
+        """
+        picture = Image.fromarray(labels.cpu().numpy().astype("int32"))
+        resized = F.resize(self._cut_to_middle(picture), self._resize_argument(), InterpolationMode.NEAREST)
+        return torch.from_numpy(np.array(F.center_crop(resized, list(self.crop)))).long()
 
     def picture(self, image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "h w 3"]:
         """Return a network's input as 8-bit pixels: what the network saw."""

@@ -63,7 +63,6 @@ def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
             "the cells into regions with players=(rows, columns), or sample them (values.permutation, sampledshapley)"
         )
     precise = accurate(game.activation.device)
-    joined, left = _weights(n)
     evaluated = 0
 
     def count(coalitions: int) -> None:
@@ -75,9 +74,8 @@ def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
     total = torch.zeros(len(game.activation), n, dtype=precise, device=game.activation.device)
     for start in range(0, 2**n, _AT_ONCE):
         inside = members(torch.arange(start, min(start + _AT_ONCE, 2**n), device="cpu"), n)
-        sizes = inside.sum(1)
-        weights = torch.where(inside, joined[sizes][:, None], -left[sizes][:, None])
-        total += game.value(inside, progress=count).to(precise) @ weights.to(total.device, precise)
+        weights = shapley_weights(inside).to(total.device, precise)
+        total += game.value(inside, progress=count).to(precise) @ weights
     return ShapleyValues(total, None, torch.full((len(total),), 2**n, device=total.device))
 
 
@@ -86,10 +84,10 @@ def members(numbers: Int[Tensor, " s"], n: int) -> Bool[Tensor, "s n"]:
     return (numbers[:, None] >> torch.arange(n, device="cpu")) % 2 == 1
 
 
-def _weights(n: int) -> tuple[Float[Tensor, " sizes"], Float[Tensor, " sizes"]]:
-    """Return by coalition size the weight of v(S) for a member of S, and the (negated) one for a player outside."""
+def shapley_weights(inside: Bool[Tensor, "s n"]) -> Float[Tensor, "s n"]:
+    """Return the weight of each coalition's worth in each player's Shapley value, which sums over all of them."""
+    n, sizes = inside.shape[1], inside.sum(1)
     joined = [0.0] + [1 / (size * comb(n, size)) for size in range(1, n + 1)]
-    left = [1 / ((n - size) * comb(n, size)) for size in range(n)] + [0.0]
-    return torch.tensor(joined, dtype=torch.float64, device="cpu"), torch.tensor(
-        left, dtype=torch.float64, device="cpu"
-    )
+    left = [-1 / ((n - size) * comb(n, size)) for size in range(n)] + [0.0]
+    of_sizes = torch.tensor([left, joined], dtype=torch.float64, device="cpu")[:, sizes]
+    return torch.where(inside, of_sizes[1][:, None], of_sizes[0][:, None])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeAlias
+from math import isfinite
+from typing import TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Int
@@ -20,13 +21,15 @@ from shapleycam.values._contributions import FEWEST, marginals, order_streams
 from shapleycam.values._stream_sums import StreamSums
 from shapleycam.values._surrogate_control import surrogate_control
 from shapleycam.values.progress import Progress
-from shapleycam.values.shares import ShapleyValues
+from shapleycam.values.shares import PlayerValues, ShapleyValues
 from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
 
 Draw: TypeAlias = "Callable[[Tensor], tuple[Tensor, Tensor]]"
 """From the numbers of some images (a,) to the places (a, 1, 4, n) of the players in a sample of orders, and what each
 player adds to those before it, of the same shape."""
+_Values = TypeVar("_Values", bound=PlayerValues)
+
 _FEWEST_SAMPLES = 3
 """Samples of four orders of which a standard error is had, at the least."""
 _AIM = 0.1
@@ -70,7 +73,7 @@ def permutation_within(
             progress(orders, float(last.uncertainty.max()))
     if last is None:
         raise RuntimeError("no sample was drawn within runs that were enough for three")
-    return with_notes(last, tolerance, game.runs_per_coalition)
+    return with_run_notes(last, tolerance, game.runs_per_coalition)
 
 
 def estimates_within(game: Game, runs: int, tolerance: float, draw: Draw) -> Iterator[tuple[int, ShapleyValues]]:
@@ -155,7 +158,7 @@ def runs_to_aim(error: float, runs: int) -> int:
     return round(runs * (error / _AIM) ** 2 / _ROUNDED) * _ROUNDED
 
 
-def with_notes(shares: ShapleyValues, tolerance: float, runs_per_coalition: int) -> ShapleyValues:
+def with_run_notes(shares: _Values, tolerance: float, runs_per_coalition: int) -> _Values:
     """Return values with a note on each image's runs; warn of those that did not reach the tolerance."""
     reached, runs = shares.uncertainty.tolist(), (shares.evaluations * runs_per_coalition).tolist()
     notes = [_note(error, count) for error, count in zip(reached, runs, strict=True)]
@@ -171,5 +174,7 @@ def with_notes(shares: ShapleyValues, tolerance: float, runs_per_coalition: int)
 
 
 def _note(error: float, runs: int) -> str:
+    if not isfinite(error):
+        return f"after {runs:,} runs not all groups were divided in two samples, which a standard error takes"
     more = f"; {percent(_AIM)} takes about {runs_to_aim(error, runs):,}" if error > _AIM else ""
     return f"after {runs:,} runs the standard error is {percent(error, 1)} of the values{more}"

@@ -19,8 +19,8 @@ class EstimatorOptions:
 
     Args:
         nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
-        tolerance: ‖standard error‖ / ‖values‖ to which sampledshapley samples.
-        seed: for randomcam and sampledshapley, with the image's content.
+        tolerance: ‖standard error‖ / ‖values‖ to which sampledshapley and owen sample.
+        seed: for randomcam, sampledshapley and owen, with the image's content.
         players: None for each position by itself; (rows, columns) of a grid of regions; whole numbers (h, w) or
             (b, h, w) that name each cell's region; or, at layer "input", "superpixels", "superpixels:80" or "patches".
         progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖; by

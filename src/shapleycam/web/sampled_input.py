@@ -20,7 +20,7 @@ from shapleycam.errors import OptionError, ignore_warnings
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.values._contributions import marginals, order_streams
-from shapleycam.values._limited_runs import Draw, estimates_within, fewest_runs, with_notes
+from shapleycam.values._limited_runs import Draw, estimates_within, fewest_runs, with_run_notes
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import run_limit
 from shapleycam.values.shares import ShapleyValues
@@ -100,7 +100,7 @@ class SampledInput:
     def explanation(self, shares: ShapleyValues) -> Explanation:
         """Return the explanation that values of the regions make."""
         with ignore_warnings():
-            noted = with_notes(shares, _TOLERANCE, self.game.runs_per_coalition)
+            noted = with_run_notes(shares, _TOLERANCE, self.game.runs_per_coalition)
         values = values_of_players(self.game, noted)
         size = tuple(self.image.heatmap.shape[1:])
         return replace(

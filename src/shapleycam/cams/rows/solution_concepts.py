@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shapleycam.cams.bases import EXACT, SAMPLED
 from shapleycam.cams.method import Method
-from shapleycam.cams.other_bases import ALONE, BANZHAF, LEFT_OUT
+from shapleycam.cams.other_bases import ALONE, BANZHAF, LEFT_OUT, OWEN
 
 SOLUTION_CONCEPTS = (
     Method(
@@ -43,6 +43,14 @@ SOLUTION_CONCEPTS = (
         None,
         "Banzhaf 1965; Wang & Jia 2023, arXiv:2205.15466",
         "Banzhaf values: the mean contribution over all coalitions alike; sampled beyond 12 players",
+        in_all=False,
+    ),
+    Method(
+        "owen",
+        OWEN,
+        None,
+        "Owen 1977; of several levels Winter 1989; as shap's PartitionExplainer",
+        "Owen values: Shapley values in nested groups of places, the coarse ones first; with standard errors",
         in_all=False,
     ),
 )

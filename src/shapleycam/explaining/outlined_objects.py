@@ -1,0 +1,182 @@
+"""Objects that somebody outlined as players: binary masks, label maps (VOC), polygons and run lengths (COCO)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.explaining.run_lengths import from_run_lengths
+from shapleycam.game.named_regions import NamedRegions
+from shapleycam.models.network import Transform
+from shapleycam.models.preprocess import Preprocess
+
+BACKGROUND = "background"
+"""The name of the region of all pixels that no mask covers."""
+_VOID = 255
+"""The number of a label map that says of a pixel that nobody knows, as VOC's outlines of objects."""
+
+Masks: TypeAlias = "Sequence[Any] | np.ndarray | Tensor"
+"""A label map (H, W), masks (k, H, W), or a sequence of masks (H, W) and COCO annotations."""
+
+
+def players_from_masks(
+    masks: Masks,
+    names: Sequence[str] | Mapping[int, str] | None = None,
+    *,
+    preprocess: Transform | None = None,
+    size: tuple[int, int] | None = None,
+) -> NamedRegions:
+    """Return the objects of a photograph as players at layer "input": which object earned the score.
+
+    A pixel that several masks cover belongs to the smallest of them, so that what lies on a large object keeps its
+    pixels. All pixels that none covers are one more region, "background"; so is what preprocessing adds at a border.
+
+    Args:
+        masks: a label map (H, W) of whole numbers, 0 for the background and 255 for unknown, as VOC's; masks
+            (k, H, W), or a sequence of masks (H, W), true or not 0 on an object; or of COCO annotations, mappings with
+            "segmentation": polygons, run lengths, or compressed run lengths.
+        names: of the masks in their order; or by the label, or "category_id" of the annotations. None numbers them. Of
+            objects with the same name each has its number behind it.
+        preprocess: that of the explainer, where the masks are of the photograph; None where they are in the size of
+            the network's input.
+        size: (height, width) of the photograph, which polygons need.
+
+    Returns:
+        What `players=` takes of one photograph; `Explanation.region_values` has the names.
+
+    Raises:
+        OptionError: masks that are none, of several sizes or empty; an object outside of what the network sees; names
+            that do not fit; a preprocessing whose crop is not known.
+
+    Examples:
+        >>> import numpy as np, shapleycam
+        >>> labels = np.zeros((300, 400), dtype=int)
+        >>> labels[100:200, 50:150], labels[50:250, 200:300] = 1, 2
+        >>> explainer = shapleycam.Explainer("efficientnet_lite0", layer="input", removal="blur", device="cpu")
+        >>> players = shapleycam.players_from_masks(labels, ["cat", "dog"], preprocess=explainer.preprocess)
+        >>> players.names, tuple(players.labels.shape)
+        (('background', 'cat', 'dog'), (224, 224))
+    """
+    outlines, numbers = _outlines(masks, size)
+    called = (BACKGROUND, *_unique(_names(names, numbers)))
+    labels = torch.zeros(outlines.shape[1:], dtype=torch.long, device="cpu")
+    for index in outlines.flatten(1).sum(1).argsort(descending=True, stable=True).tolist():
+        labels[outlines[index]] = index + 1
+    _check_seen(labels, called, "is covered by smaller masks; leave one of them out")
+    if preprocess is not None:
+        if not isinstance(preprocess, Preprocess):
+            raise OptionError(
+                f"preprocess is a {type(preprocess).__name__}, whose crop is not known; expected a "
+                "shapleycam.Preprocess, or masks in the size of the network's input and no preprocess"
+            )
+        labels = preprocess.crop_labels(labels)
+        _check_seen(labels, called, "lies outside of what the network sees of the photograph; leave its mask out")
+    return NamedRegions(labels, called)
+
+
+def _outlines(masks: Masks, size: tuple[int, int] | None) -> tuple[Bool[Tensor, "k H W"], list[int]]:
+    """Return a mask of each object, and the number by which its name is found."""
+    if not isinstance(masks, (np.ndarray, Tensor)):
+        each = [_outline(mask, place, size) for place, mask in enumerate(masks)]
+        return _stacked(each), [_number(mask, place) for place, mask in enumerate(masks)]
+    array = torch.as_tensor(np.asarray(masks))
+    if array.dim() == 3:
+        return _stacked([_outline(mask, place, size) for place, mask in enumerate(array)]), list(range(len(array)))
+    if array.dim() != 2 or array.is_floating_point() or array.is_complex():
+        raise OptionError(
+            f"masks have shape {tuple(array.shape)} of {array.dtype}; expected a label map (H, W) of whole numbers, or "
+            "masks (k, H, W)"
+        )
+    if array.dtype == torch.bool:
+        return _stacked([_outline(array, 0, size)]), [0]
+    labels = [label for label in array.unique().tolist() if label not in {0, _VOID}]
+    return _stacked([array == label for label in labels]), labels
+
+
+def _number(mask: Any, place: int) -> int:
+    return int(mask["category_id"]) if isinstance(mask, Mapping) and "category_id" in mask else place
+
+
+def _outline(mask: Any, place: int, size: tuple[int, int] | None) -> Bool[Tensor, "H W"]:
+    """Return one object's mask, from a mask or an annotation."""
+    if isinstance(mask, Mapping):
+        found = _segmentation(mask, place, size)
+    else:
+        try:
+            found = torch.as_tensor(np.asarray(mask)) != 0
+        except (TypeError, ValueError):
+            raise OptionError(f"mask {place} is a {type(mask).__name__}; {_EXPECTED}") from None
+    if found.dim() != 2:
+        raise OptionError(f"mask {place} has shape {tuple(found.shape)}; expected (H, W)")
+    if not bool(found.any()):
+        raise OptionError(f"mask {place} has no pixels; expected an object in the photograph: leave the mask out")
+    return found
+
+
+_EXPECTED = 'expected an array (H, W), or a COCO annotation with "segmentation"'
+
+
+def _segmentation(annotation: Mapping[str, Any], place: int, size: tuple[int, int] | None) -> Bool[Tensor, "H W"]:
+    """Return the mask of a COCO annotation: polygons, or run lengths."""
+    segmentation = annotation.get("segmentation", annotation)
+    if isinstance(segmentation, Mapping) and {"counts", "size"} <= set(segmentation):
+        return from_run_lengths(segmentation["counts"], segmentation["size"], place)
+    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
+        raise OptionError(f"mask {place} is a mapping without polygons or run lengths; {_EXPECTED}")
+    if size is None:
+        raise OptionError(f"mask {place} has polygons; expected the photograph's size=(height, width) with them")
+    picture = Image.new("1", (size[1], size[0]))
+    for polygon in segmentation:
+        if not isinstance(polygon, Sequence) or len(polygon) < 6 or len(polygon) % 2:
+            raise OptionError(f"mask {place} has the polygon {polygon!r:.60}; expected x, y, x, y of 3 corners or more")
+        # A pixel is inside where its middle is; PIL's corners are the middles of pixels.
+        ImageDraw.Draw(picture).polygon([float(number) - 0.5 for number in polygon], fill=1)
+    return torch.from_numpy(np.array(picture))
+
+
+def _stacked(outlines: list[Tensor]) -> Bool[Tensor, "k H W"]:
+    if not outlines:
+        raise OptionError("there are no masks; expected one object or more")
+    sizes = sorted({tuple(outline.shape) for outline in outlines})
+    if len(sizes) > 1:
+        raise OptionError(f"masks have sizes {sizes[0]} and {sizes[1]}; expected one size, the photograph's")
+    return torch.stack(outlines)
+
+
+def _names(names: Sequence[str] | Mapping[int, str] | None, numbers: list[int]) -> list[str]:
+    """Return the name of each object."""
+    if names is None:
+        return [f"object {place}" for place in range(1, len(numbers) + 1)]
+    if isinstance(names, Mapping):
+        unknown = [number for number in numbers if number not in names]
+        if unknown:
+            raise OptionError(f"names have none for {unknown[0]}; expected one for each of {sorted(set(numbers))}")
+        return [names[number] for number in numbers]
+    if isinstance(names, str) or len(names) != len(numbers):
+        count = "one text" if isinstance(names, str) else f"{len(names)} names"
+        raise OptionError(f"names are {count} for {len(numbers)} objects; expected one for each")
+    return list(names)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Return names of which no two are the same."""
+    total, seen = Counter([*names, BACKGROUND]), Counter[str]()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(f"{name} {seen[name]}" if total[name] > 1 else name)
+    return unique
+
+
+def _check_seen(labels: Int[Tensor, "H W"], names: tuple[str, ...], reason: str) -> None:
+    missing = sorted(set(range(1, len(names))) - set(labels.unique().tolist()))
+    if missing:
+        raise OptionError(f"mask {missing[0] - 1} ({names[missing[0]]}) {reason}")

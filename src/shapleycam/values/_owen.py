@@ -1,0 +1,187 @@
+"""Owen values: Shapley values of players in nested groups, a cheap first picture that is refined where it matters.
+
+Only orders count in which each group's players follow each other. Sources: Owen, Values of games with a priori unions,
+1977, of one level of groups; Winter, A value for cooperative games with levels structure of cooperation, 1989, of
+several. shap's PartitionExplainer computes these values for a binary tree of the pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite, nan
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from shapleycam.errors import OptionError, ToleranceWarning, warn
+from shapleycam.game import Game
+from shapleycam.images import Seed
+from shapleycam.precision import accurate
+from shapleycam.values._limited_runs import with_run_notes
+from shapleycam.values._refining import Refining
+from shapleycam.values.group_tree import Groups, trees_of_images
+from shapleycam.values.progress import Progress
+from shapleycam.values.shares import PlayerValues
+from shapleycam.values.tolerance import check_tolerance
+from shapleycam.wording import percent
+
+MOST_RUNS = 2**18
+_FEWEST_TO_STOP = 8
+"""Samples at the least before a tolerance counts as reached."""
+
+
+@dataclass(frozen=True)
+class OwenValues(PlayerValues):
+    """Owen values of the players, and of their groups; attributes as of `PlayerValues`.
+
+    Attributes:
+        levels: of each level of groups, from coarse to fine, the groups' own values, (b, groups), in the order of
+            their numbers: the sums over their players. Where a group was not opened, its players have even shares, with
+            an infinite standard error, while the group's own is finite.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.values import OwenValues
+        >>> shares = OwenValues(torch.tensor([[3.0, 4.0]]), stderr=None, evaluations=torch.tensor([2]))
+        >>> shares.levels
+        ()
+    """
+
+    levels: tuple[PlayerValues, ...] = ()
+
+
+def owen(
+    game: Game,
+    groups: Groups = None,
+    tolerance: float = 0.01,
+    seed: Seed = 0,
+    *,
+    runs: int | None = None,
+    progress: Progress | None = None,
+) -> OwenValues:
+    """Sample Owen values (b, n) of players in nested groups, with standard errors; they sum to v(N) in any case.
+
+    Args:
+        game: the images' games; what one gets does not depend on its batch mates.
+        groups: levels from coarse to fine, each with the number of every player's group, (n,) or (b, n); no levels
+            make all orders count, as of Shapley values. None groups by place: halves of the image along each axis,
+            halves of these, and so on (8 x 8 regions: 2 x 2, 4 x 4, 8 x 8); prefix tokens are a group by themselves.
+        tolerance: ‖stderr‖ / ‖values‖ at which it ends, from eight samples of four orders on; 0.01 is 1%.
+        seed: with the image's content, what the orders are drawn from.
+        runs: of what comes after the layer, an image, at most; None for 262,144.
+        progress: called after each sample with the orders so far and the largest ‖stderr‖ / ‖values‖, NaN as long as
+            that is unknown; what it raises ends the work.
+
+    Returns:
+        The values and their standard errors, both (b, n), in units of the utility, in float64. Players whose groups
+        were opened in less than two samples have an infinite standard error; with `runs` a note says so.
+
+    Raises:
+        OptionError: groups that do not fit or are not nested; a tolerance or number of runs that is not positive.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import owen
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))
+        >>> shares = owen(game, runs=500)
+        >>> shares.values.shape, shares.levels[0].values.shape
+        (torch.Size([1, 16]), torch.Size([1, 4]))
+        >>> torch.allclose(shares.values.sum(1), game.grand.double(), atol=1e-5)
+        True
+    """
+    check_tolerance(tolerance)
+    refining = _start(game, groups, seed, runs)
+    for image in refining:
+        _refine_to(tolerance, image, progress)
+    shares = _together(game, refining)
+    if runs is not None:
+        return with_run_notes(shares, tolerance, game.runs_per_coalition)
+    reached = shares.uncertainty
+    if not bool((reached <= tolerance).all()):
+        warn(
+            ToleranceWarning,
+            f"the standard error of Owen values is up to {percent(float(reached.max()), 2)} of the values, where "
+            f"{percent(tolerance, 2)} was asked; allow a larger tolerance, or group cells with players=",
+        )
+    return shares
+
+
+def _refine_to(tolerance: float, image: Refining, progress: Progress | None) -> None:
+    """Sample one image to a tolerance, or as long as its runs last; the error is looked at ever more rarely."""
+    reached, goes_on = image.uncertainty, True
+    while goes_on and not (reached <= tolerance and (image.sums.drawn >= _FEWEST_TO_STOP or reached == 0)):
+        for _ in range(max(1, image.sums.drawn // 8)):
+            goes_on = image.refine()
+        reached = image.uncertainty
+        if progress is not None:
+            progress(4 * image.sums.drawn, reached if isfinite(reached) else nan)
+
+
+def owen_refined(game: Game, groups: Groups = None, seed: Seed = 0, *, runs: int | None = None) -> Iterator[OwenValues]:
+    """Yield Owen values as they are refined: first of the coarsest groups, then of finer ones, then where it matters.
+
+    Each comes after one more sample of each image, as long as the runs last; arguments and errors are as of `owen`.
+    Whoever stops, and goes on with the same iterator later, loses nothing.
+
+    Examples:
+        >>> import torch
+        >>> from itertools import islice
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import owen_refined
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))
+        >>> [int(shares.evaluations) for shares in islice(owen_refined(game), 2)]  # 2 x 2 regions, then 4 x 4
+        [14, 62]
+    """
+    refining = _start(game, groups, seed, runs)
+    yield _together(game, refining)
+    while any(tuple(image.refine() for image in refining)):  # each image has its sample before one is asked for
+        yield _together(game, refining)
+
+
+def _start(game: Game, groups: Groups, seed: Seed, runs: int | None) -> list[Refining]:
+    """Return the sampling of each image, before the first sample.
+
+    Raises:
+        OptionError: groups that do not fit, or no runs.
+    """
+    if runs is not None and runs < game.runs_per_coalition:
+        raise OptionError(f"runs is {runs}; expected {game.runs_per_coalition} or more, or None")
+    coalitions = MOST_RUNS if runs is None else runs // game.runs_per_coalition
+    generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
+    return [
+        Refining(game, image, tree, generator, coalitions)
+        for image, (tree, generator) in enumerate(zip(trees_of_images(groups, game.players), generators, strict=True))
+    ]
+
+
+def _together(game: Game, refining: list[Refining]) -> OwenValues:
+    """Return the values of all images so far."""
+    device, dtype = game.activation.device, accurate(game.activation.device)
+    values = torch.stack([image.sums.values[image.tree.leaves] for image in refining])
+    stderr = torch.stack([image.sums.stderr[image.tree.leaves] for image in refining])
+    evaluations = torch.tensor([image.spent for image in refining], device=device)
+    samples = torch.tensor([image.samples for image in refining], device=device)
+    of_levels = zip(*(image.tree.levels for image in refining), strict=True)
+    levels = tuple(_of_level(refining, nodes, evaluations, samples) for nodes in of_levels)
+    return OwenValues(values.to(device, dtype), stderr.to(device, dtype), evaluations, samples, levels=levels)
+
+
+def _of_level(
+    refining: list[Refining], nodes: tuple[Int[Tensor, " n"], ...], evaluations: Tensor, samples: Tensor
+) -> PlayerValues:
+    """Return the values of the groups of one level; an image with fewer of them than others has some without value."""
+    most = max(len(of_image.unique()) for of_image in nodes)
+    values = torch.zeros(len(nodes), most, dtype=torch.float64, device="cpu")
+    stderr = torch.zeros_like(values)
+    for row, (image, of_image) in enumerate(zip(refining, nodes, strict=True)):
+        groups = of_image.unique()
+        values[row, : len(groups)] = image.sums.values[groups]
+        stderr[row, : len(groups)] = image.sums.stderr[groups]
+    return PlayerValues(values.to(evaluations.device), stderr.to(evaluations.device), evaluations, samples)
