@@ -159,9 +159,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
-def pytest_runtest_logstart() -> None:
-    """Check the first calls of each function in this test."""
-    checked_calls.begin_test()
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Check the first calls of each function in this test, if it is one of those that are checked."""
+    checked_calls.begin_test(nodeid)
 
 
 def pytest_collection_finish() -> None:
