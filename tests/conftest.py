@@ -113,6 +113,16 @@ SLOW = (
     *("cli/test_removal_option.py::test_every_command", "cli/test_web_command.py::test_a_missing_extra"),
     *("cli/test_table.py::test_a_table_is_made", "cli/test_table.py::test_reproduce", "cli/test_file_names.py"),
     *("tracing/test_bfloat16_before_the_layer.py::test_fidelity", "web/test_fidelity_view.py::TestSampling"),
+    *("tracing/test_head.py::test_head_", "values/test_closed_form.py", "game/test_windowed_heads.py"),
+    *("game/test_class_token_heads.py", "game/test_shortcuts_with_removal.py", "models/test_next_token.py"),
+    *("cams/test_masked_images.py::test_independent", "cams/test_masked_images.py::test_each_masked_image"),
+    *("cams/test_guided_gradients.py::test_networks", "cams/test_full_gradient.py::test_all_terms"),
+    *("cams/test_method_choice.py", "cams/test_factorisations.py::test_one_that", "cli/test_explain.py::TestOptions"),
+    *("values/test_permutation.py::test_intervals", "values/test_permutation.py::test_each_image_stops"),
+    *("values/test_other_values.py::test_sampled", "values/test_exact.py::test_shapiq", "cli/test_style_options.py"),
+    *("tracing/test_isolation.py::test_eight_threads", "models/test_zoo.py::test_the_default_network_s_layers"),
+    *("tracing/test_hooks_of_the_layer.py::test_hidden_states", "layers/test_layers.py::test_every_candidate"),
+    *("cli/test_removal_option.py", "models/test_outputs.py::test_transformers_classifiers", "values/test_attention"),
 )
 """Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""
 
