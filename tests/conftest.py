@@ -248,8 +248,29 @@ class Ran:
     err: str
 
 
+_loaded: list[shapleycam.Network] = []
+"""The default network of this worker, once a command has asked for it."""
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def one_default_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load the default network once a worker: explaining leaves it as it is, and what was proven of it is kept."""
+    from shapleycam.models import zoo
+
+    load = zoo._load_default
+
+    def load_once(*, pretrained: bool) -> shapleycam.Network:
+        if not pretrained:
+            return load(pretrained=False)
+        if not _loaded:
+            _loaded.append(load(pretrained=True))
+        return _loaded[0]
+
+    monkeypatch.setattr(zoo, "_load_default", load_once)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, one_default_network: None):
     """Runs `shapleycam ARGS` as the installed command does, in an empty folder."""
     from shapleycam import cli
 
