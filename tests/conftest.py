@@ -113,6 +113,16 @@ SLOW = (
     *("cli/test_removal_option.py::test_every_command", "cli/test_web_command.py::test_a_missing_extra"),
     *("cli/test_table.py::test_a_table_is_made", "cli/test_table.py::test_reproduce", "cli/test_file_names.py"),
     *("tracing/test_bfloat16_before_the_layer.py::test_fidelity", "web/test_fidelity_view.py::TestSampling"),
+    *("tracing/test_head.py::test_head_", "values/test_closed_form.py", "game/test_windowed_heads.py"),
+    *("game/test_class_token_heads.py", "game/test_shortcuts_with_removal.py", "models/test_next_token.py"),
+    *("cams/test_masked_images.py::test_independent", "cams/test_masked_images.py::test_each_masked_image"),
+    *("cams/test_guided_gradients.py::test_networks", "cams/test_full_gradient.py::test_all_terms"),
+    *("cams/test_method_choice.py", "cams/test_factorisations.py::test_one_that", "cli/test_explain.py::TestOptions"),
+    *("values/test_permutation.py::test_intervals", "values/test_permutation.py::test_each_image_stops"),
+    *("values/test_other_values.py::test_sampled", "values/test_exact.py::test_shapiq", "cli/test_style_options.py"),
+    *("tracing/test_isolation.py::test_eight_threads", "models/test_zoo.py::test_the_default_network_s_layers"),
+    *("tracing/test_hooks_of_the_layer.py::test_hidden_states", "layers/test_layers.py::test_every_candidate"),
+    *("cli/test_removal_option.py", "models/test_outputs.py::test_transformers_classifiers", "values/test_attention"),
 )
 """Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""
 
@@ -159,9 +169,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
-def pytest_runtest_logstart() -> None:
-    """Check the first calls of each function in this test."""
-    checked_calls.begin_test()
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Check the first calls of each function in this test, if it is one of those that are checked."""
+    checked_calls.begin_test(nodeid)
 
 
 def pytest_collection_finish() -> None:
@@ -238,8 +248,29 @@ class Ran:
     err: str
 
 
+_loaded: list[shapleycam.Network] = []
+"""The default network of this worker, once a command has asked for it."""
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+def one_default_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load the default network once a worker: explaining leaves it as it is, and what was proven of it is kept."""
+    from shapleycam.models import zoo
+
+    load = zoo._load_default
+
+    def load_once(*, pretrained: bool) -> shapleycam.Network:
+        if not pretrained:
+            return load(pretrained=False)
+        if not _loaded:
+            _loaded.append(load(pretrained=True))
+        return _loaded[0]
+
+    monkeypatch.setattr(zoo, "_load_default", load_once)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, one_default_network: None):
     """Runs `shapleycam ARGS` as the installed command does, in an empty folder."""
     from shapleycam import cli
 

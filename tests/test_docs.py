@@ -12,6 +12,7 @@ import torch
 import typer
 
 import shapleycam
+from helpers import colour_network
 from shapleycam import cli
 from shapleycam.metrics import METRICS
 from test_readme import COMMANDS, example_files
@@ -54,6 +55,8 @@ def needed_libraries(block: str) -> tuple[str, ...]:
 
 WITH_LIBRARIES = sorted({(page, names) for page in PYTHON for block in blocks(page, "python")
                          if (names := needed_libraries(block))})  # fmt: skip
+SMALL = ["--model", f"{Path(colour_network.__file__).resolve()}:network"]
+"""A small network for lines that ask for thousands of masked images, with which the default one takes a minute."""
 SHELL = [page for page in TEXTS if lines(page, "bash", "console")]
 
 
@@ -109,7 +112,7 @@ def test_commands(page, folder, run):
         assert program == "shapleycam", line
         if [program, *arguments] in RUN_THERE:
             continue
-        ran = run(*arguments)
+        ran = run(*arguments, *(SMALL if "--method field" in line else []))
         assert ran.code == 0, f"{line}: {ran.err}"
         assert ran.out, line
 

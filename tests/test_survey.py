@@ -20,13 +20,10 @@ SAMPLE = [
     "torchvision:squeezenet1_1",
     "timm:efficientformer_l1",
     "timm:levit_128s",
-    "timm:deit_tiny_distilled_patch16_224",
     "timm:tnt_s_patch16_224",
-    "timm:crossvit_tiny_240",
     "timm:pvt_v2_b0",
     "timm:mobilenetv4_conv_small",
     "transformers:Dinov2WithRegisters",
-    "transformers:Levit",
     "transformers:Hiera",
 ]
 """Small networks of every layout, and those that once went wrong."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
+from helpers.narrow_networks import narrow_network
 from helpers.user_models import Small, pictures, with_random_norms
 from shapleycam import Explainer
 from shapleycam.cams.full_gradient import full_gradient
@@ -48,7 +50,11 @@ def games(model, layer, size=16):
     return Explainer(model.double().eval(), layer=layer, utility="logit").game(images, target=[1, 3])
 
 
-OF_RELUS = [(OfRelus, "body"), (torchvision.models.resnet18, "layer1"), (torchvision.models.vgg11, "features.5")]
+OF_RELUS = [
+    (OfRelus, "body"),
+    (partial(narrow_network, "torchvision:resnet18"), "layer1"),
+    (partial(narrow_network, "torchvision:vgg11"), "features.5"),
+]
 
 
 @pytest.mark.parametrize(("make", "layer"), OF_RELUS)

@@ -6,11 +6,11 @@ import copy
 
 import pytest
 import torch
-import torchvision
 from torch import nn
 from torch.nn import functional as F
 
 from helpers.lazy_modules import LazyModule
+from helpers.narrow_networks import narrow_network
 from helpers.user_models import pictures
 from shapleycam import Explainer
 from shapleycam.cams.guided_gradients import guided_gradient
@@ -63,12 +63,10 @@ def test_all_forms_of_relu_are_guided_as_captum_guides_its_module(relu):
     assert float(expected.abs().amax()) > 1e-4
 
 
-@pytest.mark.parametrize(
-    ("make", "layer"), [(torchvision.models.resnet18, "layer3"), (torchvision.models.vgg11, "features.14")]
-)
-def test_networks_of_torchvision(make, layer):
+@pytest.mark.parametrize(("name", "layer"), [("resnet18", "layer3"), ("vgg11", "features.14")])
+def test_networks_of_torchvision(name, layer):
     torch.manual_seed(0)
-    model, images = make(num_classes=10).double().eval(), pictures(2, 40).double()
+    model, images = narrow_network(f"torchvision:{name}").double().eval(), pictures(2, 40).double()
     game = Explainer(model, layer=layer, utility="logit").game(images, target=[1, 2])
     ours = guided_gradient(game)
     plain = [module for module in model.modules() if isinstance(module, nn.ReLU)]

@@ -125,8 +125,17 @@ def test_nothing_is_changed_and_a_default_device_does_not_matter(method):
     assert torch.equal(actual, expected)
 
 
-@pytest.mark.parametrize(("make", "layer"), [(convolutional, "1"), (vit, "blocks.1.norm1"), (ChannelsLast, "last")])
-@pytest.mark.parametrize("method", OF_MASKED_IMAGES)
+FEW = ("scorecam", "rise")
+"""One method of masks by channels and one of drawn masks, where what is tested is the network."""
+
+
+@pytest.mark.parametrize(
+    ("method", "make", "layer"),
+    [
+        *((method, convolutional, "1") for method in OF_MASKED_IMAGES),
+        *((method, *network) for network in ((vit, "blocks.1.norm1"), (ChannelsLast, "last")) for method in FEW),
+    ],
+)
 def test_independent_of_batch_mates_and_memory(method, make, layer):
     explainer, images = Explainer(make(), layer=layer), pictures()
     together = explainer.explain(images, method, target=1)
@@ -138,8 +147,13 @@ def test_independent_of_batch_mates_and_memory(method, make, layer):
     assert float(together.values.std()) > 0
 
 
-@pytest.mark.parametrize("make", [BatchMaximum, BatchMean, BatchCondition, OneImage])
-@pytest.mark.parametrize("method", OF_MASKED_IMAGES)
+@pytest.mark.parametrize(
+    ("method", "make"),
+    [
+        *((method, BatchMean) for method in OF_MASKED_IMAGES),
+        *((method, make) for make in (BatchMaximum, BatchCondition, OneImage) for method in FEW),
+    ],
+)
 def test_each_masked_image_is_scored_alone_where_a_batch_changes_the_output(method, make):
     """With one byte of memory each image is a batch of its own, and nothing influences it."""
     expected = Explainer(make(), layer="model.1", memory=1).explain(pictures(1), method, target=1).values

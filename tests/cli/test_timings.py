@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from shapleycam.cli.timings import Timings
 
 LINE = re.compile(r"time  (.+?) +(\d+\.\d\d) s")
@@ -30,10 +32,23 @@ def test_phases_are_added_up_and_short_ones_left_out():
     assert abs(seconds["total"] - seconds["starting"] - seconds["waiting"]) < 0.02
 
 
-def test_the_phases_of_an_explanation_on_stderr(tmp_path):
-    command = [sys.executable, "-m", "shapleycam", "explain", "--quiet", "--timings"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    seconds = seconds_of(ran.stderr)
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory) -> tuple[str, set[str]]:
+    """What an explanation with --timings prints on stderr, and the modules that its process has imported."""
+    code = (
+        "import sys\nfrom shapleycam.__main__ import main\nsys.argv = ['shapleycam', *sys.argv[1:]]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "finally:\n    print('imported', *sorted(sys.modules), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "explain", "--quiet", "--timings"]
+    folder = tmp_path_factory.mktemp("timed")
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    lines, _, imported = ran.stderr.rpartition("imported ")
+    return lines, set(imported.split())
+
+
+def test_the_phases_of_an_explanation_on_stderr(printed):
+    seconds = seconds_of(printed[0])
     assert {"starting", "importing torch", "importing torchvision", "loading the model", "explaining"} <= set(seconds)
     assert abs(sum(seconds.values()) - 2 * seconds["total"]) < 0.1
 
@@ -51,14 +66,8 @@ def test_beside_a_cluster_it_is_refused(run, hopper):
     assert "--timings and --engine ray were both given; times are of this process" in ran.err
 
 
-def test_an_explanation_imports_what_it_needs(tmp_path):
-    code = (
-        "import sys\nfrom shapleycam.__main__ import main\nsys.argv = ['shapleycam', 'explain', '--quiet']\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "finally:\n    print('imported', *sorted(sys.modules), file=sys.stderr)"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    imported = set(ran.stderr.rpartition("imported ")[2].split())
+def test_an_explanation_imports_what_it_needs(printed):
+    _, imported = printed
     assert {"torch", "timm"} <= imported
     unneeded = {"scipy", "pyarrow", "polars", "transformers", "ray", "matplotlib", "jinja2"}
     assert not unneeded & imported

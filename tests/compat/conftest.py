@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms.functional import normalize, resize, to_tensor
 
+from helpers.narrow_networks import narrow_network
 from shapleycam.explaining.explainer import Explainer
 
 
@@ -31,7 +32,7 @@ def _swin():
 NETWORKS = {
     "resnet18": (torchvision.models.resnet18, "layer4.1", None),
     "mobilenet_v2": (torchvision.models.mobilenet_v2, "features.17", None),
-    "vgg11": (lambda: _without_in_place_relus(torchvision.models.vgg11(num_classes=10)), "features.18", None),
+    "vgg11": (lambda: _without_in_place_relus(narrow_network("torchvision:vgg11")), "features.18", None),
     "vit_tiny": (
         lambda: timm.create_model("vit_tiny_patch16_224", depth=2, img_size=64),
         "blocks.1.norm1",

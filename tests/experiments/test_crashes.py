@@ -141,9 +141,8 @@ def test_undisturbed_table_is_that_of_one_process(runs, whole, tmp_path):
     )
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_at_three_random_moments(runs, whole, tmp_path, seed):
-    moments = random.Random(seed)  # noqa: S311
+def test_killed_at_three_random_moments(runs, whole, tmp_path):
+    moments = random.Random(0)  # noqa: S311
     written: dict[Path, bytes] = {}
     for _ in range(3):
         runs.start(tmp_path)
@@ -171,8 +170,8 @@ def test_decoding_processes_end_when_their_parent_was_killed(runs, tmp_path):
 @pytest.mark.parametrize(
     "moment",
     [
-        *("before-sync:1", "after-rename:1"),  # the manifest
-        *("half-written:1", "before-sync:7", "before-rename:4", "after-rename:4"),  # the first chunk
+        "before-sync:1",  # the manifest
+        *("half-written:1", "before-rename:4", "after-rename:4"),  # the first chunk
         *("half-written:4", "measuring:12"),
     ],
 )

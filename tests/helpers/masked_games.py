@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-import timm
 import torch
-import torchvision
 from torch import Tensor, nn
 
+from helpers.narrow_networks import narrow_network
 from helpers.networks import Toy
 from shapleycam import Explainer
 
@@ -72,35 +71,17 @@ def relative_difference(actual, expected, game):
     return float((actual - expected).abs().max()) / largest
 
 
-_TRAINED_BY_TWO = {"inception_v3", "googlenet"}
-_WIDE_CLASSIFIERS = {"alexnet", "vgg11"}
-
-
 @cache
 def network(name: str, size: int = 224) -> nn.Module:
     """An untrained network with a classifier that is not zero, its parameters frozen, its statistics those of noise."""
     torch.manual_seed(0)
-    source, architecture = name.split(":")
-    if source == "torchvision":
-        alone = {"aux_logits": False, "init_weights": False}  # their second classifier is for training
-        model = torchvision.models.get_model(architecture, **(alone if architecture in _TRAINED_BY_TWO else {}))
-        if architecture in _WIDE_CLASSIFIERS:
-            model.classifier = _narrow_classifier(model.classifier)
-    else:
-        model = timm.create_model(architecture, **({} if size == 224 else {"img_size": size}))
+    model = narrow_network(name, **({} if size == 224 or not name.startswith("timm:") else {"img_size": size}))
     for parameter in model.parameters():
         parameter.requires_grad_(requires_grad=False)
         if parameter.dim() == 2 and not parameter.any():
             nn.init.normal_(parameter, std=0.02)
     _calibrate(model)
     return model.eval()
-
-
-def _narrow_classifier(wide: nn.Sequential) -> nn.Sequential:
-    """Return the same layers with 64 features in place of 4,096, whose hundred million weights take seconds."""
-    features = next(module.in_features for module in wide if isinstance(module, nn.Linear))
-    linears = iter((nn.Linear(features, 64), nn.Linear(64, 64), nn.Linear(64, 1000)))
-    return nn.Sequential(*(next(linears) if isinstance(module, nn.Linear) else module for module in wide))
 
 
 def _calibrate(model: nn.Module) -> None:

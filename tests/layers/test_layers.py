@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import timm
 import torch
-import torchvision
 from torch import nn
 from torch.nn.functional import relu
 
+from helpers.narrow_networks import narrow_network
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.layers import Candidate, audit, find_before_pool
 from shapleycam.models.layout import Layout
@@ -62,11 +61,7 @@ BEFORE_POOL = {
 
 
 def untrained(name: str) -> nn.Module:
-    source, name = name.split(":")
-    if source == "timm":
-        return timm.create_model(name, **({"img_size": 64} if name.endswith("224") else {}))
-    quick = {"init_weights": False} if name in {"vgg16", "inception_v3", "googlenet"} else {}
-    return torchvision.models.get_model(name, weights=None, **quick)
+    return narrow_network(name, **({"img_size": 64} if name.endswith("_224") else {}))
 
 
 @pytest.mark.parametrize("name", BEFORE_POOL)

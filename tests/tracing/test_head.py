@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import timm
 import torch
-import torchvision
 
+from helpers.narrow_networks import narrow_network
 from shapleycam.errors import ModelError, ReplayError
 from shapleycam.tracing import trace
 from shapleycam.tracing.extra import NO_EXTRA
@@ -44,13 +43,18 @@ CASES = [(name, size, layer) for name, (size, *layers) in ARCHITECTURES.items() 
 def build(name: str) -> torch.nn.Module:
     """An untrained network, its parameters frozen, with a classifier that is not zero, and in mixed modes."""
     torch.manual_seed(0)
-    source, architecture = name.split(":")
-    network = torchvision.models.get_model(architecture) if source == "torchvision" else timm.create_model(architecture)
+    network = narrow_network(name)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
         if parameter.dim() == 2 and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.02)
     return network.train()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """Two images of noise, small ones."""
+    return torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
 
 
 def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
@@ -72,7 +76,6 @@ def network():
     return get
 
 
-@pytest.mark.filterwarnings("ignore:The default weight initialization")
 @pytest.mark.parametrize(("name", "size", "layer"), CASES, ids=[f"{n}|{layer}" for n, _, layer in CASES])
 def test_head_equals_the_full_forward(network, name, size, layer):
     model = network(name)

@@ -12,7 +12,7 @@ from shapleycam import Explainer, values
 from shapleycam.images import open_photograph
 
 LAYERS = ("bn2", "blocks.5")
-quick = settings(max_examples=25, deadline=None, derandomize=True)
+quick = settings(max_examples=10, deadline=None, derandomize=True)
 
 
 def tables(most: int = 5, count: int = 1):

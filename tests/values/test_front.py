@@ -34,8 +34,8 @@ def short_cut(monkeypatch):
 
 @pytest.mark.parametrize(
     ("make", "tolerance"),
-    [(norm_game, 1e9), (norm_game, 0.06), (unstructured_game, 1e9)],
-    ids=["a norm", "a norm, to a tolerance", "no structure"],
+    [(norm_game, 0.06), (unstructured_game, 1e9)],
+    ids=["a norm, to a tolerance", "no structure"],
 )
 @pytest.mark.usefixtures("short_cut")
 def test_many_seeds_are_right_on_average_and_as_often_as_they_say(make, tolerance):
