@@ -112,7 +112,7 @@ def split_steps(
     Examples:
         >>> import torch
         >>> from shapleycam import Explainer
-        >>> from shapleycam.fidelity.split_values import split_steps
+        >>> from shapleycam.fidelity._split_values import split_steps
         >>> _ = torch.manual_seed(0)
         >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
         >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))

@@ -17,7 +17,7 @@ from shapleycam.fidelity import LAYER_VALUES, InputDistance, InputQuestion, Inpu
 from shapleycam.fidelity.input_distance import MeasuredValues, distances_to_input
 from shapleycam.fidelity.input_reference import describe_input_values
 from shapleycam.fidelity.layer_values import method_options, own_values, values_of_methods
-from shapleycam.fidelity.split_values import (
+from shapleycam.fidelity._split_values import (
     SplitValues,
     has_shortcut,
     sampled_runs,
