@@ -221,7 +221,7 @@ def test_a_removal_is_not_used(method):
 
 @pytest.mark.parametrize("method", [name for name in OF_MASKED_IMAGES if name != "opticam"])
 def test_the_price_is_the_number_of_passes(method):
-    """The model runs once for the image itself and for each masked image, beside three by which batches are tried."""
+    """The model runs once for the image itself and for each masked image, beside five by which batches are tried."""
     rows = []
     model = convolutional()
     explainer = Explainer(model, layer="1")

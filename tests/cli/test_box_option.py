@@ -68,6 +68,10 @@ def test_the_map_is_drawn_over_the_network_input_too(run):
         (("--box", "0", "--top", "2"), "--top 2 and --box 0 were both given"),
         (("--box", "0", "--utility", "logit"), "--utility logit and --box were both given"),
         (("--box", "0", "--against", "1"), "--against 1 and --box were both given"),
+        (
+            ("--box", "0", "--removal", "mean", "--reference", "tall.png"),
+            "--reference tall.png and --box were both given; a detector is run on a photograph for one of its",
+        ),
         (("--box", "0", "--smooth", "augment"), "where the box is at another place; use --smooth noise"),
         ((), "model 'mine.py:network' is a detector; explain one of its boxes: shapleycam explain PHOTO"),
     ],

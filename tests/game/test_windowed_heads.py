@@ -20,6 +20,7 @@ from helpers.masked_games import (
 )
 from helpers.networks import Toy
 from helpers.toy_heads import AVERAGED, NEITHER, Do, conv, residual, structure
+from shapleycam import Explainer
 from shapleycam.game.head_runner import GeneralRunner
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.game.shortcuts.windowed import WindowedRunner
@@ -307,3 +308,23 @@ def test_windows_are_summed_up_by_any_weights(name):
     values = game.value(coalitions)
     assert isinstance(game._coalitions.runner_for(600), WindowedRunner)
     assert relative_difference(values, values_without_shortcut(game, coalitions), game) < 1e-12
+
+
+class TestTheTableIsMadeWhereItIsWorthIt:
+    def test_a_wide_sum_costs_more(self):
+        """Four windows of 16 contents that add up 40 numbers each, where a run of the head holds 80 at a time."""
+        assert Window(4, 4, 4, 40).runs(80) == 32
+        assert Window(4, 4, 4, 40).runs(1000) == 16
+
+    def test_before_a_wide_layer_few_coalitions_run_through_the_head(self):
+        torch.manual_seed(0)
+        wide = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 400), nn.Tanh(), nn.Linear(400, 3))
+        model = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), wide).eval()
+        game = Explainer(model, layer="0", utility="rest", device="cpu").game(torch.rand(1, 3, 16, 16))
+        assert game.structure.window == Window(4, 4, 4)
+        # 16 contents of windows that add up 4 x 400 numbers, where the largest of the head has 400: 64 runs
+        few, many = (torch.rand(count, 16, generator=torch.Generator().manual_seed(1)) < 0.5 for count in (31, 32))
+        values = game.value(few)
+        assert game.shortcut is None
+        torch.testing.assert_close(game.value(torch.cat([few, many]))[:, :31], values, rtol=1e-3, atol=1e-5)
+        assert game.shortcut == "windowed"

@@ -52,13 +52,18 @@ def make_detector(network: NetworkGroup, compute: ComputeGroup) -> Detector:
         ("--utility", network.utility, "rest"),
         ("--against", network.against, None),
         ("--output", network.output, None),
-        ("--reference", network.reference, None),
     ):
         if value != default and value:
             shown = value if isinstance(value, str) else " ".join(map(str, value))
             raise OptionError(
                 f"{option} {shown} and --box were both given; of a box its score is explained: leave one out"
             )
+    if network.reference:
+        raise OptionError(
+            f"--reference {' '.join(map(str, network.reference))} and --box were both given; a detector is run on a "
+            "photograph for one of its boxes, and the reference has none: leave --reference out, and --removal mean "
+            "takes the mean over the photograph's own places"
+        )
     return Detector.of_network(_load(network, compute), partial(_box_explainer, network, compute))
 
 

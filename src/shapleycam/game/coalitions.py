@@ -99,10 +99,11 @@ class CoalitionEvaluator:
     def runner_for(self, coalitions: int) -> HeadRunner:
         """Return the cheapest runner that is right for this head, and worth making for so many coalitions an image.
 
+        A shortcut is worth as many coalitions as half of the runs of the head that making it takes (see `Window.runs`).
         The number alone decides, not what was evaluated before: the same call twice gives the same bits.
         """
         for shortcut in SHORTCUTS:
-            runner = self.shortcut(shortcut.runner) if shortcut.runs(self._proven) <= 2 * coalitions else None
+            runner = self.shortcut(shortcut.runner) if self._runs(shortcut) <= 2 * coalitions else None
             if runner is not None:
                 return runner
         return self.general
@@ -127,7 +128,7 @@ class CoalitionEvaluator:
     def cheapest(self) -> Shortcut | None:
         """Return the row of the cheapest shortcut, None without one; a table of windows counts once it is made."""
         for shortcut in SHORTCUTS:
-            if self._shortcuts.made(shortcut.runner) if shortcut.runs(self._proven) else self.shortcut(shortcut.runner):
+            if self._shortcuts.made(shortcut.runner) if self._runs(shortcut) else self.shortcut(shortcut.runner):
                 return shortcut
         return None
 
@@ -155,6 +156,10 @@ class CoalitionEvaluator:
     def is_proven(self, kind: type[HeadRunner]) -> bool:
         """Return whether the head's operations prove that this shortcut is right; no coalition has confirmed it yet."""
         return row_of(kind).is_allowed(self._proven)
+
+    def _runs(self, shortcut: Shortcut) -> int:
+        """Return how many runs of the head an image it is worth to make a shortcut."""
+        return 0 if self._proven.window is None else shortcut.runs(self._proven, self.general.numbers_at_once)
 
     @property
     def _proven(self) -> Structure:

@@ -59,11 +59,21 @@ class GeneralRunner(HeadRunner):
 
     @cached_property
     def bytes_per_coalition(self) -> int:
+        return TENSORS_AT_ONCE * self._largest
+
+    @property
+    def numbers_at_once(self) -> int:
+        """Return of how many numbers the largest tensor is that a run of the head holds for one coalition."""
+        return max(1, self._largest // self._contents.activation.element_size())
+
+    @cached_property
+    def _largest(self) -> int:
+        """Return the bytes of the largest tensor of a run of the head for one coalition."""
         activation = self._contents.activation
         first = torch.zeros(1, dtype=torch.long, device=activation.device)
         with LargestTensor() as largest:
             self._trace.head(activation[:1], first)
-        return TENSORS_AT_ONCE * max(int(largest.bytes), int(activation[0].nbytes))
+        return max(int(largest.bytes), int(activation[0].nbytes))
 
     def with_contents(self, contents: CoalitionContents) -> GeneralRunner:
         """Return the runner of the same head where something else stands in; its memory is measured once for both."""

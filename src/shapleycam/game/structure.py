@@ -136,7 +136,7 @@ def _structure_of_sum(recording: HeadRecording, layout: Layout) -> Structure:
     if window_sum.width <= 1:
         reads_prefix = bool((window_sum.cells[:, 0] < layout.prefix).all())
         return Structure(averages_positions=True, is_affine=window_sum.is_affine, reads_prefix_alone=reads_prefix)
-    window = Window(len(window_sum.cells), window_sum.width, int(window_sum.colours.max()) + 1)
+    window = Window(len(window_sum.cells), window_sum.width, int(window_sum.colours.max()) + 1, window_sum.features)
     return Structure(window=window, is_affine=window_sum.is_affine)
 
 

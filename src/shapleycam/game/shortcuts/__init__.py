@@ -30,7 +30,8 @@ class Shortcut(NamedTuple):
         cost: what a coalition costs, in words.
         is_allowed: whether a structure allows it.
         make: makes the runner from the pass, what the players hold, and the proof.
-        runs: of the head an image before the first coalition, where they are as many as a user might play coalitions.
+        runs: of the head that making it is worth, an image, where they are as many as a user might play coalitions; of
+            the structure, and how many numbers a run of the head holds at a time.
     """
 
     runner: type[HeadRunner]
@@ -38,7 +39,7 @@ class Shortcut(NamedTuple):
     cost: str
     is_allowed: Callable[[Structure], bool]
     make: Callable[[Trace, Contents, Proof], HeadRunner]
-    runs: Callable[[Structure], int] = lambda _: 0
+    runs: Callable[[Structure, int], int] = lambda _structure, _numbers: 0
 
     @property
     def name(self) -> str:
@@ -81,7 +82,7 @@ SHORTCUTS = (
         "look-ups in a table and what follows the sum",
         lambda structure: structure.window is not None,
         lambda trace, contents, _: WindowedRunner(trace, contents),
-        lambda structure: structure.window.contents if structure.window else 0,
+        lambda structure, numbers: structure.window.runs(numbers) if structure.window else 0,
     ),
     Shortcut(
         ClassTokenRunner,

@@ -87,8 +87,7 @@ class WindowSum:
         """
         content = _by_row(source, self.source_axes)[self.rows.to(source.device)]
         if self.matrix is not None:
-            matrix = self._matrix_of_windows().to(content.device)
-            return torch.stack([rows @ weight.to(rows) for rows, weight in zip(content, matrix, strict=True)])
+            return torch.stack([self._through_matrix(window, rows) for window, rows in enumerate(content)])
         parts, channels = (_numbers(self.result_axes[1:], kind) for kind in ("position", "channel"))
         weights = (
             torch.ones(1, len(content), dtype=torch.float32, device="cpu") if self.weights is None else self.weights
@@ -96,12 +95,20 @@ class WindowSum:
         by_window = weights.to(content)[parts.to(content.device)].mT  # (windows, features)
         return content[:, :, channels.to(content.device)] * by_window[:, None]
 
-    def _matrix_of_windows(self) -> Float[Tensor, "windows channels features"]:
+    def _through_matrix(self, window: int, content: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows features"]:
+        """Return what one window adds, through the matrices of the parts that have it: of most windows one.
+
+        The matrices of all windows at once would be as large as those of all parts, once for each window.
+        """
         if self.matrix is None:
             raise ValueError("the parts are not summed up by a matrix")
         if self.weights is None:
-            return self.matrix
-        return torch.einsum("pkf,pw->wkf", self.matrix, self.weights.to(self.matrix))
+            return content @ self.matrix[window].to(content)
+        weights = self.weights[:, window]
+        parts = weights.nonzero()[:, 0].tolist()
+        if len(parts) == 1:
+            return (content * weights[parts[0]].to(content)) @ self.matrix[parts[0]].to(content)
+        return content @ torch.einsum("p,pkf->kf", weights.to(self.matrix), self.matrix).to(content)
 
 
 def _by_row(tensor: Float[Tensor, "*shape"], axes: Sequence[Axis]) -> Float[Tensor, "windows batch channels"]:
