@@ -89,13 +89,14 @@ def distances_to_input(
         >>> distance.error, round(distance.pearson, 3), round(distance.spearman, 3)
         (0.0, 1.0, 1.0)
     """
-    errors, noise = _error_and_noise(measured.values, true)
+    values, true = (split.map(Tensor.cpu) for split in (measured.values, true))  # kept ones come from a file
+    errors, noise = _error_and_noise(values, true)
     by_kind = [
         figures.tolist()
         for correlation in (linear_correlation, rank_correlation)
         for figures in (
-            correlation(measured.values.values, true.values),
-            corrected_correlation(measured.values, true, correlation),
+            correlation(values.values, true.values),
+            corrected_correlation(values, true, correlation),
         )
     ]
     rows = zip(images, errors.tolist(), noise.tolist(), *by_kind, strict=True)

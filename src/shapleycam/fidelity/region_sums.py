@@ -8,6 +8,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.game.players import Players
+from shapleycam.precision import accurate
 
 
 def region_sums(values: Float[Tensor, "b *grid"], regions: Players) -> Float[Tensor, "b n"]:
@@ -40,9 +41,9 @@ def region_sums(values: Float[Tensor, "b *grid"], regions: Players) -> Float[Ten
             f"the layer's grid has {values.dim() - 1} dimensions and the image {len(size)}; expected as many, so that "
             "a cell has a place in the image: choose another layer"
         )
-    pixels = values.double()
+    pixels = values.to(accurate(values.device))
     for axis, (cells, new) in enumerate(zip(values.shape[1:], size, strict=True), start=1):
-        shares = _shares(cells, new).to(pixels.device)
+        shares = _shares(cells, new).to(pixels)
         pixels = torch.tensordot(pixels, shares, dims=([axis], [0])).movedim(-1, axis)
     return regions.totals(pixels.flatten(1))
 
