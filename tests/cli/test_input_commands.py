@@ -68,6 +68,14 @@ REFUSED = {
     "regions of no such name": (("--players", "superpixel:9"), "players 'superpixel:9' are unknown"),
     "a grid of another form": (("--players", "3by3"), "--players 3by3: expected rows x columns"),
     "patches of a network without": (("--players", "patches"), "the model declares none"),
+    "tokens of a network without": (
+        ("--removal", "drop", "--method", "leaveoneout", "--players", "2x2"),
+        "removal 'drop' leaves out tokens, and the model (",
+    ),
+    "a gradient towards no image": (
+        ("--removal", "impute", "--method", "hirescam"),
+        "method 'hirescam' goes from the image to one in which all is removed, and removal 'impute' has no single such",
+    ),
     "bfloat16": (("--precision", "bfloat16"), "nothing before layer 'input' runs in bfloat16"),
 }
 
@@ -88,6 +96,20 @@ def test_runs_of_an_evaluation_are_the_limit(refused, tiny, hopper):
     options = ("--method", "leaveoneout", "--players", "2x2", "--runs", "3", "--quiet")
     line = refused("evaluate", hopper.parent, *INPUT, *options, "--limit", "1", "--out", "run")
     assert line.endswith("expected at most 3: make fewer regions the players, or allow more with --runs")
+
+
+@pytest.mark.parametrize("removal", ["impute", "samples"])
+def test_what_the_model_still_sees_is_printed(run, tiny, hopper, removal):
+    reference = ("--reference", hopper) if removal == "samples" else ()
+    options = ("--method", "exactshapley", "--players", "2x2", "--removal", removal, *reference)
+    ran = run("explain", hopper, *INPUT, *options, "--json", "--quiet")
+    assert (ran.code, ran.err) == (0, "")
+    data = json.loads(ran.out)
+    assert data["removal"].split()[0] == removal
+    removed = data["explained"][0]["utility_removed"]
+    if removal == "samples":  # by the photograph itself: nothing changes
+        assert removed == pytest.approx(data["explained"][0]["utility_value"], abs=1e-4)
+    assert "where removal" in run("explain", hopper, *INPUT, *options, "--quiet").out
 
 
 def test_blur_at_another_layer(refused, tiny, hopper):

@@ -30,7 +30,7 @@ def sampling_runners(
     Examples:
         >>> import torch
         >>> from shapleycam import Explainer, values
-        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1, bias=False))
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
         >>> _ = torch.nn.init.ones_(model[1].weight)
         >>> image = torch.full((1, 1, 2, 2), 5.0)
         >>> reference = torch.tensor([1.0, 3.0])[:, None, None, None].expand(2, 1, 2, 2)

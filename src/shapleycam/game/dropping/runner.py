@@ -85,6 +85,14 @@ def dropping_runners(traced: Trace, activation: Float[Tensor, "b *image"], playe
     Raises:
         OptionError: the model is no plain vision transformer, players cut its patches, or leaving tokens out is not the
             same there as hiding them from every attention.
+
+    Examples:
+        >>> import torch, torchvision
+        >>> from shapleycam import Explainer
+        >>> vit = torchvision.models.VisionTransformer(32, 16, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8)
+        >>> game = Explainer(vit, layer="input", removal="drop").game(torch.rand(1, 3, 32, 32), players="patches")
+        >>> game.n_players, torch.allclose(game.value(torch.ones(1, 4, dtype=torch.bool))[:, 0], game.grand, atol=1e-5)
+        (4, True)
     """
     entrance = token_entrance(traced.owner)
     if entrance is None or activation.dim() != 4:
