@@ -67,7 +67,7 @@ def needs_what_it_shows(page: str) -> None:
 
 
 @pytest.fixture
-def folder(hopper, tmp_path, monkeypatch):
+def folder(hopper, tmp_path, monkeypatch, one_default_network):
     """A folder with the files that the pages name, as the working directory."""
     example_files(hopper, tmp_path)
     monkeypatch.chdir(tmp_path)

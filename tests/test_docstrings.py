@@ -83,6 +83,7 @@ def module_of(name: str) -> ModuleType:
 
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 @pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.usefixtures("one_default_network")
 def test_the_example_runs(name, monkeypatch, tmp_path):
     """Without a network, in an empty folder; that of a public name as it stands, with its own imports."""
     import torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import timm
 import torch
@@ -53,14 +55,25 @@ def _calibrated(model, images):
     return model.eval()
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def network(request, photos):
+@pytest.fixture(scope="session")
+def build(photos):
+    """Return a function that builds each network once."""
+
+    @cache
+    def built(name):
+        torch.manual_seed(0)
+        make, layer, reshape = NETWORKS[name]
+        model = make().double().eval()
+        side = 56 if name == "swin_tiny" else 64
+        resized = [to_tensor(resize(Image.open(path), [side, side])) for path in photos[:2]]
+        batch = torch.stack([normalize(image, [0.5] * 3, [0.5] * 3) for image in resized]).double()
+        trained = name == "default network"
+        return model if trained else _calibrated(model, batch), model.get_submodule(layer), reshape, batch
+
+    return built
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request, build):
     """A model in float64, its layer and reshape transform, and two images for it."""
-    torch.manual_seed(0)
-    make, layer, reshape = NETWORKS[request.param]
-    model = make().double().eval()
-    side = 56 if request.param == "swin_tiny" else 64
-    images = [normalize(to_tensor(resize(Image.open(path), [side, side])), [0.5] * 3, [0.5] * 3) for path in photos[:2]]
-    batch = torch.stack(images).double()
-    trained = request.param == "default network"
-    return model if trained else _calibrated(model, batch), model.get_submodule(layer), reshape, batch
+    return build(request.param)
