@@ -71,7 +71,7 @@ class TestModels:
 
     def test_json_is_by_source(self, run):
         names = json.loads(run("models", "efficientnet_lite0", "--json").out)
-        assert names["default"] == ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
+        assert names["default"] == ["efficientnet_lite0"]
         assert "timm:tf_efficientnet_lite0" in names["timm"]
         assert names["torchvision"] == []
 

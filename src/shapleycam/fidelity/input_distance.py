@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shapleycam.fidelity._split_values import SplitValues
 from shapleycam.fidelity.noise import corrected_correlation
-from shapleycam.fidelity.split_values import SplitValues
 from shapleycam.values.distance import best_scale, linear_correlation, rank_correlation
 
 LAYER_VALUES = "shapley values"

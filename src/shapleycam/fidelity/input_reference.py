@@ -11,7 +11,7 @@ from shapleycam.errors import LayerError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Images
 from shapleycam.explaining.question import RemovalOption, UtilityChoice
-from shapleycam.fidelity.split_values import SplitValues, split_values
+from shapleycam.fidelity._split_values import SplitValues, split_values
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.images import Source

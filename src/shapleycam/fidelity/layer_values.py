@@ -8,10 +8,10 @@ from time import perf_counter
 from shapleycam.cams.table import METHODS
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
+from shapleycam.fidelity._split_values import SplitValues, split_values
 from shapleycam.fidelity.input_distance import LAYER_VALUES, MeasuredValues
 from shapleycam.fidelity.input_reference import InputQuestion
 from shapleycam.fidelity.region_sums import region_sums
-from shapleycam.fidelity.split_values import SplitValues, split_values
 from shapleycam.fidelity.timing import time_methods, time_plain_pass
 from shapleycam.game import Game
 from shapleycam.game.players import Regions

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.fidelity.split_values import SplitValues
+from shapleycam.fidelity._split_values import SplitValues
 
 LEAST_AGREEMENT = 0.5
 """The correlation of two halves below which nothing is corrected: with some fifty regions it is too unsure itself."""

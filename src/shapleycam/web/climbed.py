@@ -14,10 +14,7 @@ from shapleycam.cams.table import METHODS, method_of
 from shapleycam.errors import OptionError, ignore_warnings
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.fidelity import LAYER_VALUES, InputDistance, InputQuestion, InputValues
-from shapleycam.fidelity.input_distance import MeasuredValues, distances_to_input
-from shapleycam.fidelity.input_reference import describe_input_values
-from shapleycam.fidelity.layer_values import method_options, own_values, values_of_methods
-from shapleycam.fidelity.split_values import (
+from shapleycam.fidelity._split_values import (
     SplitValues,
     has_shortcut,
     sampled_runs,
@@ -25,6 +22,9 @@ from shapleycam.fidelity.split_values import (
     split_values,
     takes_all_coalitions,
 )
+from shapleycam.fidelity.input_distance import MeasuredValues, distances_to_input
+from shapleycam.fidelity.input_reference import describe_input_values
+from shapleycam.fidelity.layer_values import method_options, own_values, values_of_methods
 from shapleycam.fidelity.timing import time_plain_pass
 from shapleycam.game import Game
 from shapleycam.tracing.input_layer import INPUT

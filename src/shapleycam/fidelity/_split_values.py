@@ -89,7 +89,7 @@ def split_values(game: Game, runs: int, seed: int = 0, *, progress: Progress | N
         >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))
         >>> split = split_values(game, 400)
         >>> split.runs, bool(torch.allclose(split.values.sum(1), game.grand.double(), rtol=1e-4))
-        (tensor([360]), True)
+        (tensor([480]), True)
     """
     if has_shortcut(game, runs) or takes_all_coalitions(game.n_players, runs):
         shares = true_values(game, TOLERANCE, seed, progress)
@@ -112,7 +112,7 @@ def split_steps(
     Examples:
         >>> import torch
         >>> from shapleycam import Explainer
-        >>> from shapleycam.fidelity.split_values import split_steps
+        >>> from shapleycam.fidelity._split_values import split_steps
         >>> _ = torch.manual_seed(0)
         >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
         >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))
@@ -140,7 +140,7 @@ def has_shortcut(game: Game, runs: int) -> bool:
     Examples:
         >>> import torch
         >>> from shapleycam import Explainer
-        >>> from shapleycam.fidelity.split_values import has_shortcut
+        >>> from shapleycam.fidelity._split_values import has_shortcut
         >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
         >>> has_shortcut(Explainer(model, layer="0").game(torch.rand(1, 3, 8, 8)), 1000)
         True
@@ -153,7 +153,7 @@ def takes_all_coalitions(players: int, runs: int) -> bool:
     """Return whether values are exact, of all coalitions, within so many runs.
 
     Examples:
-        >>> from shapleycam.fidelity.split_values import takes_all_coalitions
+        >>> from shapleycam.fidelity._split_values import takes_all_coalitions
         >>> takes_all_coalitions(9, 1000), takes_all_coalitions(9, 100), takes_all_coalitions(49, 1000)
         (True, False, False)
     """
@@ -180,7 +180,7 @@ def sampled_runs(players: int, runs: int) -> int:
     """Return how many of so many runs both halves take: whole samples of four orders.
 
     Examples:
-        >>> from shapleycam.fidelity.split_values import sampled_runs
+        >>> from shapleycam.fidelity._split_values import sampled_runs
         >>> sampled_runs(49, 2000)
         1920
     """

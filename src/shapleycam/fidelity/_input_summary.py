@@ -90,7 +90,7 @@ def nearest_first(rows: Sequence[InputSummary]) -> list[InputSummary]:
 
     Examples:
         >>> from shapleycam.fidelity import InputDistance, input_summary
-        >>> from shapleycam.fidelity.input_summary import nearest_first
+        >>> from shapleycam.fidelity._input_summary import nearest_first
         >>> distances = [
         ...     InputDistance("a", "rest", "bn2", method, 0.5, 0.1, 0.8, 0.9, spearman, None, passes=1.5)
         ...     for method, spearman in {"gradcam": 0.3, "hirescam": 0.6}.items()
