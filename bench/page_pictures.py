@@ -34,7 +34,7 @@ PICTURES = {
     "compare": ("compare", 1280, "light"),
     "fidelity": ("fidelity", 1280, "light"),
     "input": ("explain?layer=input&players=superpixels&removal=blur", 1280, "light"),
-    "ladder": ("ladder?players=4x4&removal=blur", 1280, "light"),
+    "ladder": ("ladder?players=2x3&removal=blur&layers=bn2,blocks.6", 1280, "light"),
     "coalitions": ("coalitions?absent=3.10.11", 1280, "light"),
     "results": ("results", 1280, "light"),
     "phone": ("explain", 390, "light"),

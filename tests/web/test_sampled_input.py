@@ -190,3 +190,8 @@ def test_in_a_browser_the_button_stops_and_the_address_has_the_runs(visit):
     assert f"After {runs:,} runs the standard error is" in visitor.page.locator("#answer").inner_text()
     visitor.page.locator(".stage[data-kind=values] svg").hover(position={"x": 150, "y": 150}, force=True)
     assert re.search(r"region \d+: .*±", visitor.page.locator(".stage[data-kind=values] output").inner_text())
+    heat = visitor.page.locator(".stage[data-kind=heatmap]")  # of more places than an answer carries itself
+    with visitor.page.expect_response(re.compile("kind=heatmap-grid")):
+        heat.locator("svg").hover(position={"x": 150, "y": 150}, force=True)
+    heat.locator("svg").hover(position={"x": 160, "y": 150}, force=True)
+    assert re.search(r"row \d+, column \d+: \d+%", heat.locator("output").inner_text())

@@ -16,7 +16,8 @@ from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import RUNS_AT_INPUT
-from shapleycam.web.resolved import DEFAULT_RUNS, ResolvedQuestion
+from shapleycam.web.player_choices import DEFAULT_RUNS
+from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.sampled_input import SampledInput, Step, is_sampled_at_input, sampled_input
 from shapleycam.wording import smoothing_phrase
 

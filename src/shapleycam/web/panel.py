@@ -20,6 +20,7 @@ from shapleycam.tracing.input_layer import INPUT
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.compared import family_in_addresses, method_sets
 from shapleycam.web.map_choices import read_share
+from shapleycam.web.player_choices import DEFAULT_RUNS, read_players, read_runs
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import (
     ABOUT_PLAYERS,
@@ -27,11 +28,8 @@ from shapleycam.web.resolved import (
     DEFAULT_LAYER,
     DEFAULT_METHODS,
     DEFAULT_REMOVAL,
-    DEFAULT_RUNS,
     DEFAULT_UTILITY,
     default_method,
-    read_players,
-    read_runs,
 )
 from shapleycam.wording import percent
 

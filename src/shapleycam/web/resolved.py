@@ -13,7 +13,6 @@ from PIL import Image
 from shapleycam.drawing.map_style import MapStyle, StyleKeywords
 from shapleycam.errors import ModelError, OptionError, ShapleyCamError, nearest
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.explaining.image_regions import check_region_name
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
@@ -27,13 +26,13 @@ from shapleycam.smoothing import Smooth, parse_smoothing
 from shapleycam.tracing.input_layer import INPUT, is_input
 from shapleycam.utilities import Utility, contrast, resolve_utility
 from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.run_limit import RUNS_AT_INPUT
 from shapleycam.web.classes import class_choice
 from shapleycam.web.hidden_paths import HiddenPaths
 from shapleycam.web.map_choices import read_style
 from shapleycam.web.model_cache import LoadedModel, ModelCache
 from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.photographs import Photograph
+from shapleycam.web.player_choices import DEFAULT_PLAYERS, read_players, read_runs
 from shapleycam.web.question import Question
 from shapleycam.web.runs import Runs
 from shapleycam.web.shared_cache import SharedCache
@@ -43,10 +42,6 @@ _LOG = logging.getLogger(__name__)
 DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
 DEFAULT_METHOD_AT_INPUT = "sampledshapley"
 """There each place of a layer is a pixel, of which a derivative says little."""
-DEFAULT_PLAYERS, DEFAULT_RUNS = "7x7", RUNS_AT_INPUT
-"""At the input."""
-_MOST_RUNS = 20_000
-"""Which visitors may ask for."""
 DEFAULT_REMOVAL = "zero"
 DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
 """Of two classes it is the difference of their logits: the log-odds between them."""
@@ -261,45 +256,13 @@ def default_method(question: Question) -> str:
     """Return the method of the first tab where the address does not say.
 
     Examples:
-        >>> from shapleycam.web.question import Question
+        >>> from shapleycam.web.player_choices import DEFAULT_PLAYERS, read_players, read_runs
+    from shapleycam.web.question import Question
         >>> from shapleycam.web.resolved import default_method
         >>> default_method(Question()), default_method(Question(layer="input"))
         ('shapleycam', 'sampledshapley')
     """
     return DEFAULT_METHOD_AT_INPUT if question.layer == INPUT else DEFAULT_METHOD
-
-
-def read_players(text: str) -> Regions:
-    """Return the players that an address says; None for none.
-
-    Raises:
-        OptionError: neither a grid nor a name of regions.
-    """
-    if not text:
-        return None
-    down, times, across = text.lower().partition("x")
-    if times and down.isdecimal() and across.isdecimal():
-        return int(down), int(across)
-    try:
-        return check_region_name(text)
-    except OptionError:
-        raise OptionError(
-            f"players in the address are {text[:40]!r}; expected a grid such as 7x7, superpixels, superpixels:80 or "
-            "patches"
-        ) from None
-
-
-def read_runs(text: str) -> int | None:
-    """Return the number of runs that an address says; None for none.
-
-    Raises:
-        OptionError: it is no number, or one that is out of range.
-    """
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= _MOST_RUNS):
-        raise OptionError(f"runs in the address are {text[:40]!r}; expected a whole number from 1 to {_MOST_RUNS:,}")
-    return int(text)
 
 
 def _shrunk(prepared: PreparedPhotograph) -> PreparedPhotograph:

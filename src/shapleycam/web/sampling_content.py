@@ -9,7 +9,8 @@ from shapleycam.web.classes import class_title
 from shapleycam.web.error_curve import ErrorCurve, error_curve
 from shapleycam.web.explained import Explained, explained_after
 from shapleycam.web.map_stage import map_stage, utility_word
-from shapleycam.web.resolved import DEFAULT_RUNS, ResolvedQuestion
+from shapleycam.web.player_choices import DEFAULT_RUNS
+from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.sampled_input import Step, is_sampled_at_input, sampled_input
 from shapleycam.wording import percent, signed
 

@@ -119,10 +119,14 @@ def _facts(resolved: ResolvedQuestion, state: Climb) -> list[tuple[str, str, str
     sure = state.input
     if sure is None:
         return []
-    halves = "undefined" if sure.agreement is None else f"{sure.agreement:.2f}"
+    runs, halves = f"{sure.runs:,}", "undefined" if sure.agreement is None else f"{sure.agreement:.2f}"
+    if sure.noise > 0:
+        runs += ", in two halves"
+    else:  # they were not sampled in halves
+        halves = "no halves: the values have no noise"
     return [
         ("Regions of the photograph", f"{sure.regions:,}", "player"),
-        ("Runs of the model for their values", f"{sure.runs:,}, in two halves", None),
+        ("Runs of the model for their values", runs, None),
         ("Correlation of the two halves", halves, None),
         ("Noise of the values", percent(sure.noise, 1), "standard error"),
         ("What stands in for absent regions", f"{resolved.removal}: {REMOVALS.get(resolved.removal, '')}", "removal"),
