@@ -257,16 +257,16 @@ def one_default_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Load the default network once a worker: explaining leaves it as it is, and what was proven of it is kept."""
     from shapleycam.models import zoo
 
-    load = zoo._load_default
+    load = zoo.load_lite_network
 
-    def load_once(*, pretrained: bool) -> shapleycam.Network:
-        if not pretrained:
-            return load(pretrained=False)
+    def load_once(name: str, *, pretrained: bool) -> shapleycam.Network:
+        if name != zoo.DEFAULT or not pretrained:
+            return load(name, pretrained=pretrained)
         if not _loaded:
-            _loaded.append(load(pretrained=True))
+            _loaded.append(load(name, pretrained=True))
         return _loaded[0]
 
-    monkeypatch.setattr(zoo, "_load_default", load_once)
+    monkeypatch.setattr(zoo, "load_lite_network", load_once)
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def owen_refined(game: Game, groups: Groups = None, seed: Seed = 0, *, runs: int
         >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
         >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))
         >>> [int(shares.evaluations) for shares in islice(owen_refined(game), 2)]  # 2 x 2 regions, then 4 x 4
-        [14, 62]
+        [14, 126]
     """
     refining = _start(game, groups, seed, runs)
     yield _together(game, refining)

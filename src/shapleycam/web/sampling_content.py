@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 
 from shapleycam.web.addresses import view_address
 from shapleycam.web.classes import class_title
@@ -54,10 +55,10 @@ def progress_of(step: Step) -> str:
         >>> from shapleycam.web.sampling_content import progress_of
         >>> shares = ShapleyValues(torch.ones(1, 2), None, torch.tensor([8]))
         >>> progress_of(Step(192, 960, shares, 12.4)), progress_of(Step(192, 960, shares, 150.0))
-        ('192 of 960 runs of the model; at most 12 s left', '192 of 960 runs of the model; at most 3 min left')
+        ('192 of 960 runs of the model; at most 13 s left', '192 of 960 runs of the model; at most 3 min left')
     """
     seconds = step.seconds_left
-    left = f"{max(1, round(seconds))} s" if seconds < 1.5 * _MINUTE else f"{round(seconds / _MINUTE)} min"
+    left = f"{max(1, ceil(seconds))} s" if seconds < 1.5 * _MINUTE else f"{ceil(seconds / _MINUTE)} min"
     return f"{step.runs:,} of {step.allowed:,} runs of the model; at most {left} left"
 
 
