@@ -1,0 +1,42 @@
+"""Metrics of how values answer to noise and to random weights."""
+
+from __future__ import annotations
+
+from shapleycam.metrics.metric import Metric
+
+_YEH = "Yeh 2019, arXiv:1901.09392"
+_ADEBAYO = "Adebayo 2018, arXiv:1810.03292"
+
+STABILITY = (
+    Metric(
+        "max_sensitivity",
+        "Sens",
+        "metrics.stability:max_sensitivity",
+        ("values", "disturbed_values"),
+        "low",
+        _YEH,
+        percent=False,
+        summary="how much the values change, at most, under noise that nobody sees",
+        caution="it fails a sanity check of metrics themselves (arXiv:2412.10942)",
+    ),
+    Metric(
+        "randomisation_spearman",
+        "Rand ρ",
+        "metrics.stability:randomisation_spearman",
+        ("values", "randomised_values"),
+        "low",
+        _ADEBAYO,
+        percent=False,
+        summary="how alike the order of places is for a model with random weights, which knows nothing",
+    ),
+    Metric(
+        "randomisation_ssim",
+        "Rand SSIM",
+        "metrics.stability:randomisation_ssim",
+        ("values", "randomised_values", "heatmap"),
+        "low",
+        _ADEBAYO,
+        percent=False,
+        summary="how alike the map looks for a model with random weights, which knows nothing",
+    ),
+)
