@@ -90,10 +90,10 @@ def question_part(explanations: Sequence[Explanation], index: int, against: str 
     return f"{part}-not-{class_part(other, class_name(other, first.labels))}"
 
 
-def variant_part(explanation: Explanation, sign: str = "positive") -> str:
+def variant_part(explanation: Explanation, sign: str | None = None) -> str:
     """Return what sets a map apart from the usual one of its method, as a part of a file name; "" for the usual one.
 
-    That is a removal other than zero, smoothing, and the sign that is drawn.
+    That is a removal other than zero, smoothing, and the sign that is drawn where another than the usual was asked for.
 
     Examples:
         >>> from types import SimpleNamespace
@@ -103,8 +103,8 @@ def variant_part(explanation: Explanation, sign: str = "positive") -> str:
         ('', '-mean-noise-negative')
     """
     removal = () if explanation.removal == "zero" else (explanation.removal.split()[0],)
-    usual = () if sign == "positive" else (sign,)
-    return "".join(f"-{part}" for part in (*removal, *explanation.smooth, *usual))
+    signs = () if sign is None else (sign,)
+    return "".join(f"-{part}" for part in (*removal, *explanation.smooth, *signs))
 
 
 def unique_stems(photos: Iterable[Path], longest: int = _NAME_BYTES - _BEHIND_THE_STEM) -> dict[Path, str]:

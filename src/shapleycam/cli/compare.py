@@ -80,7 +80,7 @@ def compare(
         figure = _draw(comparison, families, same, photo, explainer.name, drawn, side_by_side=style.side_by_side)
     first = next(iter(comparison.values()))
     stem = f"{output_stem(photo, stem_limit(picture.out))}_{question_part([first], 0, network.against)}"
-    name = f"{stem}_compare{variant_part(first, drawn.sign)}.png"
+    name = f"{stem}_compare{variant_part(first, drawn.chosen_sign)}.png"
     file = write_picture(picture.out / name, figure, quiet=printing.quiet)
     data = _as_data(comparison, families, same, photo, explainer.name, file)
     if printing.as_json:

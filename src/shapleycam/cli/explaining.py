@@ -137,7 +137,7 @@ class ExplainPhotographs:
             picture = self._draw(explanations, index, photograph.path, model)
             picture.save(png, format="PNG", compress_level=_COMPRESSION)
         question = question_part(explanations, index, self.against)
-        named = f"{method}{variant_part(explanations[0], self.drawn.sign)}"
+        named = f"{method}{variant_part(explanations[0], self.drawn.chosen_sign)}"
         files = {self.out / f"{photograph.stem}_{question}_{named}.png": png.getvalue()}
         if self.save:
             for explanation in explanations:

@@ -48,6 +48,11 @@ class DrawnMap:
         """Return the sign of the values that the map shows."""
         return self.style.sign or ("positive" if self.kind == "heatmap" else "both")
 
+    @property
+    def chosen_sign(self) -> Sign | None:
+        """Return the sign that was asked for; None where the data decide, or it is the usual one."""
+        return None if self.kind is None or self.sign == "positive" else self.sign
+
 
 def of_kind(explanations: Sequence[Explanation], drawn: DrawnMap) -> DrawnMap:
     """Return what is drawn with the kind that the data have: values where all are of regions, and heat otherwise."""
