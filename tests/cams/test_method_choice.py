@@ -131,12 +131,12 @@ def test_fidelity_leaves_out_the_same():
 @pytest.mark.parametrize(
     ("method", "needed"),
     [
-        ("rise", "20"),
-        ("scorecam", "4"),
-        ("sscam", "40"),
-        ("occlusion", "9"),
-        ("opticam", "3"),
-        ("smoothgradcam++", "4"),
+        ("rise", 20),
+        ("scorecam", 4),
+        ("sscam", 40),
+        ("occlusion", 9),
+        ("opticam", 3),
+        ("smoothgradcam++", 4),
     ],
 )
 def test_runs_limit_methods_of_changed_images_too(method, needed):

@@ -420,7 +420,7 @@ class TestUnreadablePhotographs:
 WRONG = {
     "--method gradcan": "method 'gradcan' is unknown; did you mean 'gradcam'",
     "--utility logits": "utility 'logits' is unknown; did you mean 'logit'",
-    "--model efficientnet_lite": "model 'efficientnet_lite' is unknown; did you mean 'efficientnet_lite0'",
+    "--model efficientnet_lite": "model 'efficientnet_lite' is unknown; did you mean 'efficientnet_lite",
     "--model timm:resnet81": "model 'timm:resnet81' is unknown; did you mean 'timm:resnet",
     "--model torchvision:vgg61": "model 'torchvision:vgg61' is unknown; did you mean 'torchvision:vgg",
     "--model nothing.py:net": "model 'nothing.py:net': no such file as nothing.py; write path/to/file.py:function",

@@ -152,7 +152,8 @@ def test_every_metric_that_runs_the_model_says_so():
     running = {name for name, row in QUANTITIES.items() if row.passes(OPTIONS)}
     assert running == {
         *("masked_images", "removed_score", "insertion_curve", "deletion_curve", "least_first", "most_first"),
-        *("disturbed", "randomised"),
+        *("inverse_insertion_curve", "preservation_curve", "blur_deletion_curve", "blur_preservation_curve"),
+        *("group_scores", "patch_scores", "disturbed", "randomised"),
     }
     assert not required_quantities(["complexity", "pointing_game", "energy_pointing"]) & running
     assert all(row.explained_for in {None, *QUANTITIES} for row in QUANTITIES.values())

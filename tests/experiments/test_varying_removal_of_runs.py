@@ -52,7 +52,7 @@ def test_maps_of_imputation_are_made_again(shots, tmp_path, monkeypatch):
     monkeypatch.setattr(MapReproducer, "_load", lambda *_: tiny_network())
     comparison = MapReproducer([store]).maps("tiny", "input", "rest", 0, 2)
     explainer = Explainer(tiny_network(), layer="input", device="cpu", removal="impute")
-    expected = explainer.explain(min(shots.iterdir()), "exactshapley", players=(2, 2))
+    expected = explainer.explain(min(shots.iterdir()), "exactshapley", target=2, players=(2, 2))
     torch.testing.assert_close(comparison["exactshapley"].values[:1], expected.values)
 
 

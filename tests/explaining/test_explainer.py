@@ -483,8 +483,8 @@ def test_what_is_no_model_is_refused(model):
 
 
 def test_an_unknown_model_is_refused_with_the_nearest_names():
-    with pytest.raises(ModelError, match=r"model 'efficientnet_lite1' is unknown; did you mean .*'efficientnet_lite0'"):
-        shapleycam.Explainer("efficientnet_lite1")
+    with pytest.raises(ModelError, match=r"model 'efficientnet_lite9' is unknown; did you mean .*'efficientnet_lite0'"):
+        shapleycam.Explainer("efficientnet_lite9")
 
 
 def test_a_network_brings_its_preprocessing_and_labels(model, photo):

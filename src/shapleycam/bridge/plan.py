@@ -142,6 +142,7 @@ def _runs_and_seconds(game: Game, runs: int) -> tuple[int | None, float]:
     else:
         check_split_runs(game, runs)
         planned = sampled_runs(game.n_players, coalitions)
-    halves = torch.rand(_TIMED, game.n_players, generator=torch.Generator().manual_seed(0), device="cpu") < 0.5
+    generator = torch.Generator().manual_seed(0)
+    halves = torch.rand(_TIMED, game.n_players, generator=generator, dtype=torch.float32, device="cpu") < 0.5
     game.value(halves)
     return planned * game.runs_per_coalition, seconds_of(lambda: game.value(halves)) / _TIMED * planned

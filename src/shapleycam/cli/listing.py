@@ -138,11 +138,11 @@ def metrics(*, as_json: options.Json = False) -> None:
         for row in rows()
     ]
     print_table(heads, texts)
-    typer.echo("Passes: forward passes of an image for each distinct map, + for all maps together; metrics share them.")
-    typer.echo("Sets: paper (those marked), all.")
+    print_line("Passes: forward passes of an image for each distinct map, + for all maps together; metrics share them.")
+    print_line("Sets: paper (those marked), all.")
     for row in rows():
         if row.caution:
-            typer.echo(f"Caution, {row.name}: {row.caution}.")
+            print_line(f"Caution, {row.name}: {row.caution}.")
 
 
 def _describe_passes(passes: MetricPasses) -> str:

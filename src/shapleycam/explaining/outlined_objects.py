@@ -87,7 +87,7 @@ def _outlines(masks: Masks, size: tuple[int, int] | None) -> tuple[Bool[Tensor, 
     if not isinstance(masks, (np.ndarray, Tensor)):
         each = [_outline(mask, place, size) for place, mask in enumerate(masks)]
         return _stacked(each), [_number(mask, place) for place, mask in enumerate(masks)]
-    array = torch.as_tensor(np.asarray(masks))
+    array = torch.as_tensor(np.asarray(masks), device="cpu")
     if array.dim() == 3:
         return _stacked([_outline(mask, place, size) for place, mask in enumerate(array)]), list(range(len(array)))
     if array.dim() != 2 or array.is_floating_point() or array.is_complex():
@@ -111,7 +111,7 @@ def _outline(mask: Any, place: int, size: tuple[int, int] | None) -> Bool[Tensor
         found = _segmentation(mask, place, size)
     else:
         try:
-            found = torch.as_tensor(np.asarray(mask)) != 0
+            found = torch.as_tensor(np.asarray(mask), device="cpu") != 0
         except (TypeError, ValueError):
             raise OptionError(f"mask {place} is a {type(mask).__name__}; {_EXPECTED}") from None
     if found.dim() != 2:

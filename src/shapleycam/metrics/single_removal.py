@@ -33,8 +33,11 @@ def grid_patches(height: int, width: int, grid: int, device: torch.device) -> In
 
 def without_each(images: Images, labels: Labels, parts: int, content: Content | float) -> Iterator[Images]:
     """Yield the images with one part after the other replaced by `content`."""
+    standing_in = torch.as_tensor(content, device=images.device, dtype=images.dtype)
     for part in range(parts):
-        yield torch.where((labels == part)[:, None], torch.as_tensor(content).to(images), images)
+        yield torch.where((labels == part)[:, None], standing_in, images)
+            (labels == part)[:, None], torch.as_tensor(content, device=images.device, dtype=images.dtype), images
+        )
 
 
 def sums_of_parts(maps: Maps, labels: Labels, parts: int) -> Parts:

@@ -256,8 +256,7 @@ def default_method(question: Question) -> str:
     """Return the method of the first tab where the address does not say.
 
     Examples:
-        >>> from shapleycam.web.player_choices import DEFAULT_PLAYERS, read_players, read_runs
-    from shapleycam.web.question import Question
+        >>> from shapleycam.web.question import Question
         >>> from shapleycam.web.resolved import default_method
         >>> default_method(Question()), default_method(Question(layer="input"))
         ('shapleycam', 'sampledshapley')
