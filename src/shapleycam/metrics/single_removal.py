@@ -36,8 +36,6 @@ def without_each(images: Images, labels: Labels, parts: int, content: Content | 
     standing_in = torch.as_tensor(content, device=images.device, dtype=images.dtype)
     for part in range(parts):
         yield torch.where((labels == part)[:, None], standing_in, images)
-            (labels == part)[:, None], torch.as_tensor(content, device=images.device, dtype=images.dtype), images
-        )
 
 
 def sums_of_parts(maps: Maps, labels: Labels, parts: int) -> Parts:
