@@ -108,17 +108,17 @@ def _number(mask: Any, place: int) -> int:
 def _outline(mask: Any, place: int, size: tuple[int, int] | None) -> Bool[Tensor, "H W"]:
     """Return one object's mask, from a mask or an annotation."""
     if isinstance(mask, Mapping):
-        found = _segmentation(mask, place, size)
+        outline = _segmentation(mask, place, size)
     else:
         try:
-            found = torch.as_tensor(np.asarray(mask), device="cpu") != 0
+            outline = torch.as_tensor(np.asarray(mask), device="cpu") != 0
         except (TypeError, ValueError):
             raise OptionError(f"mask {place} is a {type(mask).__name__}; {_EXPECTED}") from None
-    if found.dim() != 2:
-        raise OptionError(f"mask {place} has shape {tuple(found.shape)}; expected (H, W)")
-    if not bool(found.any()):
+    if outline.dim() != 2:
+        raise OptionError(f"mask {place} has shape {tuple(outline.shape)}; expected (H, W)")
+    if not bool(outline.any()):
         raise OptionError(f"mask {place} has no pixels; expected an object in the photograph: leave the mask out")
-    return found
+    return outline
 
 
 _EXPECTED = 'expected an array (H, W), or a COCO annotation with "segmentation"'

@@ -124,8 +124,8 @@ class Refining:
             return self._all
         share = (demand / largest).clamp(min=_LEAST_SHARE)
         most = int(opened[self._costs > 0].max())
-        wanted = (self._costs > 0) & (opened < share * (most + 1))
-        return self._with_those_around(wanted.nonzero().flatten().tolist())
+        too_rarely_opened = (self._costs > 0) & (opened < share * (most + 1))
+        return self._with_those_around(too_rarely_opened.nonzero().flatten().tolist())
 
     def _affordable(self, opened: frozenset[int]) -> frozenset[int]:
         """Return the groups among these that the runs last for, those first that matter most."""
