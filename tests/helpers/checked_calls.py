@@ -38,27 +38,31 @@ def begin_test(nodeid: str) -> None:
     _is_checked = zlib.crc32(nodeid.encode()) % EVERY == 0
 
 
-def _first_calls_checked(check_all: Callable[..., Any], *, typechecker: Callable[..., Any]) -> Callable[..., Any]:
+def _first_calls_checked(check: Callable[..., Any], *, typechecker: Callable[..., Any]) -> Callable[..., Any]:
     """Return the decorator that jaxtyping's import hook gives every function and class."""
 
     def decorate(decorated: Any) -> Any:
         if not inspect.isclass(decorated):
-            return _limited(decorated, check_all(decorated, typechecker=typechecker))
+            return _limited(decorated, functools.partial(check, typechecker=typechecker))
         if dataclasses.is_dataclass(decorated):
-            unchecked = decorated.__init__
-            check_all(decorated, typechecker=typechecker)
-            decorated.__init__ = _limited(unchecked, decorated.__init__)
+            decorated.__init__ = _limited(decorated.__init__, functools.partial(check, typechecker=typechecker))
         return decorated
 
     return decorate
 
 
-def _limited(unchecked: Callable[..., Any], checked: Callable[..., Any]) -> Callable[..., Any]:
+def _limited(unchecked: Callable[..., Any], check: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that checks its first calls in a test that is checked.
+
+    The check is compiled, for milliseconds, when it is first needed: most functions of a process need none, and a
+    function inside another would get one with each call of the outer.
+    """
+    checked: Callable[..., Any] | None = None
     test, calls = -1, 0
 
     @functools.wraps(unchecked)
     def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal test, calls
+        nonlocal test, calls, checked
         if not _is_checked:
             return unchecked(*args, **kwargs)
         if test != _tests_begun:
@@ -66,6 +70,8 @@ def _limited(unchecked: Callable[..., Any], checked: Callable[..., Any]) -> Call
         if calls == CALLS:
             return unchecked(*args, **kwargs)
         calls += 1
+        if checked is None:
+            checked = check(unchecked)
         return checked(*args, **kwargs)
 
     return call
