@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import typer
 
+from helpers import forked_stops
+from helpers.forked_stops import send
 from shapleycam.cli.stopping import Stopped, ending_at_once, stopping
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -31,36 +33,12 @@ def handlers() -> Iterator[None]:
         signal.signal(getattr(signal, name), handler)
 
 
-@pytest.fixture
-def forked(tmp_path) -> Callable[[Callable[[], object]], tuple[int, str]]:
-    """Calls a function in a forked process, and returns its exit code and what it wrote to stderr."""
-
-    def call(do: Callable[[], object]) -> tuple[int, str]:
-        file = tmp_path / "stderr"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of forks of processes with threads
-            child = os.fork()
-        if child == 0:
-            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-            sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
-            code = 0
-            try:
-                do()
-            except typer.Exit as exit_:
-                code = exit_.exit_code
-            except BaseException:  # noqa: BLE001  # as Python ends
-                sys.excepthook(*sys.exc_info())
-                code = 1
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(status), Path(file).read_text(encoding="utf-8")
-
-    return call
-
-
-def send(name: str = "SIGINT") -> None:
-    signal.raise_signal(getattr(signal, name))
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, tuple[int, str]]:
+    """The exit code of each function of `forked_stops`, called in a fork, and what it wrote to stderr."""
+    ran = subprocess.run([sys.executable, forked_stops.__file__], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return {name: (code, text) for name, (code, text) in json.loads(ran.stdout).items()}
 
 
 def stopped_by(do: Callable[[], object], line: Callable[[], str] = lambda: "stopped") -> int:
@@ -133,70 +111,28 @@ def test_a_signal_that_the_process_was_started_to_ignore_stays_ignored():
         send("SIGHUP")
 
 
-def test_the_second_signal_ends_the_process_at_once(forked):
-    def do() -> None:
-        with ending_at_once(), stopping(lambda: "never printed"):
-            try:
-                send()
-            finally:
-                send("SIGTERM")
-                sys.stderr.write("goes on\n")
-
-    assert forked(do) == (128 + signal.SIGTERM, AT_ONCE)
+def test_the_second_signal_ends_the_process_at_once(outcomes):
+    assert outcomes["second_signal"] == (128 + signal.SIGTERM, AT_ONCE)
 
 
-def test_signals_after_the_line_are_ignored(forked):
-    def do() -> None:
-        try:
-            with ending_at_once(), stopping(lambda: "stopped"):
-                send()
-        finally:
-            send()
-
-    assert forked(do) == (130, "note: stopped\n")
+def test_signals_after_the_line_are_ignored(outcomes):
+    assert outcomes["signal_after_the_line"] == (130, "note: stopped\n")
 
 
-def test_a_signal_inside_a_finaliser_ends_the_process_at_once(forked):
-    class Finalised:
-        def __del__(self) -> None:
-            send()
-
-    def do() -> None:
-        with stopping(lambda: "never printed"):
-            Finalised()
-            sys.stderr.write("goes on\n")
-
-    assert forked(do) == (130, AT_ONCE)
+def test_a_signal_inside_a_finaliser_ends_the_process_at_once(outcomes):
+    assert outcomes["signal_inside_a_finaliser"] == (130, AT_ONCE)
 
 
-def test_a_signal_before_there_is_anything_to_clean_up(forked):
-    def do() -> None:
-        with ending_at_once():
-            send("SIGHUP")
-            sys.stderr.write("goes on\n")
-
-    assert forked(do) == (128 + signal.SIGHUP, AT_ONCE)
+def test_a_signal_before_there_is_anything_to_clean_up(outcomes):
+    assert outcomes["signal_before_there_is_anything"] == (128 + signal.SIGHUP, AT_ONCE)
 
 
-def test_a_worker_that_has_just_been_forked_says_nothing(forked):
-    def do() -> None:
-        with stopping(lambda: "never printed"):
-            worker = os.fork()
-            if worker == 0:
-                send()
-            _, status = os.waitpid(worker, 0)
-            raise typer.Exit(os.waitstatus_to_exitcode(status))
-
-    assert forked(do) == (130, "")
+def test_a_worker_that_has_just_been_forked_says_nothing(outcomes):
+    assert outcomes["signal_of_a_new_worker"] == (130, "")
 
 
-def test_a_terminal_that_is_gone(forked):
-    def do() -> None:
-        with stopping(lambda: "stopped"):
-            os.close(2)
-            send("SIGHUP")
-
-    assert forked(do) == (128 + signal.SIGHUP, "")
+def test_a_terminal_that_is_gone(outcomes):
+    assert outcomes["terminal_that_is_gone"] == (128 + signal.SIGHUP, "")
 
 
 def test_stopped_is_an_interrupt():

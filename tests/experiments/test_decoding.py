@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -19,7 +21,7 @@ from PIL import Image
 from helpers.platforms import forked_only, posix_only
 from helpers.small_evaluations import PREPROCESS, QUICK, folder_of, picture, plain, run_evaluation, tiny_network
 from shapleycam import Explainer
-from shapleycam.errors import OptionError
+from shapleycam.errors import DarkPictureWarning, OptionError, warn
 from shapleycam.experiments import RunSettings, decoding
 from shapleycam.experiments.chunk import ChunkDecoder
 from shapleycam.experiments.datasets.opening import open_dataset
@@ -142,6 +144,56 @@ class TestProcessesThatAreNotForked:
         multiprocessing.set_start_method(None, force=True)
         forks_processes()
         assert multiprocessing.get_start_method(allow_none=True) is None
+
+
+@forked_only
+class TestForks:
+    """What a forked process may not need: threads and locks of the program."""
+
+    def test_a_worker_prints_past_a_display_of_the_program(self, monkeypatch, capfd):
+        """One that somebody locks, as the thread of a progress bar does, and that is not unlocked in a fork."""
+
+        class Display(io.StringIO):
+            def write(self, _: str) -> int:
+                raise AssertionError("a fork would wait here for ever")
+
+        def prepare(item: int) -> int:
+            sys.stderr.write("of a worker\n")
+            sys.stdout.write("of a worker\n")
+            sys.stdout.flush()
+            return item
+
+        monkeypatch.setattr(sys, "stderr", Display())
+        monkeypatch.setattr(sys, "stdout", Display())
+        assert list(prepare_ahead([7], prepare, 1)) == [7]
+        assert capfd.readouterr() == ("of a worker\n", "of a worker\n")
+
+    def test_warnings_of_the_library_are_given_here_and_others_are_printed(self, capfd):
+        def prepare(item: int) -> int:
+            warnings.warn("of a worker", UserWarning, stacklevel=1)
+            warn(DarkPictureWarning, f"{item} is dark")
+            return item
+
+        here: list[str] = []
+
+        def show(message: Warning | str, *_: object, **__: object) -> None:
+            here.append(str(message))
+            os.write(2, f"{message}\n".encode())
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = show
+            assert list(prepare_ahead([7, 8], prepare, 1)) == [7, 8]
+        assert here == ["7 is dark", "8 is dark"]
+        assert sorted(capfd.readouterr().err.splitlines()) == ["7 is dark", "8 is dark", *2 * ["of a worker"]]
+
+    def test_pytorch_computes_with_one_thread(self):
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            assert list(prepare_ahead([0], lambda _: torch.get_num_threads(), 1)) == [1]
+        finally:
+            torch.set_num_threads(before)
 
 
 class TestImages:

@@ -24,6 +24,8 @@ from helpers.platforms import posix_only
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.dataset import open_encoded_image
 from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.experiments.datasets.snapshot import take_snapshot
+from shapleycam.experiments.decoding import decode_image
 from shapleycam.images import open_photograph
 
 COLOURS = {"a": (255, 0, 0), "b": (0, 255, 0), "c": (0, 0, 255)}
@@ -127,6 +129,20 @@ class TestEveryKind:
         assert [colour_of(dataset, index) for index in range(3)] == list(COLOURS.values())
         labels = [label if isinstance(label, str) else dataset.classes[label] for label in dataset.labels]
         assert labels == ["a", "b", "c"]
+
+    def test_is_read_without_polars(self, make, tmp_path):
+        """Decoding processes are forks, in which the threads of Polars are not there and a call of it would not end."""
+        dataset = make_dataset(make, tmp_path)
+        snapshot = take_snapshot(dataset)
+        called: set[str] = set()
+        sys.setprofile(lambda frame, *_: called.add(frame.f_globals.get("__name__", "").partition(".")[0]))
+        try:
+            image = decode_image(dataset, torchvision.transforms.ToTensor(), 1, snapshot)
+        finally:
+            sys.setprofile(None)
+        assert image.array[:, 0, 0].tolist() == [0, 1, 0]
+        assert {"shapleycam", "PIL"} <= called
+        assert "polars" not in called
 
     def test_names_are_relative(self, make, tmp_path):
         dataset = make_dataset(make, tmp_path)

@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,9 +17,9 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from shapleycam.errors import OptionError
+from shapleycam.errors import OptionError, ShapleyCamWarning, warn
 from shapleycam.wording import first_line
 
 _PARENT_CHECK_SECONDS = 1.0
@@ -71,6 +73,11 @@ def prepare_ahead(
 ) -> Generator[Prepared, None, None]:
     """Yield each item prepared, in order, by `workers` processes that run ahead.
 
+    Of a process that is forked only the forking thread goes on, and what another one had locked stays locked. Therefore
+    nothing that workers do may need threads or locks of the program: PyTorch computes with one thread there, by
+    DataLoader; datasets are read without Polars, and from files that each process opens for itself; the library's
+    warnings are given here; and what workers print does not go through a display that a thread of the program draws.
+
     Raises:
         OptionError: one of them died, or the work cannot be sent to them.
     """
@@ -89,7 +96,10 @@ def prepare_ahead(
         # DataLoader draws a seed on the default device; workers inherit that, and cannot use this process's GPU.
         with torch.device("cpu"), _signals_held_back():
             prepared_items = iter(loader)
-        yield from prepared_items
+        for prepared, caught in prepared_items:
+            for category, text in caught:
+                warn(category, text)
+            yield prepared
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
@@ -122,8 +132,30 @@ class _PreparedItems(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Any:
-        return self.prepare(self.items[index])
+    def __getitem__(self, index: int) -> tuple[Any, list[tuple[type[ShapleyCamWarning], str]]]:
+        """Return a prepared item with the library's warnings of it that the program has not seen."""
+        if get_worker_info() is None:
+            return self.prepare(self.items[index]), []
+        with _library_warnings_caught() as caught:
+            return self.prepare(self.items[index]), caught
+
+
+@contextmanager
+def _library_warnings_caught() -> Iterator[list[tuple[type[ShapleyCamWarning], str]]]:
+    """Collect category and text of the library's warnings while the context lasts; others are shown as before."""
+    caught: list[tuple[type[ShapleyCamWarning], str]] = []
+    show_other = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, ShapleyCamWarning):
+            caught.append((category, str(message)))
+        else:
+            show_other(message, category, *rest, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ShapleyCamWarning)
+        warnings.showwarning = show
+        yield caught
 
 
 @contextmanager
@@ -158,7 +190,10 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
 
 
 def _prepare_worker(_: int) -> None:
-    """Let this worker ignore the terminal's signals, and end when the program has ended.
+    """Let this worker ignore the terminal's signals, print by itself, and end when the program has ended.
+
+    The program may have put a display in place of its streams, as rich does while a progress bar is shown. Its lock may
+    have been held when this worker was forked, and is never released here.
 
     A killed program sends no message, and its workers would wait. The system tells a worker that the program has ended,
     except one that was forked before others, which hold the program's end of its pipe too; such a worker gets another
@@ -166,6 +201,7 @@ def _prepare_worker(_: int) -> None:
     """
     for number in _OF_THE_TERMINAL:  # where they could not be held back
         signal.signal(number, signal.SIG_IGN)
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     program, parent = multiprocessing.parent_process(), os.getppid()
 
     def watch() -> None:
