@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -26,6 +27,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """The page faults of ten tensors of 48 MB, one after the other, after ten others."""
 
 
+@cache
 def faults(setting: str, **environment: str) -> int:
     script = [sys.executable, "-c", FAULTS.format(setting=setting)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
@@ -34,6 +36,7 @@ def faults(setting: str, **environment: str) -> int:
 
 
 @linux_only
+@pytest.mark.slow
 def test_what_is_kept_is_not_asked_for_again():
     by_default, kept = faults(""), faults("keep_large_blocks()")
     assert kept < by_default / 4
@@ -41,6 +44,7 @@ def test_what_is_kept_is_not_asked_for_again():
 
 
 @linux_only
+@pytest.mark.slow
 def test_what_the_user_set_stays():
     assert faults("keep_large_blocks()", MALLOC_MMAP_THRESHOLD_="1000000") > faults("keep_large_blocks()") * 4
 

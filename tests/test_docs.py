@@ -56,7 +56,9 @@ def needed_libraries(block: str) -> tuple[str, ...]:
 WITH_LIBRARIES = sorted({(page, names) for page in PYTHON for block in blocks(page, "python")
                          if (names := needed_libraries(block))})  # fmt: skip
 SMALL = ["--model", f"{Path(colour_network.__file__).resolve()}:network"]
-"""A small network for lines that ask for thousands of masked images, with which the default one takes a minute."""
+"""A small network for lines that ask for hundreds of masked images, with which the default one takes up to a minute."""
+MANY_PASSES = ("--method field", "--layer input", "--truth input")
+"""What such lines have."""
 SHELL = [page for page in TEXTS if lines(page, "bash", "console")]
 
 
@@ -112,7 +114,7 @@ def test_commands(page, folder, run):
         assert program == "shapleycam", line
         if [program, *arguments] in RUN_THERE:
             continue
-        ran = run(*arguments, *(SMALL if "--method field" in line else []))
+        ran = run(*arguments, *(SMALL if any(words in line for words in MANY_PASSES) else []))
         assert ran.code == 0, f"{line}: {ran.err}"
         assert ran.out, line
 

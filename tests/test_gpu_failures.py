@@ -78,6 +78,7 @@ def test_full_memory_in_the_backward_pass_is_no_missing_derivative(error, monkey
 
 
 @full_memory
+@pytest.mark.slow
 def test_an_evaluation_halves_its_batches(error, tmp_path):
     def fails_for_many(x):
         if len(x) > 2:
@@ -95,6 +96,7 @@ def is_photograph(x: torch.Tensor) -> bool:
     return float(x.min()) < -0.5
 
 
+@pytest.mark.slow
 def test_where_one_image_is_too_much_its_row_says_so(tmp_path):
     def fails(x):
         if is_photograph(x):
@@ -148,6 +150,7 @@ def test_gpus_that_are_not_in_use_are_not_seeded(monkeypatch):
     assert values(model, "sampledshapley").isfinite().all()
 
 
+@pytest.mark.slow
 def test_what_a_pass_kept_is_freed_without_the_garbage_collector():
     explainer, images = Explainer(Small().half(), layer="body"), pictures(2, 64)
     methods = ["gradcam", "shapleycam-h", "pathcam", "sampledshapley"]

@@ -41,6 +41,7 @@ WITHOUT_TORCH = (
 )
 
 
+@pytest.mark.slow
 def test_modules_that_need_no_torch_import_none():
     code = "import sys\n" + "".join(f"import {name}\n" for name in WITHOUT_TORCH) + "print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -25,8 +25,8 @@ README = (ROOT / "README.md").read_text()
 EXAMPLES = (ROOT / "docs/your-model.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 SMALL = f"{Path(colour_network.__file__).resolve()}:network"
-"""A small network for `fidelity` and `layers`, which take ten seconds and more with the default one: with that
-cli/test_fidelity_command.py and layers/test_layers.py look at what comes of it."""
+"""A small network for `fidelity`, `layers`, `ladder` and the layer "input", which take ten seconds and more with the
+default one: with that cli/test_fidelity_command.py, layers/test_layers.py and test_docs.py (bridge.md) run them."""
 SERVERS = {"web"}
 """Commands that do not end by themselves; tests/web starts it."""
 
@@ -68,9 +68,9 @@ def test_command(photo, run, runs, line):
         pytest.skip("it serves until it is stopped")
     if arguments[0] in {"table", "report"}:  # of the run that the line before it makes
         evaluate_as_shown(run, photo.parent, runs)
-    if arguments[0] == "fidelity":
+    if arguments[0] == "fidelity" or "input" in arguments:
         arguments += ["--model", SMALL]
-    elif arguments[0] == "layers":
+    elif arguments[0] in {"layers", "ladder"}:
         arguments[1] = SMALL
     ran = run(*arguments)
     assert ran.code == 0, ran.err

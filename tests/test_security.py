@@ -65,6 +65,7 @@ def test_the_tests_that_the_page_names_are_there():
             assert re.search(rf"(class|def) {part}\b", text), f"{file} has no {part}"
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched(hopper, monkeypatch):
     def fail(*args):
         raise AssertionError(f"a connection to {args}")

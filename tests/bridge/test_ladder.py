@@ -40,6 +40,7 @@ def images():
     return 2 * torch.rand(3, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
 
+@pytest.mark.slow
 def test_layers_that_pass_pixels_on_have_the_inputs_values(images):
     explainer = shapleycam.Explainer(passing(), utility="logit")
     ladder = shapleycam.ladder(explainer, images, ["2", "1", "0"], ["exactshapley"], GRID)
@@ -102,6 +103,7 @@ class Stopped(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_what_was_sampled_is_kept_when_it_is_stopped(images, tmp_path, monkeypatch):
     model, seen = curved(), []
 

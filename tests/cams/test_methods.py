@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import normalize, to_tensor
 
+from helpers.narrow_networks import narrow_network
 from helpers.networks import Toy, logits
 from helpers.table_rows import OF_EVERY_MODEL, OF_MASKED_IMAGES, OF_SOME_MODELS
 from shapleycam import METHODS, Explainer, methods
@@ -160,7 +161,7 @@ def test_a_scale_invariant_head_is_named(method, images):
 
 def test_prefix_tokens_are_outside_the_map_and_inside_the_sum(images):
     torch.manual_seed(0)
-    model = timm.create_model("vit_tiny_patch16_224")
+    model = narrow_network("timm:vit_tiny_patch16_224")
     explainer = Explainer(model, layer="blocks.11.norm1")
     game = explainer.game(images)
     comparison = explainer.compare(images, ["hirescam", "gradcam"])

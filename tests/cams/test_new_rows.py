@@ -80,6 +80,7 @@ def test_changed_images_are_scored_by_logits_of_a_model_that_returns_probabiliti
     torch.testing.assert_close(scores[1], scores[0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_is_explained_measured_listed_drawn_and_reported(masked, explainer, hopper, run, tmp_path):
     names = ["gradcam", "maskedcam"]
     cheap = replace(MASKED, compute=lambda game, _: game.layout.positions(game.gradient()))

@@ -28,6 +28,7 @@ def model(tiny):
     return "tiny.py:network"
 
 
+@pytest.mark.slow
 def test_a_ladder_in_a_table_a_plot_and_a_csv(run, model, photographs, tmp_path):
     ran = run("ladder", model, photographs, *REGIONS, "--plot", "out/l.png", "--csv", "out/l.csv", "--quiet")
     assert (ran.code, ran.err) == (0, "")
@@ -46,6 +47,7 @@ def test_a_ladder_in_a_table_a_plot_and_a_csv(run, model, photographs, tmp_path)
         picture.load()
 
 
+@pytest.mark.slow
 def test_a_ladder_as_json_goes_on_from_what_is_kept(run, model, photographs):
     command = ("ladder", model, photographs, *REGIONS, "--removal", "blur", "--out", "kept", "--json", "--quiet")
     first, second = (json.loads(run(*command).out) for _ in range(2))

@@ -11,10 +11,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-import torchvision
 from torch import nn
 
 from helpers.lazy_modules import LazyModule
+from helpers.narrow_networks import narrow_network
 from helpers.user_models import Small, assert_untouched, pictures, state_of, with_random_norms
 from shapleycam.compat import grad_cam
 from shapleycam.compat.grad_cam.feature_factorization.deep_feature_factorization import dff
@@ -30,13 +30,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module", params=["resnet18", "vgg11", "mobilenet_v2"])
 def model(request):
     torch.manual_seed(0)
-    made = with_random_norms(torchvision.models.get_model(request.param, num_classes=10)).double().eval()
+    made = with_random_norms(narrow_network(f"torchvision:{request.param}")).double().eval()
     for module in made.modules():
         if isinstance(module, (nn.ReLU, nn.ReLU6)):
             module.inplace = False  # their hooks keep what is overwritten
     return made
 
 
+@pytest.mark.slow
 def test_fullgrad(model):
     images, targets = pictures(2, 48).double() - 0.5, [ClassifierOutputTarget(3), ClassifierOutputTarget(4)]
     before = state_of(model)
@@ -49,6 +50,7 @@ def test_fullgrad(model):
 
 
 @pytest.mark.parametrize("target", [3, None])
+@pytest.mark.slow
 def test_guided_backpropagation(model, target):
     if any(isinstance(module, nn.ReLU6) for module in model.modules()):
         pytest.skip("theirs takes no notice of ReLU6")

@@ -236,6 +236,7 @@ def test_captions_say_what_is_shown():
     )
 
 
+@pytest.mark.slow
 def test_pictures_in_the_librarys_own_style_import_neither_matplotlib_nor_contourpy():
     code = (
         "import sys, torch, shapleycam.explanations; from shapleycam.drawing.overlays import shade_of;"

@@ -38,6 +38,7 @@ def test_one_trial_a_model_and_nothing_is_written(shots, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_images_that_are_measured_already_do_not_count(shots, tmp_path):
     models = [tiny_network(), tiny_network(1, "other")]
     with pytest.raises(KeyboardInterrupt):

@@ -95,6 +95,7 @@ class TestUnexplainable:
         assert rows.filter(status="error")["index"].to_list() == [0]
 
     @pytest.mark.parametrize("most", [4, 1])
+    @pytest.mark.slow
     def test_out_of_memory_halves_the_batch(self, finished, shots, tmp_path, most):
         seen = []
 
@@ -108,6 +109,7 @@ class TestUnexplainable:
         expected = finished.rows().filter(pl.col("index") < 12).with_columns(layer=pl.lit("features"))
         assert_near(rows, expected, 1e-5, within=1e-5)
 
+    @pytest.mark.slow
     def test_out_of_memory_for_one_image_is_its_error(self, bright, tmp_path):
         def little_memory(images):
             if bool((images.mean((1, 2, 3)) > 1.9).any()):
@@ -235,6 +237,7 @@ class TestClassRules:
         assert rows["label"].to_list() == [0] * 6 + [9] * 6
         assert rows["target"].to_list() == rows["label"].to_list()
 
+    @pytest.mark.slow
     def test_labels_are_synsets_of_imagenet(self, tmp_path):
         folder_of(tmp_path / "data" / "n02123045", 1)  # tabby
         protocol = replace(QUICK, methods="gradcam", metrics="complexity", class_rule="label")

@@ -120,7 +120,8 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_an_edited_manifest_is_refused_in_one_line_or_harmless(written_run, data):
     folder, manifest, rows = written_run
     edited = data.draw(edits(manifest))

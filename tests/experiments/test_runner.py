@@ -222,6 +222,7 @@ class TestSameNumbers:
         assert_near(rows, finished.rows().head(len(rows)), 1e-5, within=1e-5)
 
     @pytest.mark.parametrize("method", ["randomcam", "sampledshapley"])
+    @pytest.mark.slow
     def test_of_methods_that_draw_with_other_batches(self, shots, tmp_path, method):
         protocol = Protocol("features.2", "probability", method, "coherency", tolerance=0.1)
         one_by_one, together = (
@@ -287,6 +288,7 @@ class TestGoesOn:
         assert run_evaluation(shots, out, listener=listener).rows().equals(finished.rows())
         assert sum(listener.steps) == 32
 
+    @pytest.mark.slow
     def test_with_other_batches_workers_and_device(self, shots, finished, tmp_path):
         out = shutil.copytree(finished.storage.path, tmp_path / "out")
         sorted((out / "parts").rglob("*.parquet"))[1].unlink()

@@ -99,6 +99,7 @@ class TestObjectStore:
         assert run_evaluation(shots, url).rows().equals(finished.rows())
         assert Store(url).rows().equals(finished.rows())
 
+    @pytest.mark.slow
     def test_a_run_goes_on_there(self, s3, shots, finished):
         url = s3.url("goes-on")
         with pytest.raises(KeyboardInterrupt):
@@ -107,6 +108,7 @@ class TestObjectStore:
         assert run_evaluation(shots, url, listener=listener).rows().equals(finished.rows())
         assert listener.started == (70, 32)
 
+    @pytest.mark.slow
     def test_a_table_of_it(self, s3, shots, finished, run):
         url = s3.url("a-table")
         run_evaluation(shots, url)
@@ -128,6 +130,7 @@ class TestObjectStore:
         assert str(caught.value).endswith("); check the address and the credentials")
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.slow
     def test_nobody_answers(self, s3, shots):
         url = "s3://bucket/run?scheme=http&endpoint_override=127.0.0.1:1"
         with pytest.raises(OptionError) as caught:

@@ -50,10 +50,11 @@ BASELINES = {"zero": torch.zeros_like, "tensor": lambda x: x.flip(3) / 2, "blurr
 
 
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.ScaleInvariantHeadWarning")
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vit"])
 class TestCaptum:
     """Captum attributes each colour of a pixel by itself; a pixel is worth their sum."""
 
+    @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vit"])
+    @pytest.mark.slow
     def test_input_x_gradient(self, name):
         model, images = network(name), pictures()
         values = Explainer(model, layer="input", utility="logit").explain(images, "hirescam", 3).values
@@ -62,7 +63,10 @@ class TestCaptum:
             expected = captum_attr.InputXGradient(model).attribute(images.clone(), target=3).sum(1)
         assert float((values - expected).norm() / expected.norm()) < 1e-6
 
-    @pytest.mark.parametrize("baseline", list(BASELINES))
+    @pytest.mark.parametrize(
+        ("name", "baseline"), [("vit", "zero"), ("mobilenet_v2", "tensor"), ("resnet18", "blurred")]
+    )
+    @pytest.mark.slow
     def test_integrated_gradients(self, name, baseline):
         model, images = network(name), pictures(1)
         removed = BASELINES[baseline](images)

@@ -64,6 +64,7 @@ def shapley_by_definition(worth, n):
 
 
 class TestExactValues:
+    @pytest.mark.slow
     def test_of_two_by_three_regions_are_captums(self):
         """All 720 orders."""
         model, image = network(), pictures(1)

@@ -75,6 +75,7 @@ def test_methods_without_units_have_ranks_alone(images):
         assert -1 <= row.spearman.value <= 1
 
 
+@pytest.mark.slow
 def test_sampled_values_are_split_and_their_noise_is_told(images):
     question = InputQuestion(players=(4, 4), runs=400)
     explainer, result = measure(curved(), images, ["pathcam-h"], question, layer="1")
@@ -92,6 +93,7 @@ def test_sampled_values_are_split_and_their_noise_is_told(images):
         assert distance.pearson_corrected > distance.pearson > 0
 
 
+@pytest.mark.slow
 def test_two_halves_are_independent_of_each_other_and_right_together(images):
     model = curved()
     game = Explainer(model, layer="input", utility="logit").game(images, players=(4, 4))

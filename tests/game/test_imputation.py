@@ -108,6 +108,7 @@ def test_hard_masks_as_the_direct_solver(name):
     assert (actual - impute_exactly(image, HARD[name])).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_a_photograph_as_the_direct_solver(hopper):
     image = interpolate(photograph(hopper), (224, 224), mode="bilinear")[0]
     removed = smooth_masks(224, [10, 50, 90])

@@ -1,4 +1,4 @@
-"""Run-time checks of annotations: in every fourth test, of each function's first calls.
+"""Run-time checks of annotations: in every eighth test, of each function's first calls.
 
 A check costs up to a tenth of a millisecond, which was a third of the time of tests of small networks. A loop's later
 calls show nothing new, nor do most of a test's siblings. Which tests are checked depends on their names alone, so that
@@ -18,7 +18,7 @@ import jaxtyping
 
 CALLS = 3
 """Calls of a function that are checked in such a test."""
-EVERY = 4
+EVERY = 8
 """One test in so many is checked."""
 
 _tests_begun = 0

@@ -267,6 +267,7 @@ def test_randomisation_starts_from_the_top(images):
     assert len({weight.sum().item() for weight in upper}) == len(images)  # each image has its own
 
 
+@pytest.mark.slow
 def test_all_of_these_are_given_by_one_call(explainer, explanations, images):
     together = measure(explainer, images, explanations, ["all"], QUICK, boxes(3))
     assert list(together) == list(METRICS)

@@ -114,6 +114,7 @@ def map_of_levels(seed: int, number: int) -> Tensor:
 
 @FEW
 @given(st.integers(0, 2**20), st.integers(1, 16), st.sampled_from([0.5, 2.0, 3.0]), st.booleans())
+@pytest.mark.slow
 def test_metrics_of_ranks_do_not_see_scale(seed, number, power, distinct):
     heat = shuffled_map(seed) if distinct else map_of_levels(seed, number)
     actual, expected = measure_heatmap(0.1 + 0.7 * heat.double() ** power, BY_RANK), measure_heatmap(heat, BY_RANK)
@@ -129,6 +130,7 @@ def test_road_of_a_constant_map_is_zero(level):
 
 @FEW
 @given(st.integers(0, 2**20))
+@pytest.mark.slow
 def test_road_of_the_inverted_map_is_the_negative(seed):
     heat = shuffled_map(seed)
     actual = measure_heatmap(heat, ["road"])["road"]

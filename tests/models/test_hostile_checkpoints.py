@@ -202,6 +202,7 @@ class TestMemoryAndTime:
         )
         assert "values nested" in refusal(write_archive(tmp_path / "x.pth", b"\x80\x02" + lists + filled + b"."))
 
+    @pytest.mark.slow
     def test_values_that_are_too_deep_for_the_stack_of_c(self, tmp_path):
         path = write_archive(tmp_path / "x.pth", b"\x80\x02}K\x01" + b"\x85" * 200_000 + b"K\x01s.")
         assert "values nested 101 deep" in refusal(path)

@@ -63,6 +63,7 @@ def test_the_region_of_a_class_is_that_of_the_models_own_post_processing(mask2fo
     assert float((scores.argmax(1) == segmented).float().mean()) > 0.9  # it resizes masks before they are combined
 
 
+@pytest.mark.slow
 def test_a_region_is_explained_without_an_option(mask2former):
     explainer = Explainer(mask2former, layer="last-conv", utility=inside(utility="log_probability"))
     e = explainer.explain(IMAGES, "hirescam")

@@ -86,6 +86,7 @@ def test_the_noise_is_normal_of_the_images_own_range_seed_and_content():
     assert not torch.allclose(again, other)
 
 
+@pytest.mark.slow
 def test_the_standard_error_of_a_mean(small, batch):
     options = {"method": "sampledshapley", "target": [1, 2], "tolerance": 0.05}
     smooth = small.explain(batch, smooth="noise", **options)
@@ -163,6 +164,7 @@ def test_several_layers_are_fused_before_augment_averages(small, batch):
     torch.testing.assert_close(smooth.heatmap, torch.stack(maps).mean(0), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_several_targets(small, batch):
     both = small.explain_each(batch, 2, "gradcam", smooth="augment,noise")
     for e in both:

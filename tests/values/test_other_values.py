@@ -65,6 +65,7 @@ def test_banzhaf_values_of_each_coalitions_surplus(n):
     torch.testing.assert_close(values.banzhaf(table_game(table)).values[0], banzhaf_of(table), atol=1e-12, rtol=0)
 
 
+@pytest.mark.slow
 def test_shapiq_finds_the_same_banzhaf_values():
     table, n = random_table(6, seed=3), 6
     computer = exact_game_theory.ExactComputer(lambda s: table[(s @ (1 << torch.arange(n).numpy()))].numpy(), n)

@@ -135,6 +135,7 @@ def mobius_inverse(surplus):
 
 
 @pytest.mark.usefixtures("only_sampled")
+@pytest.mark.slow
 def test_standard_errors_are_how_far_the_values_scatter():
     copies = 40
     with pytest.warns(ToleranceWarning):

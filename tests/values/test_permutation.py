@@ -363,6 +363,7 @@ class TestContributions:
         assert shares.samples.tolist() == [STREAMS] * 3
         assert shares.evaluations.tolist() == [96 * (game.n_players - 1)] * 3
 
+    @pytest.mark.slow
     def test_going_on_later_is_the_same(self, images):
         game, more = make_game(images), marginal_contributions(make_game(images), seed=4)
         at_once = torch.cat(list(islice(marginal_contributions(game, seed=4), 4)), 1)

@@ -22,6 +22,7 @@ def texts(e, grand):
     return " ".join(caveat.text for caveat in caveats(e, grand))
 
 
+@pytest.mark.slow
 def test_a_gap_is_said_from_fifteen_percent_on(explained):
     e = replace(explained["gradcam"], values=torch.full((1, 2, 2), 2.0), curvature=None)
     assert sum_of_values(e) == 8

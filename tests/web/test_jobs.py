@@ -242,6 +242,7 @@ class TestTurns:
 
         run(scenario, at_once=2)
 
+    @pytest.mark.slow
     def test_they_go_on_however_many_others_come(self):
         steps = []
 

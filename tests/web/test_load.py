@@ -47,6 +47,7 @@ def visit(client: httpx.Client, number: int) -> None:
     assert client.get(f"/picture?kind=heatmap&{query}").status_code == 200
 
 
+@pytest.mark.slow
 def test_what_stays_of_a_visitor_is_small(plain_server):
     with httpx.Client(base_url=plain_server.address, timeout=60) as client:
         for number in range(WARM_UP):

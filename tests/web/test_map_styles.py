@@ -50,6 +50,7 @@ def test_explain_smooths_as_the_library_does_and_says_so(views, explainer, tmp_p
     assert json.loads(views.picture("summary.json", **QUESTION, smooth="augment"))["smooth"] == ["augment"]
 
 
+@pytest.mark.slow
 def test_compare_smooths_and_names_what_cannot_be(views, explainer):
     question = {"methods": "other-values-of-the-game", "target": "blue", "smooth": "noise"}
     html = views.states("compare", **question)[-1]
@@ -69,6 +70,7 @@ def test_compare_is_grouped_by_family(views):
     assert places[0] < html.index(">layercam<") < places[1] < places[2] < html.index(">randomcam<")
 
 
+@pytest.mark.slow
 def test_pictures_and_downloads_have_the_style_of_the_address(views, explainer):
     style = {"colours": "viridis", "top_value": "0.5"}
     e = explainer.explain(HOPPER, "hirescam", target=3)

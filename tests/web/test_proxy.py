@@ -42,6 +42,7 @@ def test_every_address_of_the_page_leads_behind_the_path(client, address):
                 assert response.status_code == 200, each
 
 
+@pytest.mark.slow
 def test_an_answer_arrives_while_it_is_made_and_its_pictures_are_there(client):
     began = monotonic()
     with client.stream("GET", "answer/explain", params={"method": "sampledshapley", "layer": "body"}) as response:

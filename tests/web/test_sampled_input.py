@@ -178,6 +178,7 @@ def test_the_panel_offers_players_and_runs_where_the_layer_is_the_photograph():
     assert boxes(layer="body", players="3x3")["players"] == ["3x3"]
 
 
+@pytest.mark.slow
 def test_in_a_browser_the_button_stops_and_the_address_has_the_runs(visit):
     visitor = visit()
     visitor.page.goto(f"{visitor.address}/explain?model=colour_network:network&layer=input&players=10x10&runs=20000")

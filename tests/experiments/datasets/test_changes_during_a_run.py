@@ -36,6 +36,7 @@ def run_with(data: Path, out: Path, change: Callable[[], object]):
     return run_evaluation(data, out, protocol=QUICK, listener=RecordingListener(CHUNK, change)).rows()
 
 
+@pytest.mark.slow
 def test_files(photos, tmp_path):
     whole = {path.name: path.read_bytes() for path in photos.iterdir()}
 

@@ -234,6 +234,7 @@ for address in sys.argv[1:]:
 
 
 @posix_only
+@pytest.mark.slow
 def test_is_read_by_forked_processes_at_once(tmp_path):
     """Files that are open when a process is forked share their position with it."""
     rows = [("a", f"{number:03d}", png((number, 0, 0))) for number in range(40)]

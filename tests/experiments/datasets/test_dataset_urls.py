@@ -209,6 +209,7 @@ class TestUnusable:
         assert reason in refusal(url)
 
 
+@pytest.mark.slow
 def test_a_run_on_photographs_in_a_bucket_with_processes(s3, tmp_path):
     place = Place(s3)
     for number in range(4):

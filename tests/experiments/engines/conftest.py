@@ -22,6 +22,8 @@ NODES = {
     **CREDENTIALS,
 }
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+SOON_MISSED = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 300}
+"""A node that has ended is missed after five checks in 1.5 seconds, and not in 15; one that is only busy has as long."""
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +45,8 @@ def cluster(environment: dict[str, str]) -> Iterator[Any]:
     """A head and another node, of one logical CPU each."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    head = {**NODE, "include_dashboard": False, "_system_config": SOON_MISSED}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(**NODE)
     yield cluster
     cluster.shutdown()

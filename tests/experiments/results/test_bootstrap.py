@@ -51,6 +51,7 @@ def test_the_interval_is_scipys():
     assert actual.high - actual.low > 0.2  # so that 0.02 tells intervals apart
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     generator, trials, held = np.random.default_rng(3), 300, 0
     for seed in range(trials):
@@ -209,6 +210,7 @@ def test_few_images_cannot_say_more_than_the_sign_test(images, significant):
     assert actual.significant == significant
 
 
+@pytest.mark.slow
 def test_alike_methods_are_told_apart_about_as_seldom_as_one_in_twenty():
     generator, trials = np.random.default_rng(17), 300
     wrong = sum(lead(*generator.normal(size=(2, 100)), resamples=400, seed=seed).p <= 0.05 for seed in range(trials))

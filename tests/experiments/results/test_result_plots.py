@@ -130,6 +130,7 @@ def test_all_methods_look_different():
 
 
 @pytest.mark.parametrize("draw", ["metrics", "curves"])
+@pytest.mark.slow
 def test_the_legend_names_each_method_once_beside_the_panels(draw):
     if draw == "metrics":
         figure = metric_against_metric(summary_of(), "average_drop", "coherency")

@@ -388,6 +388,7 @@ def test_results_without_metrics_are_refused():
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), shift=st.floats(0.001, 0.5), better=st.sampled_from(["coherency", "average_drop"]))
+@pytest.mark.slow
 def test_a_method_that_gets_better_everywhere_does_not_rank_worse(seed, shift, better):
     values = np.random.default_rng(seed).uniform(size=(3, 8))
     sign = 1 if better == "coherency" else -1
