@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="forks"),
 ]
-IMAGES = 70
+IMAGES = 26
 CHUNKS = 2 * 3
 """Of two models; the last of each is smaller."""
 

@@ -22,8 +22,10 @@ import torch
 
 from helpers.small_evaluations import QUICK, RecordingListener, tiny_network
 from shapleycam import Network, cli
-from shapleycam.experiments import RunSettings, chunk, evaluate
+from shapleycam.experiments import RunSettings, chunk, evaluate, manifest
 from shapleycam.experiments.storage import FolderStorage
+
+BATCH = 4
 
 
 def print_event(**event: Any) -> None:
@@ -89,7 +91,7 @@ def run_command(data: str, out: str) -> None:
     os.dup2(os.open(f"{out}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     methods = [word for name in QUICK.methods for word in ("--method", name)]
-    options = ["--model", f"{__file__}:network", *methods, "--batch-size", "8", "--workers", "2", "--out", out]
+    options = ["--model", f"{__file__}:network", *methods, "--batch-size", f"{BATCH}", "--workers", "2", "--out", out]
     sys.argv = ["shapleycam", "evaluate", data, *options, "--quiet"]
     cli.main()
 
@@ -106,7 +108,7 @@ def run(data: str, out: str, moment: str) -> int:
             data,
             out,
             QUICK,
-            settings=RunSettings("cpu", 8, 2),
+            settings=RunSettings("cpu", BATCH, 2),
             listener=ReportingListener(),
         )
     except KeyboardInterrupt:
@@ -120,6 +122,7 @@ def run(data: str, out: str, moment: str) -> int:
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    manifest._LEAST_CHUNK = 3 * BATCH  # a third of what it is: many chunks of few images
     for name in ("timm", "pandas", "pyarrow.parquet"):  # what an evaluation imports when it first needs it
         import_module(name)
     print_event(ready=True)

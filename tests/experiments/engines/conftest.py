@@ -23,7 +23,7 @@ NODES = {
 }
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 SOON_MISSED = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 300}
-"""A node that has ended is missed after five checks in 1.5 seconds, and not in 15; one that is only busy has as long."""
+"""A node that has ended is missed after five checks, in 1.5 seconds and not in 15; one that is only busy is not."""
 
 
 @pytest.fixture(scope="session")
