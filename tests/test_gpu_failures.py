@@ -77,15 +77,21 @@ def test_full_memory_in_the_backward_pass_is_no_missing_derivative(error, monkey
     assert not isinstance(raised.value, (DerivativeError, ModelError))
 
 
+@pytest.fixture(scope="module")
+def halved(tmp_path_factory):
+    """Photographs, and the rows of a run whose batches are small enough."""
+    photos = folder_of(tmp_path_factory.mktemp("halved") / "photos", 7)
+    return photos, run_evaluation(photos, photos / "../run", settings=RunSettings(batch_size=2, workers=0)).rows()
+
+
 @full_memory
 @pytest.mark.slow
-def test_an_evaluation_halves_its_batches(error, tmp_path):
+def test_an_evaluation_halves_its_batches(error, halved, tmp_path):
     def fails_for_many(x):
         if len(x) > 2:
             raise error
 
-    photos = folder_of(tmp_path / "photos", 7)
-    expected = run_evaluation(photos, tmp_path / "expected", settings=RunSettings(batch_size=2, workers=0)).rows()
+    photos, expected = halved
     rows = run_evaluation(photos, tmp_path / "run", failing_network(fails_for_many)).rows()
     assert set(rows["status"]) == {"ok"}
     assert len(rows) == len(expected)

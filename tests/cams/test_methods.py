@@ -26,7 +26,7 @@ REGIONS = (3, 4)
 
 @pytest.fixture(scope="module")
 def crops(photos):
-    return torch.stack([normalize(to_tensor(Image.open(path)), [0.5] * 3, [0.5] * 3) for path in photos])
+    return torch.stack([normalize(to_tensor(Image.open(path)), [0.5] * 3, [0.5] * 3) for path in photos[:4]])
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def batch(explainer, crops):
 
 @pytest.mark.parametrize("method", OF_EVERY_MODEL)
 def test_independent_of_batch_size_and_mates(explainer, crops, batch, method):
-    for indices in ([0], [5, 3]):
+    for indices in ([0], [3, 1]):
         explanation = explainer.explain(crops[indices], method, players=REGIONS)
         torch.testing.assert_close(explanation.heatmap, batch[method].heatmap[indices], atol=1e-4, rtol=0)
         torch.testing.assert_close(explanation.values, batch[method].values[indices], atol=1e-4, rtol=1e-3)
@@ -46,8 +46,8 @@ def test_independent_of_batch_size_and_mates(explainer, crops, batch, method):
 def test_fields(batch, method):
     explanation = batch[method]
     assert explanation.method == method
-    assert explanation.heatmap.shape == (8, 224, 224)
-    assert explanation.values.shape == (8, 7, 7)
+    assert explanation.heatmap.shape == (4, 224, 224)
+    assert explanation.values.shape == (4, 7, 7)
     assert explanation.heatmap.dtype == explanation.values.dtype == torch.float32
     assert explanation.heatmap.amin() == 0
     assert (explanation.heatmap.amax((1, 2)) > 0.99).all()
@@ -156,7 +156,7 @@ def test_a_scale_invariant_head_is_named(method, images):
     explainer = Explainer(model, layer="stages")
     text = r"what comes after layer 'stages' ignores the scale of the activation \(utility 'rest'.*sampledshapley"
     with pytest.warns(ScaleInvariantHeadWarning, match=text):
-        explainer.explain(images, method)
+        explainer.explain(images[:, :, :128, :128], method)
 
 
 def test_prefix_tokens_are_outside_the_map_and_inside_the_sum(images):

@@ -229,23 +229,18 @@ def test_every_metric_is_of_the_image_alone():
 
 
 def test_every_metric_of_the_default_model_is_of_the_image_alone(explainer, images):
-    three = torch.cat([images, images[:1].roll(50, 3)]) * 0.3
-    three = nn.functional.avg_pool2d(three, 9, 1, padding=4) * 9
+    two = nn.functional.avg_pool2d(0.3 * images, 9, 1, padding=4) * 9
     options = MetricOptions(
         steps=3, percentiles=(30,), sensitivity_draws=2, randomised_stages=1, shapley_tolerance=0.05
     )
-    objects = boxes(3, 224)
+    objects = boxes(2, 224)
 
     def measured(places):
-        explanations = explainer.compare(three[places], ["shapleycam"])
-        return measure(explainer, three[places], explanations, ["all"], options, objects[places])
+        explanations = explainer.compare(two[places], ["shapleycam"])
+        return measure(explainer, two[places], explanations, ["all"], options, objects[places])
 
-    together = measured([2, 0, 1])
-    assert_same(
-        join_batches([measured([0]), measured([1])]),
-        {n: {m: v[[1, 2]] for m, v in of.items()} for n, of in together.items()},
-        1e-5,
-    )
+    together = measured([1, 0])
+    assert_same(measured([0]), {n: {m: v[[1]] for m, v in of.items()} for n, of in together.items()}, 1e-5)
 
 
 @pytest.mark.parametrize("name", OF_DRAWS)

@@ -12,7 +12,6 @@ from helpers.web_library import COLOURS, DEFAULT_MODEL
 from helpers.web_visitor import TIMEOUT
 from shapleycam.web.question import Question
 
-VIEWS = ("explain", "compare", "fidelity", "coalitions")
 CHANGES = {
     "layer": "body",
     "class": "redder",
@@ -22,6 +21,13 @@ CHANGES = {
     "model": DEFAULT_MODEL,
 }
 """What a visitor changes one after another, by the names of addresses."""
+OF_VIEWS = {
+    "explain": tuple(CHANGES),
+    "compare": ("layer", "against", "model"),
+    "fidelity": ("class", "removal"),
+    "coalitions": ("utility", "model"),
+}
+"""What is changed in each view: all in one, and each in another one too; the panel and its script are the same."""
 FIELDS = {"class": "target"}
 
 
@@ -50,7 +56,7 @@ class Walk:
         self.visitor.change(**{FIELDS.get(name, name): in_address})
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", OF_VIEWS)
 def test_each_change_is_shown(view, visit, library, photographs):
     visitor = visit()
     walk = Walk(visitor, view, library)
@@ -58,10 +64,10 @@ def test_each_change_is_shown(view, visit, library, photographs):
     walk.check()
     walk.upload(photographs[0])
     walk.check()
-    for name, value in CHANGES.items():
+    for name in OF_VIEWS[view]:
         if name == "model":
             visitor.open(view, model=COLOURS, photo=visitor.question.photo)  # where class names mean the same
-        walk.pick(name, value)
+        walk.pick(name, CHANGES[name])
         walk.check()
     visitor.page.get_by_role("link", name="Remove").or_(visitor.page.get_by_role("button", name="Remove")).click()
     visitor.page.wait_for_url(lambda url: url != walk.addresses[-1])
@@ -70,7 +76,7 @@ def test_each_change_is_shown(view, visit, library, photographs):
     assert len(set(walk.addresses)) == len(walk.addresses)
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", ["explain", "fidelity"])  # an answer that is whole at once, and one that comes
 def test_back_forward_reload_and_a_copied_address(view, visit, library):
     visitor = visit()
     walk = Walk(visitor, view, library)
@@ -176,18 +182,19 @@ def test_two_visitors_with_one_photograph(visit, library, photographs):
     walks[1].check()
 
 
-def test_eight_at_once(visit, library, photographs):
+def test_four_at_once(visit, library, photographs):
     """All ask, then all look: everybody has the answer to what they asked."""
-    walks = [Walk(visit(), "explain", library) for _ in photographs]
-    for walk, path in zip(walks, photographs, strict=True):
+    four = photographs[:4]
+    walks = [Walk(visit(), "explain", library) for _ in four]
+    for walk, path in zip(walks, four, strict=True):
         walk.visitor.page.goto(f"{walk.visitor.address}/explain?{Question(model=COLOURS).address()}")
         walk.upload(path)
     for walk in walks:
         walk.check()
     classes = ("red", "redder", "green", "probability")
-    for walk, label in zip(walks, 2 * classes, strict=True):
+    for walk, label in zip(walks, classes, strict=True):
         walk.visitor.pick("class", label)
-    for walk, label in zip(walks, 2 * classes, strict=True):
+    for walk, label in zip(walks, classes, strict=True):
         walk.visitor.change(target=label)
         walk.check()
 

@@ -10,7 +10,7 @@ from helpers.web_library import COLOURS, expect_explained
 
 
 def test_each_kind_of_file_by_each_way(visit, colours, photographs, tmp_path):
-    """In one window; of each file the answer to the first way is checked, and that the others send the same file."""
+    """In one window; of each file the answer is checked, and of two kinds that all ways send the same file."""
     with Image.open(photographs[2]) as opened:
         upright = opened.resize((150, 100))
     visitor = visit()
@@ -19,7 +19,8 @@ def test_each_kind_of_file_by_each_way(visit, colours, photographs, tmp_path):
         content, keys = make(upright), set()
         (tmp_path / name).write_bytes(content)
         expected = colours.explain(tmp_path / name)
-        for way in ways[number % 3 :] + ways[: number % 3]:
+        others = ways if name in {"photo.jpg", "moving.gif"} else []
+        for way in dict.fromkeys([ways[number % 3], *others]):
             visitor.page.goto(f"{visitor.address}/explain?model={COLOURS}&class=red", wait_until="domcontentloaded")
             visitor.hand_over(way, name, content)
             visitor.page.wait_for_url("**photo=**")
