@@ -272,18 +272,18 @@ def test_draws_are_of_the_content(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
-@pytest.mark.parametrize("context", [torch.no_grad, torch.enable_grad, torch.inference_mode])
-def test_inside_the_callers_context(name, context):
+def test_inside_the_callers_context(name):
     explainer, images = Explainer(small(), layer="4"), random_images(2)
     explanation = explainer.explain(images, "shapleycam")
     outside = measure_one(name, explainer, images, explanation, objects=boxes(2))
-    with context():
-        inside = measure_one(name, explainer, images.clone(), explanation, objects=boxes(2))
-        second_explanation = explainer.explain(images.clone(), "shapleycam")
-        of_second = measure_one(name, explainer, images.clone(), second_explanation, objects=boxes(2))
-    assert torch.equal(inside, outside)
-    assert torch.equal(of_second, outside)
-    assert not inside.requires_grad
+    for context in (torch.no_grad, torch.enable_grad, torch.inference_mode):
+        with context():
+            inside = measure_one(name, explainer, images.clone(), explanation, objects=boxes(2))
+            second_explanation = explainer.explain(images.clone(), "shapleycam")
+            of_second = measure_one(name, explainer, images.clone(), second_explanation, objects=boxes(2))
+        assert torch.equal(inside, outside), context
+        assert torch.equal(of_second, outside), context
+        assert not inside.requires_grad, context
 
 
 @pytest.mark.parametrize("name", METRICS)
