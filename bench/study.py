@@ -4,7 +4,7 @@ python bench/study.py PHOTOGRAPHS --out FOLDER [--plan] [--device cuda] [--photo
     [--networks NAME ...] [--seconds N]
 
 Measures the parts of bench/study.toml (`--protocol` names another file), a run of `evaluate` for each part and network
-in FOLDER, and writes FOLDER/study.md and FOLDER/study.csv.gz. Stopped, it goes on with the same command; after
+in FOLDER, and writes FOLDER/study.md and FOLDER/study.csv.xz. Stopped, it goes on with the same command; after
 `--seconds` it stops itself, and the tables say how many photographs they have. `--plan` prints passes and hours.
 """
 
@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study_report import MeasuredPart, study_report, write_rows
-
 from shapleycam.experiments import Evaluation, Protocol, RunSettings, Store
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.plan import plan_models
 from shapleycam.experiments.progress import SilentListener
 from shapleycam.experiments.run_opening import is_run
 from shapleycam.metrics import MetricOptions
+from study_report import MeasuredPart, study_report, write_rows
 
 PROTOCOL = Path(__file__).parent / "study.toml"
 
@@ -158,8 +157,8 @@ def main() -> None:
         parser.exit(1, "nothing is measured yet; give more seconds\n")
     report = study_report(measured)
     (arguments.out / "study.md").write_text(report, encoding="utf-8")
-    size = write_rows(measured, arguments.out / "study.csv.gz")
-    print(f"{arguments.out / 'study.md'} and study.csv.gz ({size / 1e6:.2f} MB) after {clock.elapsed:.0f} s")
+    size = write_rows(measured, arguments.out / "study.csv.xz")
+    print(f"{arguments.out / 'study.md'} and study.csv.xz ({size / 1e6:.2f} MB) after {clock.elapsed:.0f} s")
 
 
 if __name__ == "__main__":
