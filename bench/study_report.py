@@ -113,7 +113,7 @@ def study_report(parts: Sequence[MeasuredPart], resamples: int = RESAMPLES) -> s
         VERDICTS.format(leads=len(leads), resamples=resamples),
         *_verdicts(leads),
         "## By how much",
-        "In points, with the 95% interval; above 0 the first is better, also where low is good. Bold: more than chance.",
+        "In points, with the 95% interval; above 0 the first is better, also where low is good. Bold: not by chance.",
         *_lead_tables(parts, leads),
         "## Which metrics agree with closeness to the true values",
         AGREEMENT,
