@@ -83,6 +83,7 @@ def test_the_same_scorecam_but_for_the_corners(network, monkeypatch):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("network", TWO, indirect=True)
 @pytest.mark.parametrize("target", ["ClassifierOutputSoftmaxTarget", "ClassifierOutputReST"])
 def test_the_same_map_of_another_target(network, target):
     torch.testing.assert_close(*both(network, "HiResCAM", target), rtol=0, atol=1e-4)
@@ -109,6 +110,7 @@ def test_the_same_eigen_smoothed_map_or_its_negative(network, method):
     assert bool((torch.minimum(as_is, turned) < 1e-4).all())
 
 
+@pytest.mark.parametrize("network", TWO, indirect=True)
 def test_the_largest_output_where_there_are_no_targets(network):
     model, layer, reshape, images = network
     with grad_cam.GradCAM(model, [layer], reshape) as cam:

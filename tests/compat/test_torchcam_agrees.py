@@ -11,6 +11,8 @@ from shapleycam.compat.torchcam import methods
 peer = LazyModule("torchcam.methods")
 pytestmark = pytest.mark.filterwarnings("ignore")
 CLASSES = [3, 5]
+TWO = ("resnet18", "vit_tiny")
+"""Of channels and of tokens: what is asked of the scores and the scale does not depend on the other four."""
 
 
 def both(network, method, **options):
@@ -29,11 +31,13 @@ def test_the_same_map(network, method):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("network", TWO, indirect=True)
 def test_the_same_unscaled_map(network):
     ours, theirs = both(network, "LayerCAM", normalized=False)
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-4 * float(theirs.max()))
 
 
+@pytest.mark.parametrize("network", TWO, indirect=True)
 def test_the_same_map_of_scores_that_were_computed_from_the_output(network):
     """A softmax with a temperature, and a target of the user's own of it."""
     model, layer, reshape, images = network

@@ -243,9 +243,9 @@ def test_a_head_that_counts_its_rows_before_the_mean_is_played_as_it_is(shape):
 
 REAL = {
     ("efficientnet_lite0", 160, "blocks.5"): 25,
-    ("torchvision:resnet50", 96, "layer4.1"): 9,
     ("torchvision:mobilenet_v2", 96, "features.16"): 9,
 }
+"""Two sizes of windows; coalitions of more networks: test_shortcuts_on_real_networks.py."""
 
 
 @pytest.mark.parametrize("key", REAL, ids=str)

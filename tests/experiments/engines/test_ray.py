@@ -249,13 +249,15 @@ class TestWork:
         assert sorted(results) == [10, 11, 20, 21, 30, 31]
         assert all(results.index(ten) < results.index(ten + 1) for ten in (10, 20, 30))
 
-    def test_warnings_are_given_here(self, cluster):
-        def perform(item: int) -> list[int]:
-            warn(ScaleInvariantHeadWarning, f"scale of {item}")
-            return [item]
+    def test_warnings_are_given_here_and_relative_paths_are_the_users(self, cluster, tmp_path, monkeypatch):
+        def perform(folder: Path) -> list[Path]:
+            warn(ScaleInvariantHeadWarning, "scale of 7")
+            return [folder, Path.cwd()]
 
+        monkeypatch.chdir(tmp_path)
         with pytest.warns(ScaleInvariantHeadWarning, match="scale of 7"):
-            assert list(Ray(cluster.address, actors=1).run([7], abs, perform)) == [7]
+            results = list(Ray(cluster.address, actors=1).run([7], lambda _: Path.cwd(), perform))
+        assert results == [tmp_path, tmp_path]
 
     @pytest.mark.parametrize("step", ["prepare", "perform"])
     def test_errors_are_raised_here(self, cluster, step):
@@ -276,12 +278,6 @@ class TestWork:
             "the Ray cluster could not do the work (ZeroDivisionError: integer division or modulo by zero); see that "
             "all nodes have the same packages, models and photographs, and start again: what was done is kept"
         )
-
-    def test_relative_paths_are_the_users(self, cluster, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        assert list(Ray(cluster.address, actors=1).run([1], lambda _: Path.cwd(), lambda folder: [folder])) == [
-            tmp_path
-        ]
 
     def test_another_model_on_a_worker_is_refused(self, cluster, many, tmp_path):
         """A source file that draws other weights there, as a node with another checkpoint would have."""
