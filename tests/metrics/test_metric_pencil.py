@@ -242,6 +242,23 @@ def relevance_rank():
     return measure_both_images("relevance_rank", objects), [Fraction(1, 2), 0]
 
 
+def relevance_mass():
+    # Values are in proportion to 4 3 / 2 0 and 4 3 / 2 -3: of 9 the right column has 3, the lower row 2.
+    objects = torch.tensor([[[False, True], [False, True]], [[False, False], [True, True]]])
+    return measure_both_images("relevance_mass", objects), [Fraction(1, 3), Fraction(2, 9)]
+
+
+def best_box_iou(name="best_box_iou"):
+    # Cut at 0 the map's box is the whole image, from 1/2 on the upper row, from 3/4 on the first pixel. The first
+    # object is the upper row. Of the right column the whole image has 1/2, the upper row 1/3 and the first pixel nothing.
+    objects = torch.tensor([[[True, True], [False, False]], [[False, True], [False, True]]])
+    return measure_both_images(name, objects), [1, Fraction(1, 2)]
+
+
+def best_any_box_iou():
+    return best_box_iou("best_any_box_iou")  # each of these maps is one part; several: test_box_overlap.py
+
+
 def max_sensitivity():
     # Values are w·x, so that those of x + δ differ by w·δ. The draws are read off where they enter the network.
     weight, images = torch.tensor([[[1.0, -2], [3, 0]]]), torch.tensor([[ONE], [TWO]])
@@ -347,6 +364,9 @@ CASES = {
         sparsity,
         effective_complexity,
         relevance_rank,
+        relevance_mass,
+        best_box_iou,
+        best_any_box_iou,
         max_sensitivity,
         randomisation_spearman,
         randomisation_ssim,

@@ -27,7 +27,7 @@ from shapleycam.experiments.remaining_chunks import remaining_chunks
 from shapleycam.experiments.run_opening import check_compatible, is_run, open_run
 from shapleycam.experiments.settings import RunSettings
 from shapleycam.experiments.store import Store
-from shapleycam.metrics.table import required_quantities
+from shapleycam.metrics.table import needs_objects
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import resolve_network
 from shapleycam.tracing.isolation import device_of
@@ -86,7 +86,7 @@ class Evaluation:
             )
         if self.checkpoint is not None and len(names) > 1:
             raise OptionError(f"checkpoint={self.checkpoint} and {len(names)} models were given; give one model")
-        if self.annotations is None and "objects" in required_quantities(self.protocol.metrics):
+        if self.annotations is None and needs_objects(self.protocol.metrics):
             raise OptionError("the pointing metrics ask where the objects are; give annotations=")
         self.settings.check()
 

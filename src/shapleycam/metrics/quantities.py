@@ -16,6 +16,7 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.fidelity.reference import true_values
 from shapleycam.game import Game
 from shapleycam.game.imputation import draw_noise
+from shapleycam.metrics.boxes import IouCurves, iou_curves
 from shapleycam.metrics.masking import apply_mask, blur_images, hidden_content, zero_content
 from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.quantity import Quantity, QuantityContext
@@ -158,6 +159,10 @@ def _scores_of(context: QuantityContext, batches: Iterable[Tensor]) -> Tensor:
     return torch.stack([context.batch.score(images) for images in batches], 1)
 
 
+def _box_ious(context: QuantityContext, method: str, object_masks: Tensor) -> IouCurves:
+    return iou_curves(context.explanations[method].heatmap, object_masks)
+
+
 def _disturbed(context: QuantityContext, _: str) -> dict[str, Tensor]:
     """Return by method the values (draws, b, h, w) of images with noise within the radius."""
     batch, options = context.batch, context.options
@@ -229,7 +234,11 @@ QUANTITIES = {
     "noise": Quantity("batch", _noise),
     "least_first": Quantity("map", _least_first, ("noise",), lambda options: len(options.percentiles)),
     "most_first": Quantity("map", _most_first, ("noise",), lambda options: len(options.percentiles)),
-    "objects": Quantity("batch", lambda context, _: context.objects),
+    "object_masks": Quantity("batch", lambda context, _: context.object_masks),
+    "objects": Quantity("batch", lambda _, __, object_masks: object_masks.any(1), ("object_masks",)),
+    "box_ious": Quantity("map", _box_ious, ("object_masks",)),
+    "box_iou_curve": Quantity("map", lambda _, __, box_ious: box_ious.largest, ("box_ious",)),
+    "any_box_iou_curve": Quantity("map", lambda _, __, box_ious: box_ious.best, ("box_ious",)),
     "pointing_tolerance": Quantity(
         "batch",
         lambda context, _: torch.tensor(float(context.options.pointing_tolerance), dtype=torch.float32, device="cpu"),

@@ -34,7 +34,14 @@ class Region:
 def mask_of(
     regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int]
 ) -> Bool[Tensor, "h w"]:
-    """Return which pixels of the network's input have their centre in one of the regions.
+    """Return which pixels of the network's input have their centre in one of the regions; arguments as `masks_of`."""
+    return masks_of(regions, box, photo_size, size).any(0)
+
+
+def masks_of(
+    regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int]
+) -> Bool[Tensor, "n h w"]:
+    """Return which pixels of the network's input have their centre in each region.
 
     `box` is the (left, top, right, bottom) of the photograph that the network saw (`Preprocess.box`), `photo_size` the
     photograph's (width, height), both in its pixels; `size` is the input's (height, width). A region with a mask is its
@@ -43,10 +50,10 @@ def mask_of(
     left, top, right, bottom = box
     rows, columns = _centres(top, bottom, size[0]), _centres(left, right, size[1])
     inside = np.outer(_between(rows, 0, photo_size[1]), _between(columns, 0, photo_size[0]))
-    mask = np.zeros(size, dtype=np.bool_)
-    for region in regions:
-        mask |= _pixels_in(region, rows, columns, photo_size)
-    return torch.from_numpy(mask & inside)
+    masks = np.zeros((len(regions), *size), dtype=np.bool_)
+    for mask, region in zip(masks, regions, strict=True):
+        mask[:] = _pixels_in(region, rows, columns, photo_size)
+    return torch.from_numpy(masks & inside)
 
 
 def _pixels_in(
