@@ -250,7 +250,7 @@ def relevance_mass():
 
 def best_box_iou(name="best_box_iou"):
     # Cut at 0 the map's box is the whole image, from 1/2 on the upper row, from 3/4 on the first pixel. The first
-    # object is the upper row. Of the right column the whole image has 1/2, the upper row 1/3 and the first pixel nothing.
+    # object is the upper row; with the right column the image has 1/2, the upper row 1/3, the first pixel 0.
     objects = torch.tensor([[[True, True], [False, False]], [[False, True], [False, True]]])
     return measure_both_images(name, objects), [1, Fraction(1, 2)]
 

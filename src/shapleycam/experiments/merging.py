@@ -23,7 +23,7 @@ from shapleycam.experiments.results.box_hits import stored_column
 from shapleycam.experiments.results.columns import OF_SEVERAL_MEANS
 from shapleycam.experiments.results.grouping import HEADS, TableOrder
 from shapleycam.experiments.results.mean_curves import MeanCurve, mean_curves
-from shapleycam.experiments.rows import CURVES, schema_for
+from shapleycam.experiments.rows import CURVES, LISTS, schema_for
 from shapleycam.experiments.rules import MEASURED_FIELDS, complete_protocol
 from shapleycam.experiments.store import Store
 from shapleycam.metrics.metric import Metric
@@ -82,7 +82,8 @@ def _columns_of_runs(stores: Sequence[Store], metrics: Sequence[str] | None) -> 
     _refuse_different_protocols(stores)
     measured = _measured_metrics(stores)
     chosen = list(dict.fromkeys(_choose_metrics(metrics or measured, measured, stores)))
-    return columns_of(chosen, measured)
+    lists = [name for name in LISTS if any(name in _columns(store) for store in stores)]
+    return columns_of(chosen, [*measured, *lists])
 
 
 def _frames(stores: Sequence[Store], columns: Sequence[Column]) -> Iterator[pl.DataFrame]:

@@ -45,7 +45,7 @@ class Evaluation:
         dataset: the photographs.
         protocol: what is measured, and how.
         out: a folder, or a URL such as s3://bucket/run.
-        annotations: where objects are, for the pointing metrics.
+        annotations: where objects are, for the pointing metrics; None for what the dataset says by itself.
         pretrained: whether named models have their published weights.
         checkpoint: weights in place of the published ones, of one model.
         settings: where and how fast it runs.
@@ -75,6 +75,8 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
+        if self.annotations is None:
+            object.__setattr__(self, "annotations", self.dataset.annotations)
         names = [evaluated_model.name for evaluated_model in self.evaluated_models]
         folded = [name.casefold() for name in names]  # some systems have one folder for names that differ in case
         repeated = sorted({name for name in names if folded.count(name.casefold()) > 1})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from shapleycam.experiments.results.box_hits import MAX_BOX_PARTS, MAX_BOX_V2_PARTS
+from shapleycam.experiments.results.box_hits import MAX_BOX_PARTS, MAX_BOX_V2_PARTS, stored_column
 from shapleycam.metrics.metric import Direction, Metric
 
 ADCC_OF_MEANS = "adcc_of_means"
@@ -76,7 +76,7 @@ def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> t
 
     The ADCC of means, which is the published one, is added: after the ADCC of images, where its parts are among the
     metrics that were `measured`, or at the end, where the parts are all among `metrics`. So is MaxBoxAcc, after the
-    overlap of images' boxes.
+    overlap of images' boxes, where the lists of overlaps are in `measured` too.
 
     Examples:
         >>> from shapleycam.experiments.results import columns_of
@@ -87,12 +87,13 @@ def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> t
     """
     columns = [metric if isinstance(metric, Column) else Column.of(metric) for metric in metrics]
     names = [column.name for column in columns]
-    added = [(name, column) for name, column in _BOX_COLUMNS.items() if name in names and column.name not in names]
-    for name, column in added:
-        names.insert(names.index(name) + 1, column.name)
-        columns.insert(names.index(column.name), column)
+    measured = set(measured)
+    for name, column in _BOX_COLUMNS.items():
+        if name in names and column.name not in names and measured.issuperset(map(stored_column, column.parts)):
+            names.insert(names.index(name) + 1, column.name)
+            columns.insert(names.index(column.name), column)
     of_images = "adcc" in names
-    if ADCC_OF_MEANS not in names and set(measured if of_images else names).issuperset(ADCC_PARTS):
+    if ADCC_OF_MEANS not in names and (measured if of_images else set(names)).issuperset(ADCC_PARTS):
         columns.insert(names.index("adcc") + 1 if of_images else len(names), OF_MEANS)
     return tuple(columns)
 
