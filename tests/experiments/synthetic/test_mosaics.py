@@ -17,21 +17,29 @@ from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, RunSettings, evaluate, synthetic
 from shapleycam.experiments.datasets.opening import open_dataset
 
-COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "black": (0, 0, 0)}
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 SIDE = 16
 HERE = RunSettings(workers=0)
 
 
+class Patches(nn.Module):
+    """The mean colour of 4 x 4 pixels as red, green, blue and white."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        colours = nn.functional.avg_pool2d(x, 4)
+        white = colours.amin(1, keepdim=True)
+        return torch.cat([colours - white, white], 1)
+
+
 class ColourNetwork(nn.Module):
-    """How red, green, blue and dark an image is; each position of the layer `patches` is 4 x 4 pixels."""
+    """How red, green, blue and white an image is, the mean over its patches."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = nn.AvgPool2d(4)
+        self.patches = Patches()
 
     def forward(self, x: Tensor) -> Tensor:
-        colours = self.patches(x)
-        return 20 * torch.cat([colours, 1 - colours.sum(1, keepdim=True)], 1).mean((2, 3))
+        return 20 * self.patches(x).mean((2, 3))
 
 
 NETWORK = Network(
@@ -87,7 +95,7 @@ def test_what_is_asked_about_is_another_cell_each_time_and_its_region_is_there(p
 
 @pytest.mark.parametrize("method", ["hirescam", "pathcam-h", "sampledshapley"])
 def test_all_evidence_of_a_colour_lies_in_its_cell(photos, tmp_path, method):
-    """The logit is a mean over places, and the other cells have none of the colour; black is what red, green, blue lack."""
+    """The logit is a mean over places, and the other cells have none of the colour."""
     dataset = synthetic.mosaics(photos, NETWORK, count=4)
     protocol = Protocol(("patches",), ("logit",), (method,), ("relevance_mass",), class_rule="label")
     rows = evaluate(NETWORK, dataset, tmp_path / "run", protocol, settings=HERE).rows()
@@ -112,7 +120,7 @@ def test_photographs_whose_label_is_not_the_prediction_are_left_out(photos):
     """Reds in the folder of greens: they have a label, and it is not what the network says."""
     for number in range(3):
         (photos / "red" / f"{number}.png").rename(photos / "green" / f"red-{number}.png")
-    with pytest.raises(OptionError, match="sure .confidence 0.9. of pictures of 3 classes; expected 4"):
+    with pytest.raises(OptionError, match=r"sure \(confidence 0\.9\) of pictures of 3 classes; expected 4"):
         synthetic.mosaics(photos, NETWORK)
 
 

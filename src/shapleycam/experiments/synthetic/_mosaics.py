@@ -91,7 +91,7 @@ def mosaics(  # all but two have defaults
     if len(photographs) < cells**2:
         raise OptionError(
             f"{dataset.origin}: the network is sure (confidence {confidence:g}) of pictures of {len(photographs)} "
-            f"classes; expected {cells**2} for mosaics of {cells} x {cells}: give more photographs or a lower confidence"
+            f"classes; expected {cells**2} for mosaics of {cells} x {cells}: give more of them, or a lower confidence"
         )
     members = _draw_members(photographs, cells**2, count, seed)
     return MosaicDataset(dataset, cells, members, preprocess, cell_size or preprocess.crop)
