@@ -73,6 +73,8 @@ def only_line(raised) -> str:
         ("sensitivity_radius", -0.1, "0 or more"),
         ("sensitivity_radius", float("nan"), "0 or more"),
         ("sensitivity_draws", 0, "1 or more"),
+        ("smooth_draws", 0, "1 or more"),
+        ("smooth_noise", -0.1, "0 or more"),
         ("randomised_stages", 0, "1 or more"),
         ("shapley_tolerance", 0, "a number above 0"),
     ],
@@ -515,7 +517,7 @@ def test_one_number_an_image(name, precision):
 def test_half_precision_is_measured_in_full(precision):
     explainer, images = Explainer(small().to(precision), layer="4"), random_images(2).to(precision)
     explanations = explainer.compare(images, ["gradcam"])
-    names = [name for name in METRICS if not name.startswith("randomisation")]
+    names = [name for name in METRICS if "randomisation" not in name]
     actual = measure(explainer, images, explanations, names, QUICK, boxes(2))
     assert all(by_method["gradcam"].isfinite().all() for by_method in actual.values())
     assert next(explainer.model.parameters()).dtype == precision

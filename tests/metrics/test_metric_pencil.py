@@ -320,6 +320,18 @@ def randomisation_ssim():
     return measure_metric("randomisation_ssim", model, torch.ones(1, 1, 12, 12)), [(1 + inverted) / 2]
 
 
+def smooth_randomisation_spearman():
+    # The same models and images, whose numbers have no range, so that the noise has none either.
+    model = Layers(Weights(1.0, 0.0), Weights([[1.0, 2], [3, 4]], [[2.0, 1], [3, 4]]))
+    return measure_metric("smooth_randomisation_spearman", model, torch.ones(1, 1, 2, 2)), [0.4]
+
+
+def randomisation_entropy():
+    # Four values, each in a bin of its own: log 4. With all layers re-initialised 2 2 / 3 3, two bins: log 2.
+    lower, upper = Weights([[1.0, 1], [1, 1]], [[1.0, 2], [1, 0.75]]), Weights([[1.0, 2], [3, 4]], [[2.0, 1], [3, 4]])
+    return measure_metric("randomisation_entropy", Layers(lower, upper), torch.ones(1, 1, 2, 2)), [-0.5]
+
+
 def squared(name):
     """Of (Σ a)²: φ_j = a_j·Σ a, as each pair shares 2·a_i·a_j; HiResCAM, a_j·2·Σ a, is twice that."""
     return measure_metric(name, power(2), torch.tensor([[[[4.0, 3], [2, 1]]], [[[1.0, 2], [4, 8]]]]))
@@ -370,6 +382,8 @@ CASES = {
         max_sensitivity,
         randomisation_spearman,
         randomisation_ssim,
+        smooth_randomisation_spearman,
+        randomisation_entropy,
         shapley_error,
         shapley_spearman,
         efficiency_gap,

@@ -80,6 +80,7 @@ def test_directions_are_those_of_the_table():
     """Which way is better, by the sources of the metrics."""
     low = {
         "average_drop", "complexity", "deletion", "max_sensitivity", "randomisation_spearman", "randomisation_ssim",
+        "smooth_randomisation_spearman",
         "shapley_error", "efficiency_gap", "infidelity", "effective_complexity",
     }  # fmt: skip
     assert {name for name, metric in METRICS.items() if metric.better == "low"} == low

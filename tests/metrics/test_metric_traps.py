@@ -27,7 +27,7 @@ from shapleycam.metrics import METRICS, MetricOptions, measure
 from shapleycam.metrics.removal import impute_percentiles, rank_pixels, removed_pixels
 
 SOME_METHODS = ["gradcam", "shapleycam-e", "randomcam"]
-OF_DRAWS = ["road", "max_sensitivity", "randomisation_spearman", "randomisation_ssim"]
+OF_DRAWS = ["road", "max_sensitivity", "randomisation_spearman", "randomisation_ssim", "smooth_randomisation_spearman"]
 
 
 @pytest.fixture(autouse=True)
@@ -213,7 +213,7 @@ def test_every_metric_is_of_the_image_alone():
     methods, objects = [*SOME_METHODS, "pathcam", "sampledshapley"], boxes(4)
     objects[2] = False
     objects[3] = objects[3].roll(5, 0)
-    options = MetricOptions(steps=8, sensitivity_draws=3, randomised_stages=2, shapley_tolerance=0.02)
+    options = MetricOptions(steps=8, sensitivity_draws=3, randomised_stages=2, smooth_draws=2, shapley_tolerance=0.02)
 
     def measured(places):
         chosen = images[places]
@@ -232,7 +232,7 @@ def test_every_metric_of_the_default_model_is_of_the_image_alone(explainer, imag
     three = torch.cat([images, images[:1].roll(50, 3)]) * 0.3
     three = nn.functional.avg_pool2d(three, 9, 1, padding=4) * 9
     options = MetricOptions(
-        steps=3, percentiles=(30,), sensitivity_draws=2, randomised_stages=1, shapley_tolerance=0.05
+        steps=3, percentiles=(30,), sensitivity_draws=2, randomised_stages=1, smooth_draws=1, shapley_tolerance=0.05
     )
     objects = boxes(3, 224)
 
@@ -255,7 +255,8 @@ def test_draws_are_of_the_seed(name):
 
     def measured(seed, seed_outside):
         torch.manual_seed(seed_outside)
-        noisy = MetricOptions(road_noise=0.5, percentiles=(50,), sensitivity_draws=2, randomised_stages=1, seed=seed)
+        draws = {"sensitivity_draws": 2, "randomised_stages": 1, "smooth_draws": 2}
+        noisy = MetricOptions(road_noise=0.5, percentiles=(50,), seed=seed, **draws)
         return measure_one(name, explainer, images, explanation, noisy)
 
     first = measured(0, 0)

@@ -77,6 +77,11 @@ class Evaluation:
         """Refuse what cannot be evaluated, before anything is loaded."""
         if self.annotations is None:
             object.__setattr__(self, "annotations", self.dataset.annotations)
+        elif self.dataset.annotations is not None and self.annotations is not self.dataset.annotations:
+            raise OptionError(
+                f"{self.dataset.origin} say by themselves where their objects are, and {self.annotations.origin} was "
+                "given; leave annotations= out"
+            )
         names = [evaluated_model.name for evaluated_model in self.evaluated_models]
         folded = [name.casefold() for name in names]  # some systems have one folder for names that differ in case
         repeated = sorted({name for name in names if folded.count(name.casefold()) > 1})

@@ -21,10 +21,15 @@ from shapleycam.metrics.masking import apply_mask, blur_images, hidden_content, 
 from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.quantity import Quantity, QuantityContext
 from shapleycam.metrics.removal import (
-    draw_disturbances,
     exchange_pixels,
     impute_percentiles,
     mean_of_steps,
+)
+from shapleycam.metrics.repeated_explanations import (
+    disturbed_values,
+    randomised_values,
+    smoothed_randomised_values,
+    smoothed_values,
 )
 from shapleycam.metrics.single_removal import (
     grid_patches,
@@ -33,7 +38,6 @@ from shapleycam.metrics.single_removal import (
     sums_of_parts,
     without_each,
 )
-from shapleycam.metrics.stability import randomise_layers
 
 _MASKED_SEED_OFFSET = 2**32
 """Added to the seed for explanations of x·M, so that they do not repeat the draws of the explanation of x."""
@@ -163,29 +167,8 @@ def _box_ious(context: QuantityContext, method: str, object_masks: Tensor) -> Io
     return iou_curves(context.explanations[method].heatmap, object_masks)
 
 
-def _disturbed(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """Return by method the values (draws, b, h, w) of images with noise within the radius."""
-    batch, options = context.batch, context.options
-    noises = draw_disturbances(batch.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
-    draws = [batch.explain(batch.images + noise, list(context.explanations)) for noise in noises]
-    return {method: torch.stack([draw[method].values for draw in draws]) for method in context.explanations}
-
-
-def _randomised(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """Return by method the values (stages, b, h, w) of models that were re-initialised for each image."""
-    images = [_of_random_models(context, index) for index in range(len(context.batch.images))]
-    return {method: torch.cat([image[method] for image in images], 1) for method in context.explanations}
-
-
-@torch.inference_mode(mode=False)
-def _of_random_models(context: QuantityContext, index: int) -> dict[str, Tensor]:
-    """Return by method the values (stages, 1, h, w) of one image; its models are its own, seeded by its content."""
-    batch, stages = context.batch, []
-    seed = batch.seeds(context.options.seed)[index]
-    for model in randomise_layers(batch.explainer.model, context.options.randomised_stages, seed):
-        image = batch.single(index, batch.explainer.like(model))
-        stages.append(image.explain(image.images, list(context.explanations)))
-    return {method: torch.stack([stage[method].values for stage in stages]) for method in context.explanations}
+def _of_method(_: QuantityContext, method: str, values: dict[str, Tensor]) -> Tensor:
+    return values[method]
 
 
 def _true_values(context: QuantityContext, _: str, game: Game) -> Tensor:
@@ -245,13 +228,26 @@ QUANTITIES = {
     ),
     "values": Quantity("method", lambda context, method: context.explanations[method].values),
     "disturbed": Quantity(
-        "batch", _disturbed, passes=lambda options: options.sensitivity_draws, explained_for="disturbed"
+        "batch", disturbed_values, passes=lambda options: options.sensitivity_draws, explained_for="disturbed"
     ),
-    "disturbed_values": Quantity("method", lambda _, method, values: values[method], ("disturbed",)),
+    "disturbed_values": Quantity("method", _of_method, ("disturbed",)),
     "randomised": Quantity(
-        "batch", _randomised, passes=lambda options: options.randomised_stages, explained_for="randomised"
+        "batch", randomised_values, passes=lambda options: options.randomised_stages, explained_for="randomised"
     ),
-    "randomised_values": Quantity("method", lambda _, method, values: values[method], ("randomised",)),
+    "randomised_values": Quantity("method", _of_method, ("randomised",)),
+    "smoothed": Quantity(
+        "batch", smoothed_values, passes=lambda options: options.smooth_draws, explained_for="smoothed"
+    ),
+    "smoothed_values": Quantity("method", _of_method, ("smoothed",)),
+    "smoothed_randomised": Quantity(
+        "batch",
+        smoothed_randomised_values,
+        passes=lambda options: options.smooth_draws * options.randomised_stages,
+        explained_for="smoothed_randomised",
+    ),
+    "smoothed_randomised_values": Quantity(
+        "method", lambda _, method, values: values[method], ("smoothed_randomised",)
+    ),
     "game": Quantity("batch", lambda context, _: context.make_game()),
     "true_values": Quantity("batch", _true_values, ("game",)),
     "player_values": Quantity("method", _player_values, ("game",)),

@@ -123,8 +123,8 @@ def planted_image(layout: PlantedLayout, cell: tuple[int, ...], *, videos: bool 
     generator = torch.Generator().manual_seed(prod(layout.grid))
     image = torch.rand(1, 3, *layout.image, generator=generator, dtype=torch.float32, device="cpu") * 0.01
     *deep, row, column = cell
-    where = (0, 0, *deep, slice(row * STRIDE, (row + 1) * STRIDE), slice(column * STRIDE, (column + 1) * STRIDE))
-    image[where] = 1
+    patch = image[(0, 0, *deep)]
+    patch[row * STRIDE : (row + 1) * STRIDE, column * STRIDE : (column + 1) * STRIDE] = 1
     return image.transpose(1, 2).contiguous() if videos else image
 
 
@@ -163,7 +163,8 @@ def planted_dataset(layout: PlantedLayout, count: int) -> tuple[Network, Planted
     if not 1 <= count <= cells:
         raise OptionError(f"count is {count}; expected 1 to {cells}, the number of cells")
     places = tuple(divmod(index * cells // count, layout.grid[1]) for index in range(count))
-    preprocess = Preprocess(layout.image[:2], layout.image[:2], (0.0,) * 3, (1.0,) * 3)
+    height, width = layout.image
+    preprocess = Preprocess((height, width), (height, width), (0.0,) * 3, (1.0,) * 3)
     network = Network(
         PlantedNetwork(layout).eval(),
         preprocess,
@@ -223,4 +224,5 @@ class _PatchAnnotations(Annotations):
 def _patch_means(images: Tensor, layout: PlantedLayout) -> Tensor:
     """Return the mean colour of each patch, (b, 3, *grid)."""
     h, w = (STRIDE * side for side in layout.grid[-2:])
-    return images[..., :h, :w].unflatten(-2, (-1, STRIDE)).unflatten(-1, (-1, STRIDE)).mean((-3, -1))
+    means: Tensor = images[..., :h, :w].unflatten(-2, (-1, STRIDE)).unflatten(-1, (-1, STRIDE)).mean((-3, -1))
+    return means
