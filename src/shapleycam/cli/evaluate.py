@@ -24,6 +24,7 @@ from shapleycam.cli.mosaic_group import MosaicGroup
 from shapleycam.cli.removal import removal_arguments
 from shapleycam.cli.results import print_results
 from shapleycam.cli.stopping import stopping
+from shapleycam.errors import OptionError
 
 if TYPE_CHECKING:
     from shapleycam.experiments import Evaluation, Protocol, Store
@@ -105,6 +106,11 @@ class ProtocolGroup(MosaicGroup):
 
         removal, reference = removal_arguments(self.removal, self.reference)
         has_objects = self.objects is not None or self.mosaic is not None
+        if self.mosaic is not None and self.preprocess != "own":
+            raise OptionError(
+                f"--mosaic {self.mosaic} and --preprocess {self.preprocess} were given, which cuts photographs at "
+                "their edges; leave one out"
+            )
         return Protocol(
             layers=tuple(self.layer or ["before-pool"]),
             utilities=tuple(self.utility or ["rest"]),
