@@ -14,7 +14,7 @@ from typing import TypeAlias
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.datasets.annotations.base import Annotations
+from shapleycam.experiments.datasets.regions import Annotations
 from shapleycam.images import raise_image_errors
 
 Label: TypeAlias = "str | int | None"

@@ -1,7 +1,8 @@
-"""Where an object is on a photograph, and which pixels of the network's input those are."""
+"""Where objects are on the photographs of a dataset, and which pixels of the network's input those are."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,23 @@ class Region:
     box: Box | None = None
     mask: NDArray[np.bool_] | None = None
     size: tuple[int, int] | None = None
+
+
+class Annotations(ABC):
+    """Regions of photographs by the photograph's name in its dataset; it can be pickled.
+
+    `origin` is the path that the user named.
+    """
+
+    origin: str
+
+    @abstractmethod
+    def regions_of(self, name: str) -> list[Region] | None:
+        """Return the objects on a photograph: an empty list where there are none, None where it is not annotated.
+
+        Raises:
+            ImageError: its annotation is damaged, or several annotations may be of it.
+        """
 
 
 def mask_of(

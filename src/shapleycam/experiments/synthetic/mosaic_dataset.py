@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.datasets.annotations.base import Annotations
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.experiments.datasets.regions import Region
+from shapleycam.experiments.datasets.regions import Annotations, Region
 from shapleycam.images import open_photograph
 from shapleycam.models.preprocess import Preprocess
 

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torchvision.transforms import functional as F
 
 from shapleycam.errors import OptionError
-from shapleycam.experiments.datasets.annotations.base import Annotations
 from shapleycam.experiments.datasets.dataset import Dataset
-from shapleycam.experiments.datasets.regions import Region
+from shapleycam.experiments.datasets.regions import Annotations, Region
 from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 
