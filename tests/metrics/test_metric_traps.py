@@ -447,3 +447,20 @@ def test_sampled_values_of_another_seed_too():
     options = MetricOptions(shapley_tolerance=0.02)
     actual = measure(explainer, images, explanations, ["shapley_error"], options, tolerance=0.02, seed=1)
     assert actual["shapley_error"]["sampledshapley"] > 1e-5  # not the very same but for rounding
+
+
+def test_rounding_is_no_positive_evidence():
+    """Where all that is there speaks against the class, dust elsewhere must not count as the whole."""
+    values = torch.tensor([[[-1.0, 1e-8], [0.0, 0.0]], [[-1.0, 1e-3], [0.0, 0.0]]])
+    objects = torch.zeros(2, 4, 4, dtype=torch.bool)
+    objects[:, :2, 2:] = True
+    share = METRICS["relevance_mass"].function
+    assert share(values, objects).isnan().tolist() == [True, False]
+    assert float(share(values, objects)[1]) == 1
+
+
+def test_a_position_belongs_to_the_object_by_its_area():
+    """Three columns of positions on four of pixels: the middle one has its halves on both sides."""
+    values, objects = torch.tensor([[[1.0, 4.0, 3.0]]]), torch.zeros(1, 2, 4, dtype=torch.bool)
+    objects[..., 2:] = True
+    assert float(METRICS["relevance_mass"].function(values, objects)) == pytest.approx((4 / 2 + 3) / 8)

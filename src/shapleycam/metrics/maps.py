@@ -11,6 +11,8 @@ from shapleycam.metrics.removal import rank_pixels
 
 Maps = Float[Tensor, "b h w"]
 Score = Float[Tensor, " b"]
+_ROUNDING = 1e-6
+"""Of the largest size: smaller values are zero but for rounding."""
 
 
 def complexity(heatmap: Maps) -> Score:
@@ -64,10 +66,12 @@ def relevance_rank(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
 def relevance_mass(values: Float[Tensor, "b rows columns"], objects: Bool[Tensor, "b h w"]) -> Score:
     """Return which share of the positive values lies on the objects.
 
-    The value of a position is spread evenly over its part of the image, so that nothing crosses its borders. NaN where
-    the image has no object, or no value is positive.
+    The value of a position is spread evenly over its part of the image, so that nothing crosses its borders. Values
+    below a millionth of the largest size are rounding, and count as zero. NaN where the image has no object, or there
+    is no positive value.
     """
-    positive = values.double().clamp(min=0)
+    sizes = values.double()
+    positive = torch.where(sizes > _ROUNDING * sizes.abs().amax((1, 2), keepdim=True), sizes, 0.0)
     sides = zip(values.shape[1:], objects.shape[1:], strict=True)
     rows, columns = (_pixels_of_positions(*side, values.device) for side in sides)
     covered = rows @ objects.double() @ columns.T  # of each position, as a share of its part of the image
