@@ -259,7 +259,7 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         out: the folder, or a URL such as s3://bucket/run.
         protocol: what is measured, and how; None for the published ten methods and six metrics.
         limit: only the first so many images.
-        annotations: where objects are, for the pointing metrics.
+        annotations: where objects are, for the pointing metrics; None for what the dataset says by itself.
         pretrained: whether named models have their published weights.
         checkpoint: weights in place of the published ones, of one model.
         settings: device, batch size, workers, strictness, engine.

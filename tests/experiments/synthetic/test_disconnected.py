@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 from torch import nn
 
@@ -11,7 +12,10 @@ from helpers.small_evaluations import PREPROCESS, SIDE, Tiny, picture, tiny_netw
 from shapleycam import Explainer, Network
 from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.experiments import Protocol, RunSettings, evaluate, synthetic
+from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.synthetic.mosaic_dataset import Cell, MosaicDataset
+from shapleycam.metrics import METRICS
+from shapleycam.models import zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 EXACT = ["hirescam", "shapleycam-h", "pathcam-h", "sampledshapley"]
@@ -63,8 +67,6 @@ def test_weights_of_channels_are_shared_by_cells_so_that_gradcam_leaves_its_own(
     photographs.mkdir()
     for index in range(4):
         picture(index).save(photographs / f"{index}.png")
-    from shapleycam.experiments.datasets.opening import open_dataset
-
     members = [[Cell(index, index + 2) for index in (0, 1, 2, 3)]] * 4
     dataset = MosaicDataset(open_dataset(photographs), 2, members, PREPROCESS, (SIDE, SIDE)).disconnected(10)
     assert dataset.labels == (2, 13, 24, 35)
@@ -106,3 +108,21 @@ def test_what_cannot_be_is_refused():
         synthetic.disconnected(tiny_network(), layer="nowhere")
     with pytest.raises(OptionError, match="how the network takes photographs is not known"):
         synthetic.disconnected(Tiny())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", ["bn2", "conv_head"])
+def test_of_a_real_network_too(layer):
+    network = synthetic.disconnected("efficientnet_lite0", layer=layer)
+    own = zoo.load_network("efficientnet_lite0")
+    seen = own.preprocess(Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    noise = 0.5 * torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    image = torch.cat([torch.cat([noise[0], seen], 2), torch.cat([noise[1], noise[2]], 2)], 1)[None]
+    target = 1000 + int(own.model(seen[None]).argmax())
+    explanations = Explainer(network).compare(image, ["gradcam", "hirescam", "pathcam-h"], target=target)
+    objects = torch.zeros(1, 448, 448, dtype=torch.bool)
+    objects[:, :224, 224:] = True
+    share = {m: float(METRICS["relevance_mass"].function(e.values, objects)) for m, e in explanations.items()}
+    assert share["hirescam"] == pytest.approx(1, abs=1e-4)
+    assert share["pathcam-h"] == pytest.approx(1, abs=1e-4)
+    assert share["gradcam"] < 0.9
