@@ -119,10 +119,9 @@ def test_of_a_real_network_too(layer):
     noise = 0.5 * torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     image = torch.cat([torch.cat([noise[0], seen], 2), torch.cat([noise[1], noise[2]], 2)], 1)[None]
     target = 1000 + int(own.model(seen[None]).argmax())
-    explanations = Explainer(network).compare(image, ["gradcam", "hirescam", "pathcam-h"], target=target)
+    explanations = Explainer(network).compare(image, ["hirescam", "pathcam-h"], target=target)
     objects = torch.zeros(1, 448, 448, dtype=torch.bool)
     objects[:, :224, 224:] = True
     share = {m: float(METRICS["relevance_mass"].function(e.values, objects)) for m, e in explanations.items()}
     assert share["hirescam"] == pytest.approx(1, abs=1e-4)
     assert share["pathcam-h"] == pytest.approx(1, abs=1e-4)
-    assert share["gradcam"] < 0.99  # noise activates few of the channels that speak for the photograph
