@@ -188,7 +188,7 @@ def test_all_metrics_leave_out_those_that_ask_for_objects(photos, run):
     assert ran.code == 0, ran.err
     columns = Store(photos.parent / "run").rows().columns
     assert {name for name in METRICS if name in columns} == METRICS.keys() - {
-        *("pointing_game", "energy_pointing", "relevance_rank")
+        *("pointing_game", "energy_pointing", "relevance_rank", "relevance_mass", "best_box_iou", "best_any_box_iou")
     }
 
 
@@ -436,3 +436,67 @@ class TestPlan:
         assert "cost: 1 GPU hours on Some GPU" in ran.out
         # two chunks of 12 photographs x 4,000 bytes each, 75,000 x 500 bytes
         assert "disk: 37.5 MB in 2 files" in ran.out
+
+
+SURE = """
+import torch
+import shapleycam
+
+
+class Colours(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.patches = torch.nn.AvgPool2d(4)
+
+    def forward(self, x):
+        return 40 * torch.nn.functional.pad(self.patches(x).mean((2, 3)), (0, 1), value=0.4)
+
+
+def network():
+    preprocess = shapleycam.Preprocess(16, (16, 16), (0.0,) * 3, (1.0,) * 3)
+    return shapleycam.Network(Colours().eval(), preprocess, ("red", "green", "blue", "dark"), "sure")
+"""
+
+
+@pytest.fixture
+def colours(run, tmp_path):
+    """Two photographs of each class, of which the model is sure."""
+    (tmp_path / "mine.py").write_text(SURE)
+    for name, colour in {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "dark": (0, 0, 0)}.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (20, 16), colour).save(tmp_path / "photos" / name / f"{number}.png")
+    return tmp_path
+
+
+GRID = ("--metric", "relevance_mass", "--class", "label", "--utility", "logit", "--workers", 0)
+HIRES = ("--model", "mine.py:network", "--layer", "patches", "--method", "hirescam")
+
+
+def test_mosaics_of_photographs(colours, run):
+    ran = run("evaluate", "photos", "--mosaic", 2, "--out", "run", *HIRES, *GRID)
+    assert ran.code == 0, ran.err
+    rows = Store(colours / "run").rows().sort("index")
+    assert rows["image"].to_list() == ["00000-row1-column1", "00001-row1-column2"]
+    lit = rows.filter(pl.col("label") != 3)  # dark is the class of what is not there
+    assert len(lit)
+    assert lit["relevance_mass"].to_list() == pytest.approx([1] * len(lit))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--mosaic", 3), "is sure (confidence 0.9) of pictures of 4 classes; expected 9 for mosaics of 3 x 3"),
+        (("--mosaic", 1), "cells is 1; expected 2 or more"),
+        (("--mosaic", 2, "--model", "efficientnet_lite0"), "--mosaic 2 and 2 models were given; give the one"),
+        (("--mosaic", 2, "--preprocess", "paper"), "--mosaic 2 and --preprocess paper"),
+        (("--mosaic", 2, "--objects", "boxes"), "say by themselves where their objects are"),
+    ],
+)
+def test_mosaics_that_cannot_be(colours, run, options, message):
+    (colours / "boxes").mkdir()
+    (colours / "boxes" / "0.xml").write_text("<annotation></annotation>")
+    ran = run("evaluate", "photos", "--out", "run", *HIRES, *options, *GRID)
+    assert ran.code == 2
+    assert message in " ".join(ran.err.split())
+    assert not (colours / "run/manifest.json").exists()

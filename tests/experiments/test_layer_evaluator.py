@@ -381,7 +381,7 @@ def test_every_metric_can_be_had(name, tmp_path):
     boxes.mkdir()
     for index in range(2):
         (boxes / f"{index:04d}.xml").write_text(voc_xml(("ant", 5, 5, 20, 20), size=(44, 38)))
-    options = MetricOptions(steps=3, percentiles=(50,), sensitivity_draws=1, randomised_stages=1)
+    options = MetricOptions(steps=3, percentiles=(50,), sensitivity_draws=1, randomised_stages=1, smooth_draws=1)
     protocol = replace(
         QUICK, methods=("gradcam", "pathcam"), metrics=name, objects="any", options=options, players=(2, 2), nodes=2
     )

@@ -25,7 +25,7 @@ from shapleycam.metrics.table import required_quantities
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
 IMAGES = 3
-OPTIONS = MetricOptions(steps=3, percentiles=(20, 50), sensitivity_draws=2, randomised_stages=2)
+OPTIONS = MetricOptions(steps=3, percentiles=(20, 50), sensitivity_draws=2, randomised_stages=2, smooth_draws=2)
 
 
 def evaluation_of(shots, out, protocol: Protocol, *models) -> Evaluation:
@@ -85,6 +85,8 @@ PENCIL = {
     # each disturbed image is explained by all methods
     ("gradcam shapleycam", "max_sensitivity"): (1 + 2, 2 + 2 * 2),
     ("gradcam", "randomisation_spearman"): (1 + 2, 1 + 2),
+    # two noisy images, and the same two for each of two random models
+    ("gradcam", "smooth_randomisation_spearman"): (1 + 2 + 2 * 2, 1 + 2 + 2 * 2),
     # three gradients on the way
     ("pathcam", "average_drop"): (2, 3),
     ("gradcam pathcam", "complexity"): (1, 1 + 3),
@@ -153,7 +155,7 @@ def test_every_metric_that_runs_the_model_says_so():
     assert running == {
         *("masked_images", "removed_score", "insertion_curve", "deletion_curve", "least_first", "most_first"),
         *("inverse_insertion_curve", "preservation_curve", "blur_deletion_curve", "blur_preservation_curve"),
-        *("group_scores", "patch_scores", "disturbed", "randomised"),
+        *("group_scores", "patch_scores", "disturbed", "randomised", "smoothed", "smoothed_randomised"),
     }
     assert not required_quantities(["complexity", "pointing_game", "energy_pointing"]) & running
     assert all(row.explained_for in {None, *QUANTITIES} for row in QUANTITIES.values())

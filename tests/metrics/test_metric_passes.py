@@ -10,6 +10,8 @@ from helpers.recorded_inputs import inputs_of
 from shapleycam import Explainer
 from shapleycam.metrics import METRICS, MetricOptions, measure
 from shapleycam.metrics.metric_passes import passes_of_metric
+from shapleycam.metrics.quantities import QUANTITIES
+from shapleycam.metrics.table import required_quantities
 from shapleycam.models import zoo
 
 # The maps of noise may well be blank: RandomCAM's are where its weights, which the last bit of the input decides, are
@@ -110,7 +112,13 @@ def test_methods_whose_maps_differ_for_one_image_do_not_share(at_bn2, batch, ten
 
 
 OPTIONS = MetricOptions(
-    steps=7, percentiles=(20, 50, 80), sensitivity_draws=4, randomised_stages=3, saco_groups=3, deletion_grid=2
+    steps=7,
+    percentiles=(20, 50, 80),
+    sensitivity_draws=4,
+    randomised_stages=3,
+    smooth_draws=2,
+    saco_groups=3,
+    deletion_grid=2,
 )
 IMAGES = 3
 CURVE, ROAD = OPTIONS.steps + 1, 2 * len(OPTIONS.percentiles)
@@ -137,11 +145,16 @@ NEEDED = {
     "sparsity": 0,
     "effective_complexity": 0,
     "relevance_rank": 0,
+    "relevance_mass": 0,
+    "best_box_iou": 0,
+    "best_any_box_iou": 0,
     "pointing_game": 0,
     "energy_pointing": 0,
     "max_sensitivity": OPTIONS.sensitivity_draws,
     "randomisation_spearman": IMAGES * OPTIONS.randomised_stages,  # each image has models of its own
     "randomisation_ssim": IMAGES * OPTIONS.randomised_stages,
+    "smooth_randomisation_spearman": OPTIONS.smooth_draws * (1 + IMAGES * OPTIONS.randomised_stages),
+    "randomisation_entropy": IMAGES * OPTIONS.randomised_stages,
     "shapley_error": 1,  # the game's; its coalitions run the head alone
     "shapley_spearman": 1,
     "efficiency_gap": 1,
@@ -177,8 +190,9 @@ GAME = {"shapley_error", "shapley_spearman", "efficiency_gap"}
 @pytest.mark.parametrize("name", sorted(METRICS.keys() - GAME))
 def test_the_passes_that_are_listed_are_those_that_are_made(name):
     listed = passes_of_metric(name, OPTIONS)
-    made = NEEDED[name] // IMAGES if name.startswith("randomisation") else NEEDED[name]
-    assert listed.each_map + listed.together == made
+    of_random_models = required_quantities([name]) & {"randomised", "smoothed_randomised"}
+    of_each_image = sum(QUANTITIES[quantity].passes(OPTIONS) for quantity in of_random_models)
+    assert listed.each_map + listed.together == NEEDED[name] - (IMAGES - 1) * of_each_image
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -196,11 +210,13 @@ def test_all_metrics_share_what_they_ask(of_small):
     separately = sum(NEEDED.values())
     shared = {"average_drop", "adcc", "increase_in_confidence", "shapley_spearman", "efficiency_gap"}
     shared |= {"deletion_correlation", "insertion_correlation", "infidelity", "insertion", "deletion"}
-    saved = sum(NEEDED[name] for name in (*shared, "road", "randomisation_ssim")) + 1  # and arcc's own x·M
+    saved = (
+        sum(NEEDED[name] for name in (*shared, "road", "randomisation_ssim", "randomisation_entropy")) + 1
+    )  # and arcc's own x·M
     assert runs_of(*of_small, ["all"]) <= separately - saved
 
 
 def test_every_pass_has_the_whole_batch(of_small):
     explainer, images, explanations = of_small
-    names = [name for name in METRICS if not name.startswith(("randomisation", "shapley", "efficiency"))]
+    names = [name for name in METRICS if not name.startswith(("randomisation", "smooth_", "shapley", "efficiency"))]
     assert set(passes_of(explainer, images, explanations, names, OPTIONS, boxes(IMAGES))) == {IMAGES}

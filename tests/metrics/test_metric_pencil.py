@@ -242,6 +242,23 @@ def relevance_rank():
     return measure_both_images("relevance_rank", objects), [Fraction(1, 2), 0]
 
 
+def relevance_mass():
+    # Values are in proportion to 4 3 / 2 0 and 4 3 / 2 -3: of 9 the right column has 3, the lower row 2.
+    objects = torch.tensor([[[False, True], [False, True]], [[False, False], [True, True]]])
+    return measure_both_images("relevance_mass", objects), [Fraction(1, 3), Fraction(2, 9)]
+
+
+def best_box_iou(name="best_box_iou"):
+    # Cut at 0 the map's box is the whole image, from 1/2 on the upper row, from 3/4 on the first pixel. The first
+    # object is the upper row; with the right column the image has 1/2, the upper row 1/3, the first pixel 0.
+    objects = torch.tensor([[[True, True], [False, False]], [[False, True], [False, True]]])
+    return measure_both_images(name, objects), [1, Fraction(1, 2)]
+
+
+def best_any_box_iou():
+    return best_box_iou("best_any_box_iou")  # each of these maps is one part; several: test_box_overlap.py
+
+
 def max_sensitivity():
     # Values are w·x, so that those of x + δ differ by w·δ. The draws are read off where they enter the network.
     weight, images = torch.tensor([[[1.0, -2], [3, 0]]]), torch.tensor([[ONE], [TWO]])
@@ -303,6 +320,18 @@ def randomisation_ssim():
     return measure_metric("randomisation_ssim", model, torch.ones(1, 1, 12, 12)), [(1 + inverted) / 2]
 
 
+def smooth_randomisation_spearman():
+    # The same models and images, whose numbers have no range, so that the noise has none either.
+    model = Layers(Weights(1.0, 0.0), Weights([[1.0, 2], [3, 4]], [[2.0, 1], [3, 4]]))
+    return measure_metric("smooth_randomisation_spearman", model, torch.ones(1, 1, 2, 2)), [0.4]
+
+
+def randomisation_entropy():
+    # Four values, each in a bin of its own: log 4. With all layers re-initialised 2 2 / 3 3, two bins: log 2.
+    lower, upper = Weights([[1.0, 1], [1, 1]], [[1.0, 2], [1, 0.75]]), Weights([[1.0, 2], [3, 4]], [[2.0, 1], [3, 4]])
+    return measure_metric("randomisation_entropy", Layers(lower, upper), torch.ones(1, 1, 2, 2)), [-0.5]
+
+
 def squared(name):
     """Of (Σ a)²: φ_j = a_j·Σ a, as each pair shares 2·a_i·a_j; HiResCAM, a_j·2·Σ a, is twice that."""
     return measure_metric(name, power(2), torch.tensor([[[[4.0, 3], [2, 1]]], [[[1.0, 2], [4, 8]]]]))
@@ -347,9 +376,14 @@ CASES = {
         sparsity,
         effective_complexity,
         relevance_rank,
+        relevance_mass,
+        best_box_iou,
+        best_any_box_iou,
         max_sensitivity,
         randomisation_spearman,
         randomisation_ssim,
+        smooth_randomisation_spearman,
+        randomisation_entropy,
         shapley_error,
         shapley_spearman,
         efficiency_gap,

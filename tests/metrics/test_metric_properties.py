@@ -37,7 +37,7 @@ def planted(request):
     }
     names = [
         "insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game", "energy_pointing",
-        "srg", "srg_blur", "qge_insertion", "relevance_rank",
+        "srg", "srg_blur", "qge_insertion", "relevance_rank", "best_box_iou", "best_any_box_iou",
     ]  # fmt: skip
     options = MetricOptions(pointing_tolerance=0)
     return {
@@ -56,7 +56,7 @@ def planted(request):
     "name",
     [
         *("insertion", "deletion", "road", "average_drop", "average_drop_in_deletion", "pointing_game"),
-        *("srg", "srg_blur", "qge_insertion", "relevance_rank"),
+        *("srg", "srg_blur", "qge_insertion", "relevance_rank", "best_box_iou", "best_any_box_iou"),
     ],
 )
 def test_a_perfect_map_is_better(planted, name, worse_map):
@@ -80,6 +80,7 @@ def test_directions_are_those_of_the_table():
     """Which way is better, by the sources of the metrics."""
     low = {
         "average_drop", "complexity", "deletion", "max_sensitivity", "randomisation_spearman", "randomisation_ssim",
+        "smooth_randomisation_spearman",
         "shapley_error", "efficiency_gap", "infidelity", "effective_complexity",
     }  # fmt: skip
     assert {name for name, metric in METRICS.items() if metric.better == "low"} == low

@@ -20,9 +20,11 @@ from shapleycam.cli.groups import (
     parse_nodes,
     parse_players,
 )
+from shapleycam.cli.mosaic_group import MosaicGroup
 from shapleycam.cli.removal import removal_arguments
 from shapleycam.cli.results import print_results
 from shapleycam.cli.stopping import stopping
+from shapleycam.errors import OptionError
 
 if TYPE_CHECKING:
     from shapleycam.experiments import Evaluation, Protocol, Store
@@ -38,7 +40,7 @@ class NetworksGroup:
 
 
 @dataclass(frozen=True)
-class ProtocolGroup:
+class ProtocolGroup(MosaicGroup):
     """What is measured of each network, on which photographs and how."""
 
     layer: Annotated[
@@ -89,7 +91,7 @@ class ProtocolGroup:
     limit: options.Limit = None
 
     def protocol(self, estimator: RegionEstimatorGroup) -> Protocol:
-        """Return the protocol.
+        """Return the protocol; the set of metrics "all" has those of objects only where it is known where they are.
 
         Raises:
             OptionError: an unknown layer rule, utility, method, metric or removal.
@@ -103,11 +105,17 @@ class ProtocolGroup:
         from shapleycam.tracing.reduced_precision import check_precision
 
         removal, reference = removal_arguments(self.removal, self.reference)
+        has_objects = self.objects is not None or self.mosaic is not None
+        if self.mosaic is not None and self.preprocess != "own":
+            raise OptionError(
+                f"--mosaic {self.mosaic} and --preprocess {self.preprocess} were given, which cuts photographs at "
+                "their edges; leave one out"
+            )
         return Protocol(
             layers=tuple(self.layer or ["before-pool"]),
             utilities=tuple(self.utility or ["rest"]),
             methods=tuple(self.method or ["paper"]),
-            metrics=tuple(expand_metrics(self.metric or ["paper"], objects=self.objects is not None)),
+            metrics=tuple(expand_metrics(self.metric or ["paper"], objects=has_objects)),
             preprocess=paper.PREPROCESS if self.preprocess == "paper" else None,
             class_rule=self.class_rule,
             objects="any" if self.any_object else "class",
@@ -140,6 +148,7 @@ def evaluate(
     - `shapleycam evaluate photos/ --out run` measures with the default model.
     - `shapleycam evaluate val/ --model resnet50 --model vgg16 --metric all --out run` takes two networks, all metrics.
     - `shapleycam evaluate list.csv --method gradcam --method pathcam --class label --out run` explains the labels.
+    - `shapleycam evaluate val/ --mosaic 2 --class label --metric relevance_mass` plays the grid pointing game.
     - `shapleycam evaluate val/ --engine ray --address auto --out s3://bucket/run` measures on a cluster.
     - `shapleycam evaluate val/ --model resnet50 --out run --plan` prints passes, time, disk and cost, and does nothing.
 
@@ -153,10 +162,18 @@ def evaluate(
 
     remote = engine.make_engine()
     protocol = measured.protocol(estimator)
+    models = networks.model or [options.DEFAULT_MODEL]
     with notes(quiet=action.quiet):
-        dataset = open_dataset(data, measured.limit)
+        dataset = measured.join(
+            open_dataset(data, measured.limit),
+            models,
+            networks.checkpoint,
+            pretrained=networks.pretrained,
+            device=settings.device,
+            seed=estimator.seed,
+        )
     evaluation = Evaluation(
-        tuple(networks.model or [options.DEFAULT_MODEL]),
+        tuple(models),
         dataset,
         protocol,
         out,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shapleycam.experiments import synthetic
 from shapleycam.lazy_names import import_name
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "RunSettings",
     "Store",
     "evaluate",
+    "synthetic",
 ]
 
 

@@ -101,10 +101,27 @@ class EvaluatedModel:
                 if isinstance(self.model, str)
                 else resolve_network(self.model)
             )
-        transform = self.protocol.preprocess or network.preprocess
+        transform = self._transform(network)
         return replace(
             network, preprocess=to_greyscale(transform) if transform and takes_greyscale(network.model) else transform
         )
+
+    def _transform(self, network: Network) -> Transform | None:
+        """Return how photographs are cut: as the dataset needs it, as the protocol says, or as the network does.
+
+        Raises:
+            OptionError: the dataset's pictures have to be seen whole, and how the network cuts them is not known, or
+                the protocol says otherwise.
+        """
+        size = self.dataset.input_size
+        if size is None:
+            return self.protocol.preprocess or network.preprocess
+        if self.protocol.preprocess is not None or not isinstance(network.preprocess, Preprocess):
+            raise OptionError(
+                f"the pictures of {self.dataset.origin} have to be seen whole; leave preprocess= out of the protocol, "
+                "and give a network with a shapleycam.Preprocess"
+            )
+        return replace(network.preprocess, resize=size, crop=size)
 
     def _evaluators(self, network: Network) -> list[LayerEvaluator]:
         """Return the model at each layer of the protocol."""

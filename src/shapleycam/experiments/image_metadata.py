@@ -12,7 +12,7 @@ from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.annotations.base import Annotations
 from shapleycam.experiments.datasets.classes import class_numbers
 from shapleycam.experiments.datasets.dataset import Label
-from shapleycam.experiments.datasets.regions import mask_of
+from shapleycam.experiments.datasets.regions import masks_of
 from shapleycam.experiments.decoding import DecodedImage
 from shapleycam.experiments.rules import ObjectRule
 
@@ -37,10 +37,10 @@ class ImageMetadata:
         label = self.labels[index]
         return "it has no label" if label is None else f"its label {label!r} is no class of {model}"
 
-    def object_mask(
+    def object_masks(
         self, image: DecodedImage, target: int, size: tuple[int, int], rule: ObjectRule
-    ) -> Bool[Tensor, "h w"]:
-        """Return where the objects of an image are on the network's input; nowhere in an image without annotation.
+    ) -> Bool[Tensor, "n h w"]:
+        """Return where each object of an image is on the network's input; none in an image without annotation.
 
         Args:
             image: the image.
@@ -61,4 +61,4 @@ class ImageMetadata:
                 "where the network's crop lies in a photograph is not known, since preprocess= is not a "
                 "shapleycam.Preprocess; give one, or leave the pointing metrics out"
             )
-        return mask_of(regions, image.box, image.size, size)
+        return masks_of(regions, image.box, image.size, size)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, ModelError, OptionError, ignore_warnings
 from shapleycam.experiments.decoding import DecodedImage
 from shapleycam.experiments.image_metadata import ImageMetadata
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import Protocol
-from shapleycam.experiments.rows import CURVES, Row
+from shapleycam.experiments.rows import LISTS, Row
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, stack_photographs
@@ -26,7 +27,7 @@ from shapleycam.images import Source
 from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.maps import is_constant
-from shapleycam.metrics.table import required_quantities
+from shapleycam.metrics.table import needs_objects, required_quantities
 from shapleycam.tracing.soundness import check_output
 from shapleycam.utilities import Utility, resolve_utility
 
@@ -129,12 +130,12 @@ class LayerEvaluator:
             "target": explanation.target.tolist(),
             "probability": metrics.quantity("score", next(iter(explanations))).double().tolist(),
         }
-        curves = [name for name in CURVES if name in required_quantities(protocol.metrics)]
+        lists = [name for name in LISTS if name in required_quantities(protocol.metrics)]
         for method in explanations:
             columns = {
                 **of_image,
                 **{name: metrics.metric(name, method).double().tolist() for name in protocol.metrics},
-                **{name: metrics.quantity(name, method).tolist() for name in curves},
+                **{name: metrics.quantity(name, method).tolist() for name in lists},
                 "message": _remarks(metrics, method),
             }
             for position, image in enumerate(images):
@@ -226,16 +227,19 @@ class LayerEvaluator:
         classes = [self.metadata.classes[image.index] for image in images]
         return torch.tensor(classes, device=batch.images.device)
 
-    def _object_masks(self, images: Sequence[DecodedImage], explanation: Explanation) -> Bool[Tensor, "b h w"] | None:
-        """Return where each image has the objects that the protocol asks for; None where no metric needs them."""
-        if self.metadata.annotations is None or "objects" not in required_quantities(self.protocol.metrics):
+    def _object_masks(self, images: Sequence[DecodedImage], explanation: Explanation) -> Bool[Tensor, "b n h w"] | None:
+        """Return a mask for each object that the protocol asks for; None where no metric needs them.
+
+        Images with fewer objects than others of the batch have empty masks besides.
+        """
+        if self.metadata.annotations is None or not needs_objects(self.protocol.metrics):
             return None
         height, width = explanation.heatmap.shape[1:]
         masks = [
-            self.metadata.object_mask(image, target, (height, width), self.protocol.objects)
+            self.metadata.object_masks(image, target, (height, width), self.protocol.objects)
             for image, target in zip(images, explanation.target.tolist(), strict=True)
         ]
-        return torch.stack(masks).to(explanation.heatmap.device)
+        return pad_sequence(masks, batch_first=True).to(explanation.heatmap.device)
 
 
 def _remarks(metrics: MetricEvaluator, method: str) -> list[str | None]:

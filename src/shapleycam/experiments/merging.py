@@ -11,8 +11,6 @@ import polars as pl
 from shapleycam.errors import OptionError, nearest
 from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.results import (
-    ADCC_OF_MEANS,
-    OF_MEANS,
     Column,
     LeadTables,
     ResultsSummary,
@@ -21,9 +19,11 @@ from shapleycam.experiments.results import (
     parts_of,
     summarise_frames,
 )
+from shapleycam.experiments.results.box_hits import stored_column
+from shapleycam.experiments.results.columns import OF_SEVERAL_MEANS
 from shapleycam.experiments.results.grouping import HEADS, TableOrder
 from shapleycam.experiments.results.mean_curves import MeanCurve, mean_curves
-from shapleycam.experiments.rows import CURVES, schema_for
+from shapleycam.experiments.rows import CURVES, LISTS, schema_for
 from shapleycam.experiments.rules import MEASURED_FIELDS, complete_protocol
 from shapleycam.experiments.store import Store
 from shapleycam.metrics.metric import Metric
@@ -82,12 +82,13 @@ def _columns_of_runs(stores: Sequence[Store], metrics: Sequence[str] | None) -> 
     _refuse_different_protocols(stores)
     measured = _measured_metrics(stores)
     chosen = list(dict.fromkeys(_choose_metrics(metrics or measured, measured, stores)))
-    return columns_of(chosen, measured)
+    lists = [name for name in LISTS if any(name in _columns(store) for store in stores)]
+    return columns_of(chosen, [*measured, *lists])
 
 
 def _frames(stores: Sequence[Store], columns: Sequence[Column]) -> Iterator[pl.DataFrame]:
     """Yield the rows of each model, read one after the other."""
-    needed = (*HEADS, *parts_of(columns))
+    needed = (*HEADS, *dict.fromkeys(map(stored_column, parts_of(columns))))
     return (read_rows(stores, model, needed) for model in _models(stores))
 
 
@@ -206,8 +207,8 @@ def _choose_metrics(
     """Yield the metrics of these names and sets; of a set, those that were measured."""
     for spelling in names:
         name = canonical_metric(spelling) or spelling
-        is_single = name in METRICS or name == ADCC_OF_MEANS
-        needed = OF_MEANS.parts if name == ADCC_OF_MEANS else expand_metrics([name])
+        is_single = name in METRICS or name in OF_SEVERAL_MEANS
+        needed = OF_SEVERAL_MEANS[name].metrics if name in OF_SEVERAL_MEANS else expand_metrics([name])
         missing = [metric for metric in needed if metric not in measured]
         if missing and (is_single or len(missing) == len(needed)):
             whole = "" if missing == [name] else f" of {name!r}"
@@ -216,8 +217,8 @@ def _choose_metrics(
                 f"metric {missing[0]!r}{whole} was not measured in {runs}; expected some of {', '.join(measured)}: "
                 "choose of these, or evaluate with it into another folder"
             )
-        if name == ADCC_OF_MEANS:
-            yield OF_MEANS
+        if name in OF_SEVERAL_MEANS:
+            yield OF_SEVERAL_MEANS[name]
         else:
             yield from (METRICS[metric] for metric in needed if metric in measured)
 

@@ -13,7 +13,9 @@ Row: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["ok", "error", "left out"]
 
 CURVES = ("insertion_curve", "deletion_curve")
-"""Columns that hold a list of scores instead of one number."""
+"""Scores as pixels are exchanged, which figures draw."""
+LISTS = (*CURVES, "box_iou_curve", "any_box_iou_curve")
+"""Columns that hold a list of numbers instead of one."""
 _COLUMNS = {
     "index": pa.int64(),
     "image": pa.string(),
@@ -35,12 +37,12 @@ def schema_for(metrics: Sequence[str]) -> pa.Schema:
     `status` is "ok", "error" (the image could not be read or explained; `message` says why, and the row stands for all
     methods), or "left out" by the class rule. The `message` of a row that is "ok" says what is unusual about its map.
     """
-    curves = [name for name in CURVES if name in named_quantities(metrics)]
+    lists = [name for name in LISTS if name in named_quantities(metrics)]
     return pa.schema(
         {
             **_COLUMNS,
             **{name: pa.float64() for name in metrics},
-            **{name: pa.list_(pa.float32()) for name in curves},
+            **{name: pa.list_(pa.float32()) for name in lists},
         }
     )
 

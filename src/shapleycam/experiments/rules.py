@@ -10,7 +10,7 @@ ObjectRule = Literal["class", "any"]
 
 MEASURED_FIELDS = ("layers", "utilities", "methods", "metrics")
 """What is measured, rather than how: results of protocols that differ in these alone may share a table."""
-_LATER_OPTIONS = {"saco_groups": 10, "deletion_grid": 4}
+_LATER_OPTIONS = {"saco_groups": 10, "deletion_grid": 4, "smooth_draws": 10, "smooth_noise": 0.1}
 """Options of metrics that runs of earlier versions, which lack these metrics, do not store; a test holds the values."""
 
 

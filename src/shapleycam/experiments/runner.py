@@ -27,7 +27,7 @@ from shapleycam.experiments.remaining_chunks import remaining_chunks
 from shapleycam.experiments.run_opening import check_compatible, is_run, open_run
 from shapleycam.experiments.settings import RunSettings
 from shapleycam.experiments.store import Store
-from shapleycam.metrics.table import required_quantities
+from shapleycam.metrics.table import needs_objects
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import resolve_network
 from shapleycam.tracing.isolation import device_of
@@ -45,7 +45,7 @@ class Evaluation:
         dataset: the photographs.
         protocol: what is measured, and how.
         out: a folder, or a URL such as s3://bucket/run.
-        annotations: where objects are, for the pointing metrics.
+        annotations: where objects are, for the pointing metrics; None for what the dataset says by itself.
         pretrained: whether named models have their published weights.
         checkpoint: weights in place of the published ones, of one model.
         settings: where and how fast it runs.
@@ -75,6 +75,13 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
+        if self.annotations is None:
+            object.__setattr__(self, "annotations", self.dataset.annotations)
+        elif self.dataset.annotations is not None and self.annotations is not self.dataset.annotations:
+            raise OptionError(
+                f"{self.dataset.origin} say by themselves where their objects are, and {self.annotations.origin} was "
+                "given; leave annotations= out"
+            )
         names = [evaluated_model.name for evaluated_model in self.evaluated_models]
         folded = [name.casefold() for name in names]  # some systems have one folder for names that differ in case
         repeated = sorted({name for name in names if folded.count(name.casefold()) > 1})
@@ -86,7 +93,7 @@ class Evaluation:
             )
         if self.checkpoint is not None and len(names) > 1:
             raise OptionError(f"checkpoint={self.checkpoint} and {len(names)} models were given; give one model")
-        if self.annotations is None and "objects" in required_quantities(self.protocol.metrics):
+        if self.annotations is None and needs_objects(self.protocol.metrics):
             raise OptionError("the pointing metrics ask where the objects are; give annotations=")
         self.settings.check()
 
@@ -252,7 +259,7 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
         out: the folder, or a URL such as s3://bucket/run.
         protocol: what is measured, and how; None for the published ten methods and six metrics.
         limit: only the first so many images.
-        annotations: where objects are, for the pointing metrics.
+        annotations: where objects are, for the pointing metrics; None for what the dataset says by itself.
         pretrained: whether named models have their published weights.
         checkpoint: weights in place of the published ones, of one model.
         settings: device, batch size, workers, strictness, engine.

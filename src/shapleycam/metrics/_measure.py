@@ -35,7 +35,7 @@ def measure(
     explanations: Mapping[str, Explanation],
     metrics: str | Sequence[str] = ("paper",),
     options: MetricOptions | None = None,
-    objects: Bool[Tensor, "b h w"] | None = None,
+    objects: Bool[Tensor, "b *n h w"] | None = None,
     *,
     inputs: Inputs = None,
     **estimator_options: Unpack[EstimatorKeywords],
@@ -48,7 +48,7 @@ def measure(
         explanations: by method, as `Explainer.compare` returns them.
         metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all" (what `objects` allow).
         options: how images are changed; None for the published protocol.
-        objects: (b, h, w), true where the objects of the pointing metrics are.
+        objects: where the objects of the pointing metrics are: (b, h, w), or (b, n, h, w) with a mask for each object.
         inputs: as the explanations were made with, see `Explainer.compare`.
         estimator_options: likewise, nodes, tolerance, players and seed.
 
@@ -172,7 +172,7 @@ def metric_function(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
         images: Images,
         explanation: Explanation,
         options: MetricOptions | None = None,
-        objects: Bool[Tensor, "b h w"] | None = None,
+        objects: Bool[Tensor, "b *n h w"] | None = None,
         *,
         inputs: Inputs = None,
         **estimator_options: Unpack[EstimatorKeywords],

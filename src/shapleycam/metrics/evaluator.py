@@ -35,7 +35,7 @@ class MetricEvaluator:
         explanations: of the batch, by method.
         metrics: the names of the metrics that will be asked for.
         options: how images are changed.
-        objects: (b, h, w), where the objects of the pointing metrics are.
+        objects: where the objects are: (b, n, h, w), a mask for each, or (b, h, w) of one object on each image.
         make_game: returns the game of the images; None makes it by a forward pass of its own.
 
     Raises:
@@ -48,15 +48,15 @@ class MetricEvaluator:
         explanations: Mapping[str, Explanation],
         metrics: Sequence[str],
         options: MetricOptions,
-        objects: Bool[Tensor, "b h w"] | None = None,
+        objects: Bool[Tensor, "b *n h w"] | None = None,
         make_game: Callable[[], Game] | None = None,
     ) -> None:
         first = next(iter(explanations.values()))
         if first.heatmap.dim() != 3:
             raise OptionError(f"heatmaps have shape {tuple(first.heatmap.shape)}; metrics are of images, (b, h, w)")
         needed = table.required_quantities(metrics)
-        if "objects" in needed:
-            pointing = [name for name in metrics if "objects" in table.METRICS[name].needs]
+        if "object_masks" in needed:
+            pointing = [name for name in metrics if table.needs_objects([name])]
             objects = _check_objects(objects, first.heatmap, " and ".join(pointing))
         self.explanations: Mapping[str, Explanation] = explanations
         self.needed: frozenset[str] = needed
@@ -99,12 +99,15 @@ def _same_map(first: Tensor, second: Tensor) -> bool:
     return bool((first - second).abs().amax() <= _SAME_MAP)
 
 
-def _check_objects(objects: Any, heatmap: Tensor, metrics: str) -> Bool[Tensor, "b h w"]:
-    """Return the mask of the objects on the heatmaps' device; refuse another shape or type than theirs."""
-    if isinstance(objects, Tensor) and objects.shape == heatmap.shape and objects.dtype == torch.bool:
-        return objects.to(heatmap.device)
+def _check_objects(objects: Any, heatmap: Tensor, metrics: str) -> Bool[Tensor, "b n h w"]:
+    """Return a mask for each object on the heatmaps' device; refuse other shapes or types than theirs."""
+    if isinstance(objects, Tensor) and objects.dtype == torch.bool:
+        if objects.shape == heatmap.shape:
+            return objects[:, None].to(heatmap.device)
+        if objects.dim() == 4 and (len(objects), *objects.shape[2:]) == heatmap.shape:
+            return objects.to(heatmap.device)
     description = f"{objects.dtype} {tuple(objects.shape)}" if isinstance(objects, Tensor) else type(objects).__name__
     raise OptionError(
         f"objects= is {description}, and {metrics} ask where the objects are; give a tensor of booleans "
-        f"{tuple(heatmap.shape)}"
+        f"{tuple(heatmap.shape)}, or with a mask for each object (b, objects, h, w)"
     )

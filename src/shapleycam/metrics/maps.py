@@ -11,6 +11,8 @@ from shapleycam.metrics.removal import rank_pixels
 
 Maps = Float[Tensor, "b h w"]
 Score = Float[Tensor, " b"]
+_ROUNDING = 1e-6
+"""Of the largest size: smaller values are zero but for rounding."""
 
 
 def complexity(heatmap: Maps) -> Score:
@@ -59,6 +61,30 @@ def relevance_rank(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
     count = objects.sum((1, 2))
     strongest = rank_pixels(heatmap, most_first=True) < count[:, None, None]
     return (strongest & objects).sum((1, 2)) / count
+
+
+def relevance_mass(values: Float[Tensor, "b rows columns"], objects: Bool[Tensor, "b h w"]) -> Score:
+    """Return which share of the positive values lies on the objects.
+
+    The value of a position is spread evenly over its part of the image, so that nothing crosses its borders. Values
+    below a millionth of the largest size are rounding, and count as zero. NaN where the image has no object, or there
+    is no positive value.
+    """
+    sizes = values.double()
+    positive = torch.where(sizes > _ROUNDING * sizes.abs().amax((1, 2), keepdim=True), sizes, 0.0)
+    sides = zip(values.shape[1:], objects.shape[1:], strict=True)
+    rows, columns = (_pixels_of_positions(*side, values.device) for side in sides)
+    covered = rows @ objects.double() @ columns.T  # of each position, as a share of its part of the image
+    share = (positive * covered).sum((1, 2)) / positive.sum((1, 2))
+    return torch.where(objects.flatten(1).any(1), share, torch.nan)
+
+
+def _pixels_of_positions(positions: int, pixels: int, device: torch.device) -> Float[Tensor, "positions pixels"]:
+    """Return, along one side of the image, the share of each pixel in each position; a position's shares sum to 1."""
+    edges = torch.arange(positions + 1, dtype=torch.float64, device=device) * pixels / positions
+    start = torch.arange(pixels, dtype=torch.float64, device=device)
+    overlap = torch.minimum(edges[1:, None], start + 1) - torch.maximum(edges[:-1, None], start)
+    return overlap.clamp(min=0) * positions / pixels
 
 
 def ssim(first: Maps, second: Maps) -> Score:

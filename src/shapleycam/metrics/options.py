@@ -14,7 +14,7 @@ Baseline = Literal["zero", "mean", "blur"]
 
 _RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (
-        ("steps", "blur_size", "sensitivity_draws", "randomised_stages"),
+        ("steps", "blur_size", "sensitivity_draws", "randomised_stages", "smooth_draws"),
         lambda n: isinstance(n, int) and n >= 1,
         "1 or more, a whole number",
     ),
@@ -22,7 +22,7 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (("seed",), lambda n: isinstance(n, int), "a whole number"),
     (("blur_sigma", "shapley_tolerance"), lambda x: _is_number(x) and x > 0, "a number above 0"),
     (
-        ("road_noise", "pointing_tolerance", "sensitivity_radius"),
+        ("road_noise", "pointing_tolerance", "sensitivity_radius", "smooth_noise"),
         lambda x: _is_number(x) and x >= 0,
         "0 or more",
     ),
@@ -55,6 +55,8 @@ class MetricOptions:
         sensitivity_radius: in normalised units.
         sensitivity_draws: how many images are drawn within the radius.
         randomised_stages: into how many equal parts of its layers the model is re-initialised, from the output on.
+        smooth_draws: over how many noisy images values are averaged in the smooth randomisation test.
+        smooth_noise: standard deviation of their noise, as a share of the range of each image's numbers.
         shapley_tolerance: the relative standard error to which true values are sampled where they cannot be enumerated.
         saco_groups: into how many groups of equal size SaCo divides the pixels.
         deletion_grid: single deletion and infidelity remove grid · grid patches, one after the other.
@@ -77,6 +79,8 @@ class MetricOptions:
     sensitivity_radius: float = 0.02
     sensitivity_draws: int = 10
     randomised_stages: int = 4
+    smooth_draws: int = 10
+    smooth_noise: float = 0.1
     shapley_tolerance: float = 0.005
     saco_groups: int = 10
     deletion_grid: int = 4

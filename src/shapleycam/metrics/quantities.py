@@ -16,14 +16,20 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.fidelity.reference import true_values
 from shapleycam.game import Game
 from shapleycam.game.imputation import draw_noise
+from shapleycam.metrics.boxes import IouCurves, iou_curves
 from shapleycam.metrics.masking import apply_mask, blur_images, hidden_content, zero_content
 from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.quantity import Quantity, QuantityContext
 from shapleycam.metrics.removal import (
-    draw_disturbances,
     exchange_pixels,
     impute_percentiles,
     mean_of_steps,
+)
+from shapleycam.metrics.repeated_explanations import (
+    disturbed_values,
+    randomised_values,
+    smoothed_randomised_values,
+    smoothed_values,
 )
 from shapleycam.metrics.single_removal import (
     grid_patches,
@@ -32,7 +38,6 @@ from shapleycam.metrics.single_removal import (
     sums_of_parts,
     without_each,
 )
-from shapleycam.metrics.stability import randomise_layers
 
 _MASKED_SEED_OFFSET = 2**32
 """Added to the seed for explanations of x·M, so that they do not repeat the draws of the explanation of x."""
@@ -158,29 +163,12 @@ def _scores_of(context: QuantityContext, batches: Iterable[Tensor]) -> Tensor:
     return torch.stack([context.batch.score(images) for images in batches], 1)
 
 
-def _disturbed(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """Return by method the values (draws, b, h, w) of images with noise within the radius."""
-    batch, options = context.batch, context.options
-    noises = draw_disturbances(batch.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
-    draws = [batch.explain(batch.images + noise, list(context.explanations)) for noise in noises]
-    return {method: torch.stack([draw[method].values for draw in draws]) for method in context.explanations}
+def _box_ious(context: QuantityContext, method: str, object_masks: Tensor) -> IouCurves:
+    return iou_curves(context.explanations[method].heatmap, object_masks)
 
 
-def _randomised(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """Return by method the values (stages, b, h, w) of models that were re-initialised for each image."""
-    images = [_of_random_models(context, index) for index in range(len(context.batch.images))]
-    return {method: torch.cat([image[method] for image in images], 1) for method in context.explanations}
-
-
-@torch.inference_mode(mode=False)
-def _of_random_models(context: QuantityContext, index: int) -> dict[str, Tensor]:
-    """Return by method the values (stages, 1, h, w) of one image; its models are its own, seeded by its content."""
-    batch, stages = context.batch, []
-    seed = batch.seeds(context.options.seed)[index]
-    for model in randomise_layers(batch.explainer.model, context.options.randomised_stages, seed):
-        image = batch.single(index, batch.explainer.like(model))
-        stages.append(image.explain(image.images, list(context.explanations)))
-    return {method: torch.stack([stage[method].values for stage in stages]) for method in context.explanations}
+def _of_method(_: QuantityContext, method: str, values: dict[str, Tensor]) -> Tensor:
+    return values[method]
 
 
 def _true_values(context: QuantityContext, _: str, game: Game) -> Tensor:
@@ -229,20 +217,37 @@ QUANTITIES = {
     "noise": Quantity("batch", _noise),
     "least_first": Quantity("map", _least_first, ("noise",), lambda options: len(options.percentiles)),
     "most_first": Quantity("map", _most_first, ("noise",), lambda options: len(options.percentiles)),
-    "objects": Quantity("batch", lambda context, _: context.objects),
+    "object_masks": Quantity("batch", lambda context, _: context.object_masks),
+    "objects": Quantity("batch", lambda _, __, object_masks: object_masks.any(1), ("object_masks",)),
+    "box_ious": Quantity("map", _box_ious, ("object_masks",)),
+    "box_iou_curve": Quantity("map", lambda _, __, box_ious: box_ious.largest, ("box_ious",)),
+    "any_box_iou_curve": Quantity("map", lambda _, __, box_ious: box_ious.best, ("box_ious",)),
     "pointing_tolerance": Quantity(
         "batch",
         lambda context, _: torch.tensor(float(context.options.pointing_tolerance), dtype=torch.float32, device="cpu"),
     ),
     "values": Quantity("method", lambda context, method: context.explanations[method].values),
     "disturbed": Quantity(
-        "batch", _disturbed, passes=lambda options: options.sensitivity_draws, explained_for="disturbed"
+        "batch", disturbed_values, passes=lambda options: options.sensitivity_draws, explained_for="disturbed"
     ),
-    "disturbed_values": Quantity("method", lambda _, method, values: values[method], ("disturbed",)),
+    "disturbed_values": Quantity("method", _of_method, ("disturbed",)),
     "randomised": Quantity(
-        "batch", _randomised, passes=lambda options: options.randomised_stages, explained_for="randomised"
+        "batch", randomised_values, passes=lambda options: options.randomised_stages, explained_for="randomised"
     ),
-    "randomised_values": Quantity("method", lambda _, method, values: values[method], ("randomised",)),
+    "randomised_values": Quantity("method", _of_method, ("randomised",)),
+    "smoothed": Quantity(
+        "batch", smoothed_values, passes=lambda options: options.smooth_draws, explained_for="smoothed"
+    ),
+    "smoothed_values": Quantity("method", _of_method, ("smoothed",)),
+    "smoothed_randomised": Quantity(
+        "batch",
+        smoothed_randomised_values,
+        passes=lambda options: options.smooth_draws * options.randomised_stages,
+        explained_for="smoothed_randomised",
+    ),
+    "smoothed_randomised_values": Quantity(
+        "method", lambda _, method, values: values[method], ("smoothed_randomised",)
+    ),
     "game": Quantity("batch", lambda context, _: context.make_game()),
     "true_values": Quantity("batch", _true_values, ("game",)),
     "player_values": Quantity("method", _player_values, ("game",)),

@@ -19,8 +19,8 @@ class QuantityContext:
     """What every quantity may read, besides the quantities that it needs.
 
     `explanations` are those of `batch`, by method; `needed` are the names of all quantities that the metrics asked for
-    are computed from; `leaders` gives for each method the first one with the same heatmap; `objects` (b, h, w) is true
-    where the objects of the pointing metrics are; `make_game` returns the game of the batch.
+    are computed from; `leaders` gives for each method the first one with the same heatmap; `object_masks` (b, n, h, w)
+    are true where the objects are, one mask for each; `make_game` returns the game of the batch.
     """
 
     batch: ExplainedBatch
@@ -28,7 +28,7 @@ class QuantityContext:
     options: MetricOptions
     needed: frozenset[str]
     leaders: Mapping[str, str]
-    objects: Tensor | None
+    object_masks: Tensor | None
     make_game: Callable[[], Game]
 
     def methods_with_map_of(self, leader: str) -> list[str]:

@@ -59,6 +59,18 @@ def impute_percentiles(
         yield impute(images, removed) + noise * removed[:, None]
 
 
+def draw_smoothing_noise(images: Images, share: float, draws: int, seed: int) -> Iterator[Images]:
+    """Yield `draws` batches of Gaussian noise, σ a share of each image's range, seeded by its content and by `seed`."""
+    spread = share * (images.flatten(1).amax(1) - images.flatten(1).amin(1)).view(-1, 1, 1, 1)
+    generators = [torch.Generator().manual_seed(image_seed) for image_seed in content_seeds(images, seed)]
+    for _ in range(draws):
+        drawn = [
+            torch.randn(images.shape[1:], generator=generator, dtype=torch.float32, device="cpu")
+            for generator in generators
+        ]
+        yield spread * torch.stack(drawn).to(images)
+
+
 def draw_disturbances(images: Images, radius: float, draws: int, seed: int) -> Iterator[Images]:
     """Yield `draws` batches of noise, uniform within ±`radius`, seeded by each image's content and by `seed`."""
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in content_seeds(images, seed)]

@@ -45,6 +45,33 @@ def randomisation_ssim(
     return torch.stack([ssim(scaled(values), scaled(stage)) for stage in randomised_values]).mean(0)
 
 
+def entropy_rise(
+    values: Values, randomised_values: Float[Tensor, "stages b h w"], heatmap: Float[Tensor, "b H W"]
+) -> Float[Tensor, " b"]:
+    """Return (H' - H) / H: H the entropy of the values' histogram, H' that of the model with all layers re-initialised.
+
+    Values are taken at input size, and fall into 100 equal bins from the smallest to the largest. NaN where the values
+    themselves are constant; those of the random model may be.
+    """
+    entropy, random_entropy = (
+        histogram_entropy(resize(raw.double(), tuple(heatmap.shape[1:]))) for raw in (values, randomised_values[-1])
+    )
+    return torch.where(is_constant(values), torch.nan, (random_entropy - entropy) / entropy)
+
+
+def histogram_entropy(maps: Values, bins: int = 100) -> Float[Tensor, " b"]:
+    """Return the entropy in nats of each map's histogram with equal bins from its minimum to its maximum.
+
+    0 for a constant map.
+    """
+    pixels = maps.flatten(1)
+    low, high = pixels.amin(1, keepdim=True), pixels.amax(1, keepdim=True)
+    place = ((pixels - low) / torch.where(high > low, high - low, 1.0) * bins).long().clamp(max=bins - 1)
+    counts = pixels.new_zeros(len(maps), bins).scatter_add_(1, place, torch.ones_like(pixels))
+    entropy: Tensor = torch.special.entr(counts / pixels.shape[1]).sum(1)
+    return entropy
+
+
 def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
     """Yield the model with the last 1/stages of its layers re-initialised, then 2/stages, and so on to all of them.
 

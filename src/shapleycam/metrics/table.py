@@ -53,10 +53,21 @@ def expand_metrics(names: Sequence[str], *, objects: bool = True) -> list[str]:
         raise OptionError("no metrics were given; expected at least one (shapleycam metrics lists them)")
     sets = {
         "paper": [metric.name for metric in _ROWS if metric.in_paper],
-        "all": [metric.name for metric in _ROWS if objects or "objects" not in metric.needs],
+        "all": [metric.name for metric in _ROWS if objects or metric not in OBJECTS],
     }
     expanded = [member for name in names for member in sets.get(canonical_name(name, sets) or "", [name])]
     return list(dict.fromkeys(metric_of(name).name for name in expanded))
+
+
+def needs_objects(metrics: Sequence[str]) -> bool:
+    """Return whether one of these metrics asks where the objects are.
+
+    Examples:
+        >>> from shapleycam.metrics.table import needs_objects
+        >>> needs_objects(["average_drop"]), needs_objects(["average_drop", "pointing_game"])
+        (False, True)
+    """
+    return any(METRICS[name] in OBJECTS for name in metrics)
 
 
 def metric_of(name: str) -> Metric:

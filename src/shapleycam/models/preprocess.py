@@ -52,10 +52,14 @@ class Preprocess:
     def __call__(self, photo: Image.Image) -> Float[Tensor, "c h w"]:
         """Return the network's input for an RGB photograph."""
         photo = photo.convert("L") if len(self.mean) == 1 else photo
-        resized = F.resize(self._cut_to_middle(photo), self._resize_argument(), self.interpolation, antialias=True)
-        pixels = F.to_tensor(F.center_crop(resized, list(self.crop)))
-        normalised: Tensor = F.normalize(pixels, list(self.mean), list(self.std))
+        normalised: Tensor = F.normalize(F.to_tensor(self.cut(photo)), list(self.mean), list(self.std))
         return normalised
+
+    def cut(self, photo: Image.Image) -> Image.Image:
+        """Return the part of a photograph that the network sees, at the size of its input."""
+        resized = F.resize(self._cut_to_middle(photo), self._resize_argument(), self.interpolation, antialias=True)
+        cropped: Image.Image = F.center_crop(resized, list(self.crop))
+        return cropped
 
     def box(self, size: tuple[int, int]) -> Box:
         """Return where the crop lies in a photograph of (width, height) pixels: (left, top, right, bottom)."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from shapleycam.cams.table import METHODS
-from shapleycam.experiments.results import ADCC_OF_MEANS, Cell, Column, ResultsSummary
+from shapleycam.experiments.results import Cell, Column, ResultsSummary
 from shapleycam.explanations.summary import ImageSummary
 from shapleycam.metrics import METRICS
 from shapleycam.wording import counted, number, percent
@@ -32,7 +32,7 @@ def describe_metric(summary: ResultsSummary) -> str:
     column = preferred_column(summary.columns)
     if column is None:
         return ""
-    metric = METRICS["adcc" if column.name == ADCC_OF_MEANS else column.name]
+    metric = METRICS[column.described_by]
     return f"{column.title} is {metric.summary}."
 
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
+from shapleycam.experiments.datasets.regions import Annotations
 from shapleycam.images import raise_image_errors
 
 Label: TypeAlias = "str | int | None"
@@ -31,12 +32,17 @@ class Dataset(ABC):
         labels: of each image, as the dataset states them.
         classes: the names of the dataset's own classes in the order in which a network trained on it numbers them; None
             where the dataset has no such order.
+        annotations: where the objects are, where the dataset says so by itself.
+        input_size: (height, width) at which networks have to see the whole pictures; None where each network cuts them
+            in its own way.
     """
 
     origin: str
     names: Sequence[str]
     labels: Sequence[Label]
     classes: Sequence[str] | None = None
+    annotations: Annotations | None = None
+    input_size: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -79,7 +85,7 @@ class Dataset(ABC):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Subset(Dataset):
-    """The first `length` images of a dataset; its classes stay those of the whole."""
+    """The first `length` images of a dataset; its classes and annotations stay those of the whole."""
 
     whole: Dataset
     length: int
@@ -89,7 +95,8 @@ class Subset(Dataset):
         object.__setattr__(self, "origin", self.whole.origin)
         object.__setattr__(self, "names", self.whole.names[: self.length])
         object.__setattr__(self, "labels", self.whole.labels[: self.length])
-        object.__setattr__(self, "classes", self.whole.classes)
+        for name in ("classes", "annotations", "input_size"):
+            object.__setattr__(self, name, getattr(self.whole, name))
 
     def open(self, index: int) -> Path | Image.Image:
         """Open an image as the whole does."""

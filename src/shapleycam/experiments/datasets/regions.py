@@ -1,7 +1,8 @@
-"""Where an object is on a photograph, and which pixels of the network's input those are."""
+"""Where objects are on the photographs of a dataset, and which pixels of the network's input those are."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,10 +32,34 @@ class Region:
     size: tuple[int, int] | None = None
 
 
+class Annotations(ABC):
+    """Regions of photographs by the photograph's name in its dataset; it can be pickled.
+
+    `origin` is the path that the user named.
+    """
+
+    origin: str
+
+    @abstractmethod
+    def regions_of(self, name: str) -> list[Region] | None:
+        """Return the objects on a photograph: an empty list where there are none, None where it is not annotated.
+
+        Raises:
+            ImageError: its annotation is damaged, or several annotations may be of it.
+        """
+
+
 def mask_of(
     regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int]
 ) -> Bool[Tensor, "h w"]:
-    """Return which pixels of the network's input have their centre in one of the regions.
+    """Return which pixels of the network's input have their centre in one of the regions; arguments as `masks_of`."""
+    return masks_of(regions, box, photo_size, size).any(0)
+
+
+def masks_of(
+    regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int]
+) -> Bool[Tensor, "n h w"]:
+    """Return which pixels of the network's input have their centre in each region.
 
     `box` is the (left, top, right, bottom) of the photograph that the network saw (`Preprocess.box`), `photo_size` the
     photograph's (width, height), both in its pixels; `size` is the input's (height, width). A region with a mask is its
@@ -43,10 +68,10 @@ def mask_of(
     left, top, right, bottom = box
     rows, columns = _centres(top, bottom, size[0]), _centres(left, right, size[1])
     inside = np.outer(_between(rows, 0, photo_size[1]), _between(columns, 0, photo_size[0]))
-    mask = np.zeros(size, dtype=np.bool_)
-    for region in regions:
-        mask |= _pixels_in(region, rows, columns, photo_size)
-    return torch.from_numpy(mask & inside)
+    masks = np.zeros((len(regions), *size), dtype=np.bool_)
+    for mask, region in zip(masks, regions, strict=True):
+        mask[:] = _pixels_in(region, rows, columns, photo_size)
+    return torch.from_numpy(masks & inside)
 
 
 def _pixels_in(

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from shapleycam.experiments.results.box_hits import MAX_BOX_PARTS, MAX_BOX_V2_PARTS, stored_column
 from shapleycam.metrics.metric import Direction, Metric
 
 ADCC_OF_MEANS = "adcc_of_means"
 ADCC_PARTS = ("coherency", "complexity", "average_drop")
+MAX_BOX_ACCURACY, MAX_BOX_ACCURACY_V2 = "max_box_accuracy", "max_box_accuracy_v2"
+_PARTS = {ADCC_OF_MEANS: ADCC_PARTS, MAX_BOX_ACCURACY: MAX_BOX_PARTS, MAX_BOX_ACCURACY_V2: MAX_BOX_V2_PARTS}
+_OF_METRIC = {MAX_BOX_ACCURACY: "best_box_iou", MAX_BOX_ACCURACY_V2: "best_any_box_iou"}
+"""The metrics whose lists of overlaps the parts are read from."""
 _ADCC_OF_IMAGES = "ADCC (mean of images)"
 
 
@@ -37,7 +42,17 @@ class Column:
     @property
     def parts(self) -> tuple[str, ...]:
         """Return the metrics from whose means the figure is computed."""
-        return ADCC_PARTS if self.name == ADCC_OF_MEANS else (self.name,)
+        return _PARTS.get(self.name, (self.name,))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the metrics that have to be measured for the figure."""
+        return (_OF_METRIC[self.name],) if self.name in _OF_METRIC else self.parts
+
+    @property
+    def described_by(self) -> str:
+        """Return the metric that says in words what the figure is about."""
+        return "adcc" if self.name == ADCC_OF_MEANS else self.metrics[0]
 
     @property
     def head(self) -> str:
@@ -47,13 +62,21 @@ class Column:
 
 OF_MEANS = Column(ADCC_OF_MEANS, "ADCC (of means)", "high", percent=True)
 """Computed from the three means as printed, each over its own images; its `n` counts images that have all three."""
+_BOX_COLUMNS = {
+    "best_box_iou": Column(MAX_BOX_ACCURACY, "MaxBoxAcc", "high", percent=True),
+    "best_any_box_iou": Column(MAX_BOX_ACCURACY_V2, "MaxBoxAccV2", "high", percent=True),
+}
+"""What is added after the overlap of each image at its own threshold: the accuracy at one threshold for all."""
+OF_SEVERAL_MEANS = {column.name: column for column in (OF_MEANS, *_BOX_COLUMNS.values())}
+"""The columns that are no metric of one image, by name."""
 
 
 def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> tuple[Column, ...]:
     """Return the columns of metrics; what is a column already stays as it is.
 
     The ADCC of means, which is the published one, is added: after the ADCC of images, where its parts are among the
-    metrics that were `measured`, or at the end, where the parts are all among `metrics`.
+    metrics that were `measured`, or at the end, where the parts are all among `metrics`. So is MaxBoxAcc, after the
+    overlap of images' boxes, where the lists of overlaps are in `measured` too.
 
     Examples:
         >>> from shapleycam.experiments.results import columns_of
@@ -64,8 +87,13 @@ def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> t
     """
     columns = [metric if isinstance(metric, Column) else Column.of(metric) for metric in metrics]
     names = [column.name for column in columns]
+    measured = set(measured)
+    for name, column in _BOX_COLUMNS.items():
+        if name in names and column.name not in names and measured.issuperset(map(stored_column, column.parts)):
+            names.insert(names.index(name) + 1, column.name)
+            columns.insert(names.index(column.name), column)
     of_images = "adcc" in names
-    if ADCC_OF_MEANS not in names and set(measured if of_images else names).issuperset(ADCC_PARTS):
+    if ADCC_OF_MEANS not in names and (measured if of_images else set(names)).issuperset(ADCC_PARTS):
         columns.insert(names.index("adcc") + 1 if of_images else len(names), OF_MEANS)
     return tuple(columns)
 

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shapleycam.errors import OptionError
+from shapleycam.experiments.results.box_hits import part_values, stored_column
 from shapleycam.experiments.results.cells import MissingResult, ResultGroup, sort_by_table
 from shapleycam.experiments.results.statistics import Array
 from shapleycam.models.paper_networks import NETWORKS
@@ -53,7 +54,9 @@ def group_values(rows: pl.DataFrame, names: Sequence[str], order: TableOrder) ->
     good = rows.lazy().filter(pl.col("status") == "ok")
     for key in good.select(_GROUP_COLUMNS).unique().collect().rows():
         conditions = [pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, key, strict=True)]
-        yield _values_of(good.filter(*conditions).select(*_ROW_COLUMNS, *names).collect(), key, names, order)
+        yield _values_of(
+            good.filter(*conditions).select(*_ROW_COLUMNS, *map(part_values, names)).collect(), key, names, order
+        )
 
 
 def sort_groups(groups: Iterable[ResultGroup], order: TableOrder) -> list[ResultGroup]:
@@ -101,7 +104,7 @@ def check_columns(rows: pl.DataFrame, names: Sequence[str]) -> None:
     Raises:
         OptionError: a column is missing, or there are no metrics.
     """
-    missing = [name for name in (*HEADS, *names) if name not in rows.columns]
+    missing = [name for name in (*HEADS, *map(stored_column, names)) if name not in rows.columns]
     if missing:
         raise OptionError(
             f"the results have no column {missing[0]!r}; expected rows of evaluate, with every metric asked"

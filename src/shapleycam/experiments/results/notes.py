@@ -7,7 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from shapleycam.experiments.results._doubts import explain_doubt
 from shapleycam.experiments.results._published import PublishedComparison
 from shapleycam.experiments.results.cells import CellKey, MissingResult, ResultGroup, ResultsSummary
-from shapleycam.experiments.results.columns import ADCC_OF_MEANS
+from shapleycam.experiments.results.columns import (
+    ADCC_OF_MEANS,
+    MAX_BOX_ACCURACY,
+    MAX_BOX_ACCURACY_V2,
+    OF_SEVERAL_MEANS,
+)
 from shapleycam.wording import counted
 
 DOUBTED = "\u2020"
@@ -31,6 +36,8 @@ def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *,
         yield "* The best leads the second on the same images by more than chance (paired bootstrap, 5%)."
     if any(column.name == ADCC_OF_MEANS for column in summary.columns):
         yield "ADCC (of means) is made of the means of Coh, Com and AD, as in the published tables."
+    if any(column.name in {MAX_BOX_ACCURACY, MAX_BOX_ACCURACY_V2} for column in summary.columns):
+        yield "MaxBoxAcc: at the threshold that is best for all images; Box IoU: at the best one of each image."
     yield from _undefined_note(summary)
     yield from _missing_note("could not be read or explained", summary.errors, summary.groups)
     yield from _missing_note("left out by the class rule", summary.left_out, summary.groups)
@@ -71,7 +78,7 @@ def _undefined_note(summary: ResultsSummary) -> Iterator[str]:
     all_methods: dict[str, set[str]] = {}
     for cell in summary.cells:
         all_methods.setdefault(cell.model, set()).add(cell.method)
-        if cell.undefined and cell.metric != ADCC_OF_MEANS:  # the sentence names its parts
+        if cell.undefined and cell.metric not in OF_SEVERAL_MEANS:  # the sentence names what they are made of
             methods.setdefault((cell.metric, cell.model, cell.undefined), []).append(cell.method)
     images = {group.model: group.images for group in summary.groups}
     models: dict[tuple[str, str], list[str]] = {}

@@ -10,8 +10,16 @@ import numpy as np
 import polars as pl
 
 from shapleycam.errors import OptionError
+from shapleycam.experiments.results.box_hits import max_box_accuracy, max_box_accuracy_v2
 from shapleycam.experiments.results.cells import Cell, MissingResult, ResultGroup, ResultsSummary
-from shapleycam.experiments.results.columns import ADCC_OF_MEANS, Column, columns_of, parts_of
+from shapleycam.experiments.results.columns import (
+    ADCC_OF_MEANS,
+    MAX_BOX_ACCURACY,
+    MAX_BOX_ACCURACY_V2,
+    Column,
+    columns_of,
+    parts_of,
+)
 from shapleycam.experiments.results.grouping import (
     GroupValues,
     TableOrder,
@@ -46,7 +54,14 @@ def adcc_of(parts: Array) -> Array:
 
 def combine_of(column: Column) -> Combine:
     """Return the function that computes a column's figure from the means of its parts."""
-    return adcc_of if column.name == ADCC_OF_MEANS else single_mean
+    return _COMBINE.get(column.name, single_mean)
+
+
+_COMBINE: dict[str, Combine] = {
+    ADCC_OF_MEANS: adcc_of,
+    MAX_BOX_ACCURACY: max_box_accuracy,
+    MAX_BOX_ACCURACY_V2: max_box_accuracy_v2,
+}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shapleycam.metrics.metric import Metric
 
 _YEH = "Yeh 2019, arXiv:1901.09392"
+_HEDSTROEM = "Hedström 2024, arXiv:2405.02383"
 _ADEBAYO = "Adebayo 2018, arXiv:1810.03292"
 
 STABILITY = (
@@ -38,5 +39,25 @@ STABILITY = (
         _ADEBAYO,
         percent=False,
         summary="how alike the map looks for a model with random weights, which knows nothing",
+    ),
+    Metric(
+        "smooth_randomisation_spearman",
+        "sMPRT ρ",
+        "metrics.stability:randomisation_spearman",
+        ("smoothed_values", "smoothed_randomised_values"),
+        "low",
+        _HEDSTROEM,
+        percent=False,
+        summary="how alike the order of places is for a model with random weights, both averaged over noisy images",
+    ),
+    Metric(
+        "randomisation_entropy",
+        "eMPRT",
+        "metrics.stability:entropy_rise",
+        ("values", "randomised_values", "heatmap"),
+        "high",
+        _HEDSTROEM,
+        percent=False,
+        summary="how much less orderly the map of a model with random weights is, as a share",
     ),
 )

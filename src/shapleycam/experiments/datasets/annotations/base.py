@@ -1,15 +1,14 @@
-"""What annotations are: where the objects are on the photographs of a dataset."""
+"""What the readers of annotations share: finding them by the photograph's name, reading files, fingerprints."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from shapleycam.errors import ImageError, ShapleyCamError
-from shapleycam.experiments.datasets.regions import Region
+from shapleycam.experiments.datasets.regions import Annotations
 from shapleycam.images import walk_files
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import open_regular_file, regular_file_status
@@ -19,23 +18,6 @@ FILE_LIMIT = 1 << 30
 """An annotation file of more bytes than this is not read."""
 _MASK_LIMIT = 1 << 31
 """Pixels of all masks of one photograph, each a byte of memory."""
-
-
-class Annotations(ABC):
-    """Regions of photographs by the photograph's name in its dataset; it can be pickled.
-
-    `origin` is the path that the user named.
-    """
-
-    origin: str
-
-    @abstractmethod
-    def regions_of(self, name: str) -> list[Region] | None:
-        """Return the objects on a photograph: an empty list where there are none, None where it is not annotated.
-
-        Raises:
-            ImageError: its annotation is damaged, or several annotations may be of it.
-        """
 
 
 class NameIndex:
