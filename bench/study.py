@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shapleycam.errors import ModelError
 from shapleycam.experiments import Evaluation, Protocol, RunSettings, Store
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.plan import plan_models
@@ -95,7 +96,12 @@ def print_plan(parts: Sequence[Part], data: Path, settings: RunSettings) -> None
     """Passes and hours of each part from a trial on two photographs, and of all."""
     total = 0.0
     for part in parts:
-        for plan in plan_models(part.evaluation(data, settings)):
+        try:
+            plans = list(plan_models(part.evaluation(data, settings)))
+        except ModelError as error:
+            print(f"{part.name}, {part.network}: left out: {error}", flush=True)
+            continue
+        for plan in plans:
             passes = plan.passes
             counts = "?" if passes is None else f"{passes.forward:,} forward, {passes.backward:,} backward passes"
             total += plan.trial.seconds
@@ -111,6 +117,9 @@ def measure(parts: Sequence[Part], data: Path, settings: RunSettings, clock: Clo
         try:
             clock.check()
             part.evaluation(data, settings).run(clock)
+        except ModelError as error:  # its weights are not installed, say
+            print(f"{part.name}, {part.network}: left out: {error}", flush=True)
+            continue
         except TimeIsUp:
             print(f"stopped after {clock.elapsed:.0f} s, in {part.folder}; the same command goes on", flush=True)
             return
