@@ -8,7 +8,8 @@ import pytest
 from shapleycam.experiments.metric_check import MetricCheck
 from shapleycam.experiments.metric_check.scores import score_metrics, share_better
 
-RISING = np.array([[0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5], [0.3, 0.4, 0.5, 0.6]])
+RISING = np.array([[0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5], [0.3, 0.4, 0.5, 0.6]] * 2)
+"""Six images and four methods."""
 
 
 def scores(figures=RISING, random=0.0, weights=0.0, noise=None):
@@ -39,11 +40,13 @@ def test_a_metric_without_fault():
     ("changes", "fault"),
     [
         ({"random": 1.0}, "prefers random maps"),
-        ({"figures": RISING * 0 + 0.3, "random": 0.3}, "does not tell methods from random maps"),
+        ({"figures": RISING * 0 + 0.3, "random": 0.3}, "does not tell methods from random maps by more than chance"),
         ({"weights": 1.0}, "prefers maps of random weights"),
-        ({"figures": RISING, "weights": np.nan}, "does not react to random weights"),
-        ({"noise": RISING[:, ::-1]}, "does not keep its order under noise"),
-        ({"figures": RISING * 0 + 0.3}, "does not tell the methods apart"),
+        ({"figures": RISING * 0 + 0.3, "weights": 0.3}, "does not react to random weights by more than chance"),
+        ({"noise": RISING[:, ::-1]}, "does not keep its order under noise by more than chance"),
+        ({"figures": RISING * 0 + 0.3}, "tells the methods apart on 0 images only"),
+        ({"figures": RISING[:5], "noise": RISING[:5]}, "has figures of 5 images only, 6 at least are needed"),
+        ({"weights": np.nan}, "has figures of 0 images only, 6 at least are needed"),
     ],
 )
 def test_each_fault(changes, fault):
@@ -57,7 +60,7 @@ def test_resilience_is_the_rank_correlation_with_noise():
 
 def test_agreement_is_the_mean_over_the_other_metrics():
     figures = {"adcc": RISING, "insertion": RISING**2, "deletion": RISING[:, ::-1]}
-    random = {name: np.zeros((3, 1)) for name in figures}
+    random = {name: np.zeros((6, 1)) for name in figures}
     trusts, pairs = score_metrics(figures, random, figures, figures)
     assert [trust.agreement.mean for trust in trusts] == pytest.approx([0, 0, -1])
     assert {(pair.first, pair.second): pair.correlation.mean for pair in pairs} == pytest.approx(
@@ -66,7 +69,5 @@ def test_agreement_is_the_mean_over_the_other_metrics():
 
 
 def test_the_sentence_where_every_metric_has_a_fault():
-    check = MetricCheck((scores(random=1.0),), (), ("a", "b", "c", "d"), 3)
-    assert (
-        check.sentence == "On 3 images and 4 methods something speaks against every metric; adcc prefers random maps."
-    )
+    sentence = MetricCheck((scores(random=1.0),), (), ("a", "b", "c", "d"), 6).sentence
+    assert sentence == "On 6 images and 4 methods something speaks against every metric; adcc prefers random maps."

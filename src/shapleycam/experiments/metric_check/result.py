@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isnan
 
 from shapleycam.experiments.results.statistics import Estimate
 from shapleycam.wording import counted
 
 _CHANCE = 0.5
+_FEWEST_IMAGES = 6
+"""Of fewer, that all have one sign may be chance by the sign test at 5%, and the bootstrap does not see it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class MetricTrust:
         >>> MetricTrust("adcc", good, good, good, chance).is_trusted
         True
         >>> MetricTrust("complexity", chance, good, good, chance).faults
-        ('does not tell methods from random maps',)
+        ('does not tell methods from random maps by more than chance',)
     """
 
     metric: str
@@ -53,18 +54,22 @@ class MetricTrust:
         return not self.faults
 
     def _find_faults(self) -> Iterator[str]:
+        fewest = min(self.separation.n, self.reaction.n)
+        if fewest < _FEWEST_IMAGES:
+            yield f"has figures of {counted(fewest, 'image')} only, {_FEWEST_IMAGES} at least are needed"
+            return
         if self.separation.high < _CHANCE:
             yield "prefers random maps"
         elif not self.separation.low > _CHANCE:
-            yield "does not tell methods from random maps"
+            yield "does not tell methods from random maps by more than chance"
         if self.reaction.high < _CHANCE:
             yield "prefers maps of random weights"
         elif not self.reaction.low > _CHANCE:
-            yield "does not react to random weights"
-        if isnan(self.resilience.mean):
-            yield "does not tell the methods apart"
+            yield "does not react to random weights by more than chance"
+        if self.resilience.n < _FEWEST_IMAGES:
+            yield f"tells the methods apart on {counted(self.resilience.n, 'image')} only"
         elif not self.resilience.low > 0:
-            yield "does not keep its order under noise"
+            yield "does not keep its order under noise by more than chance"
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class MetricCheck:
         """Return in a sentence which metrics nothing speaks against, and what speaks against the others."""
         trusted = [trust.metric for trust in self.metrics if trust.is_trusted]
         parts = [f"nothing speaks against {', '.join(trusted) if trusted else 'no metric'}"]
-        parts += [f"{trust.metric} {' and '.join(trust.faults)}" for trust in self.metrics if trust.faults]
+        parts += [f"{trust.metric} {', '.join(trust.faults)}" for trust in self.metrics if trust.faults]
         if not trusted:
             parts[0] = "something speaks against every metric"
         what = f"{counted(self.images, 'image')} and {counted(len(self.methods), 'method')}"
