@@ -88,18 +88,18 @@ def _parts(linkage: np.ndarray, group: int, n: int) -> list[int]:
 
 
 def _score(game: Game) -> Callable[[Tensor], Tensor]:
-    return lambda images: game.score_images(images, torch.zeros(len(images), dtype=torch.long))
+    return lambda images: game.score_images(images, torch.zeros(len(images), dtype=torch.long, device=images.device))
 
 
 def _of_regions(game: Game, attribution: Tensor) -> Tensor:
     """The value of each region: captum gives it to each of its pixels and colours."""
     labels = game.players.labels[0].flatten()
     first = torch.stack([(labels == player).nonzero()[0, 0] for player in range(game.n_players)])
-    return attribution[0, 0].flatten()[first].double()
+    return attribution[0, 0].flatten()[first].double().cpu()
 
 
 def _captum(game: Game) -> dict:
-    return {"baselines": game.contents.empty, "feature_mask": game.players.labels[:, None]}
+    return {"baselines": game.contents.empty, "feature_mask": game.players.labels[:, None].to(game.images.device)}
 
 
 def _kernel_shap(game: Game, runs: int, seed: int) -> Tensor:
@@ -153,7 +153,7 @@ def _partition(game: Game, runs: int, seed: int) -> Tensor:
             return mask[None].astype(bool) & x[None].astype(bool)
 
     def play(coalitions: np.ndarray) -> np.ndarray:
-        return game.value(torch.from_numpy(np.ascontiguousarray(coalitions.astype(bool))))[0].double().numpy()
+        return game.value(torch.from_numpy(np.ascontiguousarray(coalitions.astype(bool))))[0].double().cpu().numpy()
 
     explainer = shap.PartitionExplainer(play, Coalitions(), seed=seed)
     found = explainer(np.ones((1, n), dtype=bool), max_evals=runs, batch_size=BATCH, silent=True)
