@@ -105,3 +105,10 @@ def test_refuses_what_has_no_order(explainer, images):
         check_metrics(explainer, [], ["paper"], ["gradcam", "layercam", "randomcam"])
     with pytest.raises(OptionError, match="no images were given"):
         check_metrics(explainer, [], ["paper"], METHODS)
+
+
+def test_sets_are_those_of_evaluations(explainer, images):
+    """Of 64 players none are enumerated."""
+    check = check_metrics(explainer, [batch_of(images[:1], None, explainer.model)], ["complexity"], ["all"])
+    assert {"sampledshapley", "fem"} <= set(check.methods)
+    assert not {"exactshapley", "randomcam"} & set(check.methods)

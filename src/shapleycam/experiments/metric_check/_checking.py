@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import torch
 
-from shapleycam.cams.table import METHODS, expand_methods
+from shapleycam.cams.table import METHODS
 from shapleycam.errors import BlankHeatmapWarning, OptionError, ignore_warnings
 from shapleycam.experiments.metric_check.result import MetricCheck
 from shapleycam.experiments.metric_check.scores import score_metrics
@@ -232,7 +232,8 @@ def _score(measured: Sequence[_MeasuredBatch], metrics: Sequence[str], methods: 
 
 def _compared_methods(methods: Sequence[str]) -> list[str]:
     """Return the methods that names and sets mean, without those of random weights."""
-    compared = [name for name in expand_methods(methods) if not METHODS[name].is_baseline]
+    expanded = Protocol(methods=tuple(methods)).methods  # of sets what an evaluation has of them
+    compared = [name for name in expanded if not METHODS[name].is_baseline]
     _refuse_few(compared)
     return compared
 

@@ -54,15 +54,15 @@ class MetricTrust:
         return not self.faults
 
     def _find_faults(self) -> Iterator[str]:
-        fewest = min(self.separation.n, self.reaction.n)
-        if fewest < _FEWEST_IMAGES:
-            yield f"has figures of {counted(fewest, 'image')} only, {_FEWEST_IMAGES} at least are needed"
-            return
-        if self.separation.high < _CHANCE:
+        if self.separation.n < _FEWEST_IMAGES:
+            yield f"could be asked of random maps on {counted(self.separation.n, 'image')} only"
+        elif self.separation.high < _CHANCE:
             yield "prefers random maps"
         elif not self.separation.low > _CHANCE:
             yield "does not tell methods from random maps by more than chance"
-        if self.reaction.high < _CHANCE:
+        if self.reaction.n < _FEWEST_IMAGES:
+            yield f"could be asked of random weights on {counted(self.reaction.n, 'image')} only"
+        elif self.reaction.high < _CHANCE:
             yield "prefers maps of random weights"
         elif not self.reaction.low > _CHANCE:
             yield "does not react to random weights by more than chance"
