@@ -25,7 +25,7 @@ from shapleycam.experiments.plan import plan_models
 from shapleycam.experiments.progress import SilentListener
 from shapleycam.experiments.run_opening import is_run
 from shapleycam.metrics import MetricOptions
-from study_report import MeasuredPart, study_report, write_rows
+from study_report import RESAMPLES, MeasuredPart, study_report, write_rows
 
 PROTOCOL = Path(__file__).parent / "study.toml"
 
@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the photographs, for leads")
     parser.add_argument("--plan", action="store_true")
     arguments = parser.parse_args()
     data = tomllib.loads(arguments.protocol.read_text(encoding="utf-8"))
@@ -164,7 +165,7 @@ def main() -> None:
     measured = measured_parts(parts)
     if not measured:
         parser.exit(1, "nothing is measured yet; give more seconds\n")
-    report = study_report(measured)
+    report = study_report(measured, arguments.resamples)
     (arguments.out / "study.md").write_text(report, encoding="utf-8")
     size = write_rows(measured, arguments.out / "study.csv.xz")
     print(f"{arguments.out / 'study.md'} and study.csv.xz ({size / 1e6:.2f} MB) after {clock.elapsed:.0f} s")
