@@ -1,7 +1,7 @@
 """Does ShapleyCAM beat GradCAM, and do true Shapley values beat both? The study of docs/results.md, from one command.
 
 python bench/study.py PHOTOGRAPHS --out FOLDER [--plan] [--device cuda] [--photographs N] [--parts NAME ...]
-    [--networks NAME ...] [--seconds N]
+    [--networks NAME ...] [--seconds N] [--batch-size N] [--resamples N]
 
 Measures the parts of bench/study.toml (`--protocol` names another file), a run of `evaluate` for each part and network
 in FOLDER, and writes FOLDER/study.md and FOLDER/study.csv.xz. Stopped, it goes on with the same command; after
