@@ -19,6 +19,7 @@ from shapleycam.game import Game
 from shapleycam.values.group_tree import GroupTree
 
 BATCH = 16
+BATCH_ON_A_GPU = 128
 
 
 @dataclass(frozen=True)
@@ -99,16 +100,18 @@ def _of_regions(game: Game, attribution: Tensor) -> Tensor:
 
 
 def _captum(game: Game) -> dict:
-    return {"baselines": game.contents.empty, "feature_mask": game.players.labels[:, None].to(game.images.device)}
+    return {
+        "perturbations_per_eval": BATCH_ON_A_GPU if game.images.is_cuda else BATCH,
+        "baselines": game.contents.empty,
+        "feature_mask": game.players.labels[:, None].to(game.images.device),
+    }
 
 
 def _kernel_shap(game: Game, runs: int, seed: int) -> Tensor:
     torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = KernelShap(_score(game)).attribute(
-            game.images, n_samples=runs, perturbations_per_eval=BATCH, **_captum(game)
-        )
+        found = KernelShap(_score(game)).attribute(game.images, n_samples=runs, **_captum(game))
     return _of_regions(game, found)
 
 
@@ -116,22 +119,20 @@ def _lime(game: Game, runs: int, seed: int) -> Tensor:
     torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = Lime(_score(game)).attribute(game.images, n_samples=runs, perturbations_per_eval=BATCH, **_captum(game))
+        found = Lime(_score(game)).attribute(game.images, n_samples=runs, **_captum(game))
     return _of_regions(game, found)
 
 
 def _value_sampling(game: Game, runs: int, seed: int) -> Tensor:
     torch.manual_seed(seed)
     orders = max(1, (runs - 2) // game.n_players)
-    found = ShapleyValueSampling(_score(game)).attribute(
-        game.images, n_samples=orders, perturbations_per_eval=BATCH, **_captum(game)
-    )
+    found = ShapleyValueSampling(_score(game)).attribute(game.images, n_samples=orders, **_captum(game))
     return _of_regions(game, found)
 
 
 def _ablation(game: Game, runs: int, seed: int) -> Tensor:
     del runs, seed  # it takes a run for each region, and one for the image
-    found = FeatureAblation(_score(game)).attribute(game.images, perturbations_per_eval=BATCH, **_captum(game))
+    found = FeatureAblation(_score(game)).attribute(game.images, **_captum(game))
     return _of_regions(game, found)
 
 

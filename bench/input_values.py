@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
@@ -175,13 +175,28 @@ def verdicts(gathered: dict[tuple[str, int], list[Cell]], names: list[str], budg
     return lines or ["Of each kind of values one of ours is the nearest at every budget."]
 
 
-def one_photograph(explainer: shapleycam.Explainer, photograph: Path, options: argparse.Namespace, case: Any) -> Any:
-    """The truths and the cells of one photograph."""
-    removal, players = case
+def one_photograph(options: argparse.Namespace, removal: str, players: str, photograph: Path) -> Any:
+    """The truths and the cells of one photograph, kept where there is a folder for them."""
+    kept = options.keep and options.keep / f"{removal}-{players}-{photograph.stem}.pickle"
+    if kept and kept.exists():
+        return pickle.loads(kept.read_bytes())  # noqa: S301  # our own
+    torch.set_num_threads(THREADS)
+    warnings.simplefilter("ignore", ShapleyCamWarning)
+    named = shapleycam.Explainer(options.model, device=options.device)
+    explainer = shapleycam.Explainer(
+        Counted(named.model), layer="input", preprocess=named.preprocess, labels=named.labels, device=options.device
+    )
     game = explainer.game(photograph, players=PLAYERS[players], removal=removal)
     game.value(torch.rand(65, game.n_players) < 0.5)  # what is proven once is proven here
     true = truths(game, options.truth)
-    return true, measure(game, true, options.budgets)
+    cells = measure(game, true, options.budgets)
+    sure = {kind: float(found.uncertainty) for kind, found in true.items()}
+    measured = sure, relative_error(true[OWEN].values, true[SHAPLEY].values), cells
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps(measured))
+    print(removal, players, photograph.name, flush=True)
+    return measured
 
 
 def photographs_of(options: argparse.Namespace) -> list[Path]:
@@ -191,24 +206,16 @@ def photographs_of(options: argparse.Namespace) -> list[Path]:
     return [path for path in photographs if path.suffix.lower() in SUFFIXES][: options.count]
 
 
-def section(options: argparse.Namespace, removal: str, players: str) -> list[str]:
+def section(removal: str, players: str, measured: list[Any], budgets: Sequence[int]) -> list[str]:
     """The tables of one removal and kind of players."""
-    torch.set_num_threads(THREADS)
-    warnings.simplefilter("ignore", ShapleyCamWarning)
-    named = shapleycam.Explainer(options.model, device=options.device)
-    explainer = shapleycam.Explainer(
-        Counted(named.model), layer="input", preprocess=named.preprocess, labels=named.labels, device=options.device
-    )
-    measured = [one_photograph(explainer, photo, options, (removal, players)) for photo in photographs_of(options)]
-    sure = {kind: mean(float(true[kind].uncertainty) for true, _ in measured) for kind in (SHAPLEY, OWEN, BINARY)}
-    apart = [relative_error(true[OWEN].values, true[SHAPLEY].values) for true, _ in measured]
+    sure = {kind: mean(errors[kind] for errors, _, _ in measured) for kind in (SHAPLEY, OWEN, BINARY)}
     return [
         f"## {players}, removal {removal}",
         "",
         f"Standard errors of the truth: {', '.join(f'{kind} {percent(s)}' for kind, s in sure.items())}.",
-        f"Owen values differ from Shapley values by {percent(mean(apart))}.",
+        f"Owen values differ from Shapley values by {percent(mean(apart for _, apart, _ in measured))}.",
         "",
-        *tables([cells for _, cells in measured], options.budgets),
+        *tables([cells for _, _, cells in measured], budgets),
     ]
 
 
@@ -222,24 +229,30 @@ def main() -> None:
     parser.add_argument("--players", nargs="+", choices=PLAYERS, default=list(PLAYERS))
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--jobs", type=int, default=1, help="Tables at a time, each in a process.")
+    parser.add_argument("--jobs", type=int, default=1, help="Photographs at a time, each in a process.")
+    parser.add_argument("--keep", type=Path, help="A folder in which results are kept, to go on from.")
     options = parser.parse_args()
+    photographs = photographs_of(options)
     cases = [(removal, players) for removal in options.removals for players in options.players]
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as processes:
-        sections = list(processes.map(section, repeat(options), *zip(*cases, strict=True)))
+        running = {
+            case: [processes.submit(one_photograph, options, *case, photo) for photo in photographs] for case in cases
+        }
+        measured = {case: [each.result() for each in of_case] for case, of_case in running.items()}
     lines = [
         "# Values of regions, by runs of the model",
         "",
         f"`python bench/input_values.py` on {machine('captum', *(['shap'] if find_spec('shap') else []))}",
         "",
         f"{options.model} at its input on {options.device}, ReST, the predicted class; photographs:",
-        f"{', '.join(photo.name for photo in photographs_of(options))}.",
+        f"{', '.join(photo.name for photo in photographs)}.",
         f"The truth has {options.truth:,} runs of each kind of values, from orders of their own. Owen values are of",
         "quarters of quarters; PartitionExplainer's of the same groups in two parts at a time. A dash: too few runs",
         "for values with a standard error, which sampledshapley refuses.",
         "",
     ]
-    report("input_values.md", "\n".join([*lines, *(line for section_lines in sections for line in section_lines)]))
+    tables_of_cases = [line for case in cases for line in section(*case, measured[case], options.budgets)]
+    report("input_values.md", "\n".join([*lines, *tables_of_cases]))
 
 
 if __name__ == "__main__":
