@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.run_lengths import compress_run_lengths
 from shapleycam import Explainer, Preprocess, players_from_masks
 from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
@@ -51,23 +52,7 @@ def test_coco_polygons_and_run_lengths_are_the_pixels_that_they_enclose():
     for annotation, name in ((as_polygon, "dog"), (as_lengths, "person")):
         players = players_from_masks([annotation], {18: "dog", 1: "person"}, size=(4, 6))
         assert players.names == ("background", name)
-        assert set(players.labels.unique().tolist()) == {0, 1}
-    assert players.labels.bool().equal(torch.from_numpy(SMALL))
-    assert players_from_masks([as_polygon], size=(4, 6)).labels.bool()[1:3, 1:3].all()
-
-
-def compress(counts):
-    """COCO's text of run lengths, as its specification in maskApi.c writes it."""
-    text = ""
-    for place, count in enumerate(counts):
-        number = count - counts[place - 2] if place > 2 else count
-        more = True
-        while more:
-            bits = number & 0x1F
-            number >>= 5
-            more = number != -1 if bits & 0x10 else number != 0
-            text += chr((bits | 0x20 if more else bits) + 48)
-    return text
+        assert players.labels.bool().equal(torch.from_numpy(SMALL))
 
 
 @pytest.mark.parametrize("form", [str, str.encode])
@@ -76,7 +61,7 @@ def test_compressed_run_lengths(form):
     mask[5:30, 10:40] = True
     changes = torch.cat([torch.tensor([False]), mask.T.flatten()]).int().diff().nonzero().flatten().tolist()
     counts = np.diff([0, *changes, mask.numel()]).tolist()
-    annotation = {"counts": form(compress(counts)), "size": [40, 50]}
+    annotation = {"counts": form(compress_run_lengths(counts)), "size": [40, 50]}
     assert players_from_masks([annotation]).labels.bool().equal(mask)
 
 
@@ -124,7 +109,9 @@ def test_the_object_that_earned_the_score_has_it_by_name(tmp_path):
 
 def test_regions_without_background_keep_their_names():
     players = NamedRegions(torch.ones(8, 8, dtype=torch.long).index_fill(0, torch.tensor([0, 1]), 2), ("-", "a", "b"))
-    explainer = Explainer(red_counter(), layer="input", utility="value", device="cpu")
+    model = red_counter()
+    model[0].weight.data = torch.ones(1, 3, 8, 8)
+    explainer = Explainer(model, layer="input", utility="value", device="cpu")
     explanation = explainer.explain(torch.rand(1, 3, 8, 8), "exactshapley", players=players)
     assert explanation.region_names == ("a", "b")
     assert {region.name: region.area for region in explanation.region_values()} == {"a": 0.75, "b": 0.25}
@@ -146,11 +133,14 @@ def test_regions_without_background_keep_their_names():
         ([LARGE], {"names": "cat"}, "names are one text for 1 objects"),
         (np.full((2, 2), 3), {"names": {1: "cat"}}, r"names have none for 3; expected one for each of \[3\]"),
         ([{"segmentation": [[0, 0, 1, 1, 2, 0]]}], {}, "mask 0 has polygons; expected the photograph's size="),
-        ([{"segmentation": [[0, 0, 1]]}], {"size": (4, 4)}, r"mask 0 has the polygon \[0, 0, 1\]"),
-        ([{"segmentation": [0, 0, 1, 1, 2, 0]}], {"size": (4, 4)}, "mask 0 has the polygon 0"),
+        ([{"segmentation": [[0, 0, 1]]}], {"size": (4, 4)}, r"mask 0 has polygons \[\[0, 0, 1\]\]; expected"),
+        ([{"segmentation": [0, 0, 1, 1, 2, 0]}], {"size": (4, 4)}, r"mask 0 has polygons \[0, 0, 1, 1, 2, 0\]"),
         ([{"bbox": [0, 0, 1, 1]}], {}, "mask 0 is a mapping without polygons or run lengths"),
-        ([{"counts": [1, 2], "size": [2, 2]}], {}, "run lengths of 3 pixels; expected those of 2 x 2, 4"),
+        ([{"counts": [1, 2], "size": [2, 2]}], {}, "that are not 2 x 2 pixels"),
         ([{"counts": "Z", "size": [2, 2]}], {}, "mask 0 has run lengths"),
+        ([{"counts": [0.5, 3.5], "size": [2, 2]}], {}, "mask 0 has run lengths"),
+        ([{"counts": [0, 4], "size": 4}], {}, "mask 0 has run lengths"),
+        ([{"segmentation": [[0, 0, 1, float("nan"), 1, 1]]}], {"size": (2, 2)}, "mask 0 has polygons"),
         ([LARGE], {"preprocess": lambda photo: photo}, "preprocess is a function, whose crop is not known"),
     ],
 )

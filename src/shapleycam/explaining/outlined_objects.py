@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from shapleycam.errors import OptionError
-from shapleycam.explaining.run_lengths import from_run_lengths
 from shapleycam.game.named_regions import NamedRegions
+from shapleycam.images.object_masks import decode_run_lengths, mask_from_polygons, mask_from_run_lengths
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.wording import first_line
 
 BACKGROUND = "background"
 """The name of the region of all pixels that no mask covers."""
@@ -128,18 +128,33 @@ def _segmentation(annotation: Mapping[str, Any], place: int, size: tuple[int, in
     """Return the mask of a COCO annotation: polygons, or run lengths."""
     segmentation = annotation.get("segmentation", annotation)
     if isinstance(segmentation, Mapping) and {"counts", "size"} <= set(segmentation):
-        return from_run_lengths(segmentation["counts"], segmentation["size"], place)
+        return torch.from_numpy(_from_run_lengths(segmentation["counts"], segmentation["size"], place))
     if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
         raise OptionError(f"mask {place} is a mapping without polygons or run lengths; {_EXPECTED}")
     if size is None:
         raise OptionError(f"mask {place} has polygons; expected the photograph's size=(height, width) with them")
-    picture = Image.new("1", (size[1], size[0]))
-    for polygon in segmentation:
-        if not isinstance(polygon, Sequence) or len(polygon) < 6 or len(polygon) % 2:
-            raise OptionError(f"mask {place} has the polygon {polygon!r:.60}; expected x, y, x, y of 3 corners or more")
-        # A pixel is inside where its middle is; PIL's corners are the middles of pixels.
-        ImageDraw.Draw(picture).polygon([float(number) - 0.5 for number in polygon], fill=1)
-    return torch.from_numpy(np.array(picture))
+    height, width = size
+    try:
+        return torch.from_numpy(mask_from_polygons(segmentation, width, height))
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"mask {place} has polygons {segmentation!r:.60}; expected of each x, y, x, y of 3 corners or more, in "
+            "pixels of the photograph"
+        ) from None
+
+
+def _from_run_lengths(counts: Any, size: Any, place: int) -> np.ndarray:
+    """Return the mask of COCO's run lengths, as numbers or as a text."""
+    try:
+        height, width = map(int, size)
+        text = counts.decode() if isinstance(counts, bytes) else counts
+        lengths = decode_run_lengths(text) if isinstance(text, str) else list(text)
+        return mask_from_run_lengths(lengths, width, height).copy()
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"mask {place} has run lengths that cannot be read ({first_line(error)}); expected COCO's counts, of as "
+            f"many pixels as its size {size!r:.40}"
+        ) from None
 
 
 def _stacked(outlines: list[Tensor]) -> Bool[Tensor, "k H W"]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.annotations.base import Annotations, NameIndex, check_masks, read_content
 from shapleycam.experiments.datasets.regions import Region
-from shapleycam.experiments.datasets.shapes import decode_run_lengths, mask_from_polygons, mask_from_run_lengths
 from shapleycam.images import PIXEL_LIMIT, Box
+from shapleycam.images.object_masks import decode_run_lengths, mask_from_polygons, mask_from_run_lengths
 
 
 class CocoAnnotations(Annotations):

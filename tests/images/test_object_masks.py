@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapleycam.experiments.datasets.shapes import decode_run_lengths, mask_from_polygons, mask_from_run_lengths
+from helpers.run_lengths import compress_run_lengths
+from shapleycam.images.object_masks import decode_run_lengths, mask_from_polygons, mask_from_run_lengths
 
 
 def rows(mask: np.ndarray) -> list[str]:
@@ -60,20 +61,6 @@ class TestRuns:
     def test_refused(self, counts):
         with pytest.raises((ValueError, TypeError)):
             mask_from_run_lengths(counts, 2, 2)
-
-
-def compress_run_lengths(counts: list[int]) -> str:
-    """Compress run lengths as the COCO API's rleToString does: differences from the fourth on, groups of five bits."""
-    text = ""
-    for place, count in enumerate(counts):
-        number = count - counts[place - 2] if place > 2 else count
-        more = True
-        while more:
-            bits = number & 0x1F
-            number >>= 5
-            more = number != -1 if bits & 0x10 else number != 0
-            text += chr((bits | 0x20 if more else bits) + 48)
-    return text
 
 
 class TestCompressed:

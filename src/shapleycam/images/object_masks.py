@@ -1,4 +1,4 @@
-"""Masks from polygons and from COCO's run lengths."""
+"""Masks of objects from their outlines: polygons, and COCO's run lengths as numbers or as a text."""
 
 from __future__ import annotations
 
