@@ -1,7 +1,7 @@
 """Does ShapleyCAM beat GradCAM, and do true Shapley values beat both? The study of docs/results.md, from one command.
 
 python bench/study.py PHOTOGRAPHS --out FOLDER [--plan] [--device cuda] [--photographs N] [--parts NAME ...]
-    [--networks NAME ...] [--seconds N]
+    [--networks NAME ...] [--seconds N] [--batch-size N] [--resamples N]
 
 Measures the parts of bench/study.toml (`--protocol` names another file), a run of `evaluate` for each part and network
 in FOLDER, and writes FOLDER/study.md and FOLDER/study.csv.xz. Stopped, it goes on with the same command; after
@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shapleycam.errors import ModelError
 from shapleycam.experiments import Evaluation, Protocol, RunSettings, Store
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.plan import plan_models
 from shapleycam.experiments.progress import SilentListener
 from shapleycam.experiments.run_opening import is_run
 from shapleycam.metrics import MetricOptions
-from study_report import MeasuredPart, study_report, write_rows
+from study_report import RESAMPLES, MeasuredPart, study_report, write_rows
 
 PROTOCOL = Path(__file__).parent / "study.toml"
 
@@ -95,7 +96,12 @@ def print_plan(parts: Sequence[Part], data: Path, settings: RunSettings) -> None
     """Passes and hours of each part from a trial on two photographs, and of all."""
     total = 0.0
     for part in parts:
-        for plan in plan_models(part.evaluation(data, settings)):
+        try:
+            plans = list(plan_models(part.evaluation(data, settings)))
+        except ModelError as error:
+            print(f"{part.name}, {part.network}: left out: {error}", flush=True)
+            continue
+        for plan in plans:
             passes = plan.passes
             counts = "?" if passes is None else f"{passes.forward:,} forward, {passes.backward:,} backward passes"
             total += plan.trial.seconds
@@ -111,6 +117,9 @@ def measure(parts: Sequence[Part], data: Path, settings: RunSettings, clock: Clo
         try:
             clock.check()
             part.evaluation(data, settings).run(clock)
+        except ModelError as error:  # its weights are not installed, say
+            print(f"{part.name}, {part.network}: left out: {error}", flush=True)
+            continue
         except TimeIsUp:
             print(f"stopped after {clock.elapsed:.0f} s, in {part.folder}; the same command goes on", flush=True)
             return
@@ -140,6 +149,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the photographs, for leads")
     parser.add_argument("--plan", action="store_true")
     arguments = parser.parse_args()
     data = tomllib.loads(arguments.protocol.read_text(encoding="utf-8"))
@@ -155,7 +165,7 @@ def main() -> None:
     measured = measured_parts(parts)
     if not measured:
         parser.exit(1, "nothing is measured yet; give more seconds\n")
-    report = study_report(measured)
+    report = study_report(measured, arguments.resamples)
     (arguments.out / "study.md").write_text(report, encoding="utf-8")
     size = write_rows(measured, arguments.out / "study.csv.xz")
     print(f"{arguments.out / 'study.md'} and study.csv.xz ({size / 1e6:.2f} MB) after {clock.elapsed:.0f} s")

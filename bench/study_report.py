@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from measure import machine
 from shapleycam.cams import METHODS
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
@@ -101,12 +100,12 @@ class PairLead:
         return ("better" if self.lead.mean > 0 else "worse") if self.lead.is_significant else "neither"
 
 
-def study_report(parts: Sequence[MeasuredPart], resamples: int = RESAMPLES) -> str:
+def study_report(parts: Sequence[MeasuredPart], resamples: int) -> str:
     """The report as Markdown."""
     leads = leads_of(parts, resamples)
     lines = [
         "# The study: methods, true values and metrics",
-        f"Measured by `python bench/study.py` on: {machine('timm', 'numpy')}.",
+        f"Measured by `python bench/study.py` on: {'; '.join(_machines(parts))}.",
         "Class = prediction, removal by zero, each network's own preprocessing; the parts are in bench/study.toml.",
         *_measured(parts),
         "## In how many networks one method leads another",
@@ -166,6 +165,16 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def title_of(name: str) -> str:
     """The title of a metric, or of ADCC of means."""
     return METRICS[name].title if name in METRICS else OF_MEANS.title
+
+
+def _machines(parts: Sequence[MeasuredPart]) -> dict[str, None]:
+    """Every machine that measured a part of the study, from the manifests."""
+    sessions = [session for part in parts for store in part.stores for session in store.manifest["sessions"]]
+    return dict.fromkeys(
+        f"{of['processor']}, {of['cores']} cores, {of['device']}, Python {of['python']}, torch {versions['torch']}, "
+        f"timm {versions['timm']}, shapleycam {versions['shapleycam']}"
+        for of, versions in ((session["machine"], session["versions"]) for session in sessions)
+    )
 
 
 def _measured(parts: Sequence[MeasuredPart]) -> Iterator[str]:

@@ -46,8 +46,11 @@ photographs = 3
 def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) -> Path:
     protocol = folder / "study.toml"
     protocol.write_text(PROTOCOL, encoding="utf-8")
-    out, words = folder / "out", [str(folder / "photos"), "--protocol", str(protocol), "--device", "cpu", *options]
-    monkeypatch.setattr(sys, "argv", ["study.py", *words, "--out", str(out)])
+    out, words = (
+        folder / "out",
+        [str(folder / "photos"), "--protocol", str(protocol), "--device", "cpu", "--resamples", "2000"],
+    )
+    monkeypatch.setattr(sys, "argv", ["study.py", *words, *options, "--out", str(out)])
     study.main()
     return out
 

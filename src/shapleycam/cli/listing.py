@@ -9,6 +9,8 @@ import typer
 
 from shapleycam.cli import options
 from shapleycam.cli.console import print_json, print_line, print_table
+from shapleycam.cli.groups import BatchComputeGroup, PrintGroup
+from shapleycam.cli.metric_check import CheckedNetworkGroup, CheckGroup, check, refuse_without_check
 from shapleycam.errors import OptionError, nearest
 from shapleycam.terminal_tables import Head
 
@@ -115,11 +117,28 @@ def methods(*, as_json: options.Json = False) -> None:
     )
 
 
-def metrics(*, as_json: options.Json = False) -> None:
+def metrics(
+    *, chosen: CheckGroup, network: CheckedNetworkGroup, compute: BatchComputeGroup, printing: PrintGroup
+) -> None:
     """List the metrics of `evaluate`: what each is made of, which numbers are good, and who proposed it.
 
     - `shapleycam metrics` names them; `shapleycam evaluate photos/ --metric insertion --out run` measures one.
+    - `shapleycam metrics --check photos/` says which of the paper's deserve trust on the default model.
+    - `shapleycam metrics --check photos/ --model resnet50 --metric all --limit 8 --csv scores.csv` checks all of them.
+
+    A check asks of each metric whether it puts the methods' maps above RandomCAM's and above those of the same model
+    with random weights, whether the order of the methods stays under a little noise, and whether other metrics have the
+    same order (after arXiv:2302.07265).
     """
+    if chosen.check:
+        check(chosen, network, compute, printing)
+        return
+    refuse_without_check(chosen, network, compute)
+    _list_metrics(as_json=printing.as_json)
+
+
+def _list_metrics(*, as_json: bool) -> None:
+    """Print the table of metrics, or its rows as JSON."""
     from shapleycam.metrics import metrics as rows
     from shapleycam.metrics.metric_passes import passes_of_metric
 

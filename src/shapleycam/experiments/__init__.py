@@ -9,6 +9,7 @@ from shapleycam.lazy_names import import_name
 
 if TYPE_CHECKING:
     from shapleycam.experiments.engines import Local, Ray
+    from shapleycam.experiments.metric_check import MetricCheck, check_metrics
     from shapleycam.experiments.progress import ProgressListener
     from shapleycam.experiments.protocol import Protocol
     from shapleycam.experiments.runner import Evaluation, evaluate
@@ -18,22 +19,26 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Evaluation": "runner",
     "Local": "engines",
+    "MetricCheck": "metric_check",
     "ProgressListener": "progress",
     "Protocol": "protocol",
     "Ray": "engines",
     "RunSettings": "settings",
     "Store": "store",
+    "check_metrics": "metric_check",
     "evaluate": "runner",
 }
 
 __all__ = [
     "Evaluation",
     "Local",
+    "MetricCheck",
     "ProgressListener",
     "Protocol",
     "Ray",
     "RunSettings",
     "Store",
+    "check_metrics",
     "evaluate",
     "synthetic",
 ]

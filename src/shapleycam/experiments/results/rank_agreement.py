@@ -58,12 +58,10 @@ def rank_agreement(first: Array, second: Array, resampler: Resampler | None = No
         >>> rank_agreement(first, first**2).of_means.mean
         1.0
     """
-    if first.shape != second.shape or first.ndim != 2:
-        raise OptionError(f"figures are {first.shape} and {second.shape}; expected the same (images, methods) twice")
-    both = _distinct_methods(np.stack([first, second], -1).astype(float))
+    both = _distinct_methods(_stack(first, second))
     both[~np.isfinite(both).all((1, 2))] = np.nan
     images, methods, _ = both.shape
-    if methods < FEWEST_METHODS or not np.isfinite(both).any():
+    if methods < FEWEST_METHODS:
         none = Estimate(np.nan, np.nan, np.nan, 0, images)
         return RankAgreement(methods, none, none)
     resampler, complete = resampler or Resampler(), int(np.isfinite(both).all((1, 2)).sum())
@@ -79,6 +77,28 @@ def rank_agreement(first: Array, second: Array, resampler: Resampler | None = No
         float(column_means(correlations)[0]), resampler.means(correlations)[:, 0], defined, images - defined
     )
     return RankAgreement(methods, of_means, of_images)
+
+
+def image_correlations(first: Array, second: Array) -> Array:
+    """Return for each image the rank correlation over methods of two metrics; arguments as in `rank_agreement`.
+
+    Returns:
+        (images,), NaN where a figure is undefined, a metric does not tell the methods apart, or fewer than three
+        distinct methods have figures.
+
+    Raises:
+        OptionError: the two are not of the same images and methods.
+
+    Examples:
+        >>> import numpy as np
+        >>> from shapleycam.experiments.results.rank_agreement import image_correlations
+        >>> image_correlations(np.array([[0.1, 0.2, 0.3]]), np.array([[3.0, 2.0, 1.0]])).tolist()
+        [-1.0]
+    """
+    both = _distinct_methods(_stack(first, second))
+    if both.shape[1] < FEWEST_METHODS:
+        return np.full(len(both), np.nan)
+    return rank_correlation(*_split(both))
 
 
 def rank_correlation(first: Array, second: Array) -> Array:
@@ -97,6 +117,13 @@ def rank_correlation(first: Array, second: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation: Array = (centred[0] * centred[1]).sum(-1) / lengths
     return correlation
+
+
+def _stack(first: Array, second: Array) -> Array:
+    """Return the figures of two metrics as (images, methods, 2)."""
+    if first.shape != second.shape or first.ndim != 2:
+        raise OptionError(f"figures are {first.shape} and {second.shape}; expected the same (images, methods) twice")
+    return np.stack([first, second], -1).astype(float)
 
 
 def _tied_ranks(figures: Array) -> Array:
