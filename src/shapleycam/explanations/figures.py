@@ -126,7 +126,7 @@ def map_title(e: Explanation, drawn: DrawnMap) -> str:
     """Return what a map beside a photograph is, in words."""
     drawn = of_kind([e], drawn)
     if drawn.kind == "uncertain":
-        return "grey: error above value"
+        return f"grey: nearer to zero than {number(UNSURE)} standard errors"
     if drawn.kind == "heatmap":
         is_positive = sign_of("heatmap", drawn.style) == "positive"
         return "heatmap" if is_positive else "heatmap of what speaks against the class"

@@ -12,7 +12,19 @@ from torch import Tensor
 from shapleycam.wording import number, percent, signed
 
 UNSURE = 2.0
-"""A region's value is not sure where it is nearer to zero than so many of its standard errors."""
+"""A value is not sure, nor is its sign, where it is nearer to zero than so many of its standard errors."""
+
+
+def is_unsure(values: Float[Tensor, "*cells"], stderr: Float[Tensor, "*cells"]) -> Bool[Tensor, "*cells"]:
+    """Return where values are nearer to zero than two of their standard errors, so that not even the sign is sure.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.explanations.regions import is_unsure
+        >>> is_unsure(torch.tensor([1.5, -2.5]), torch.tensor([1.0, 1.0]))
+        tensor([ True, False])
+    """
+    return values.abs() < UNSURE * stderr
 
 
 @dataclass(frozen=True)
@@ -122,7 +134,7 @@ def region_map(
     unsure = torch.zeros_like(totals, dtype=torch.bool)
     if stderr is not None:
         errors = torch.zeros_like(totals).scatter(0, member, stderr.detach().cpu().flatten().double()) * sizes
-        unsure = totals.abs() < UNSURE * errors
+        unsure = is_unsure(totals, errors)
     return RegionMap(
         member.reshape(labels.shape),
         totals[member].reshape(labels.shape),
