@@ -198,7 +198,5 @@ def test_in_a_browser_the_button_stops_and_the_address_has_the_runs(visit):
 
 
 def test_reference_photographs_are_not_of_the_page(views):
-    with pytest.raises(
-        OptionError, match="removal 'samples' takes reference photographs to stand in, and the page"
-    ):
+    with pytest.raises(OptionError, match="removal 'samples' takes reference photographs to stand in, and the page"):
         explained(views.resolved(**QUESTION | {"removal": "samples"}))

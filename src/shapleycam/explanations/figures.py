@@ -58,13 +58,13 @@ def map_bar(explanations: Sequence[Explanation], drawn: DrawnMap) -> ColourBar:
     unit = units.pop() if len(units) == 1 else "units of the utility or of the method's own"
     regions = [drawn_regions(e, drawn) for e in explanations]
     owners = {"place" if each is None else "region" for each in regions}
-    caption = f"value of each {' or '.join(sorted(owners))} for the class, in {unit}{_of_unsure(regions)}"
+    caption = f"value of each {' or '.join(sorted(owners))} for the class, in {unit}{describe_unsure(regions)}"
     if len(explanations) > 1:
         return relative_values_bar(caption, drawn.style)
     return values_bar(largest_size(first, drawn), caption, drawn.style)
 
 
-def _of_unsure(regions: Sequence[RegionMap | None]) -> str:
+def describe_unsure(regions: Sequence[RegionMap | None]) -> str:
     """Return what grey means where some regions are not sure; "" where none is drawn so."""
     counts = [(each.count_unsure, each.count) for each in regions if each is not None and each.count_unsure]
     if not counts:
