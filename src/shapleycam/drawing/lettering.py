@@ -68,7 +68,7 @@ def shortened(text: str, width: int, pixels: int) -> str:
     Examples:
         >>> from shapleycam.drawing.lettering import shortened
         >>> shortened("cat", 100, 12), shortened("a cat that is long and grey", 60, 12)
-        ('cat', 'a cat tha…')
+        ('cat', 'a cat th…')
     """
     line = printable_text(" ".join(text.split()))
     if text_width(line, pixels) <= width:

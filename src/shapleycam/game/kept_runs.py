@@ -74,8 +74,8 @@ def current_kept_runs() -> KeptRuns | None:
     return _current.get()
 
 
-def row_hashes(*tensors: Float[Tensor, "b *shape"]) -> list[bytes]:
-    """Return a hash of each row of tensors with equally many rows, of its numbers, shapes and kinds.
+def row_hashes(*tensors: Tensor) -> list[bytes]:
+    """Return a hash of each row of tensors (b, ...) of any shapes, of its numbers, shapes and kinds.
 
     Examples:
         >>> import torch
