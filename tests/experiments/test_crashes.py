@@ -43,8 +43,8 @@ class Runs:
         self.processes: list[psutil.Process] = []
         self.until("ready")
 
-    def start(self, out: Path, moment: str = "never") -> None:
-        self.process.stdin.write(f"go {self.data} {out} {moment}\n")
+    def start(self, out: Path, moment: str = "never", data: Path | None = None) -> None:
+        self.process.stdin.write(f"go {data or self.data} {out} {moment}\n")
         self.process.stdin.flush()
         self.child = self.until("started")
         self.started.append(self.child)
@@ -182,6 +182,27 @@ def test_killed_at_this_moment(runs, whole, tmp_path, moment):
     assert runs.finish(tmp_path).rows().equals(whole)
     check_kept(tmp_path, written, whole)
     assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
+
+
+def test_killed_within_an_image(runs, tmp_path):
+    """All runs of the model but those of the last batch are found again; a photograph takes 12 batches, or little more.
+
+    Killed at the 20th, and then at the 10th that it did not find, it has measured two of the three photographs.
+    """
+    data, whole, out = folder_of(tmp_path / "data", 3), tmp_path / "whole", tmp_path / "out"
+    runs.start(whole, "sampling-never", data)
+    assert runs.until_ended() == 0
+    for moment, images in (("sampling-run:20", 1), ("sampling-run:10", 2)):
+        runs.start(out, moment, data)
+        for image in range(1, images + 1):
+            assert runs.until("measured") == image
+        assert runs.until_ended() == -signal.SIGKILL
+        assert [path.name for path in (out / "started" / "tiny").iterdir()] == ["0000000-0000002"]
+        assert not chunk_files(out)
+    runs.start(out, "sampling-never", data)
+    assert runs.until_ended() == 0
+    assert Store(out).rows().equals(Store(whole).rows())
+    assert not (out / "started").exists()
 
 
 def test_interrupt_of_all_its_processes(runs, whole, tmp_path):

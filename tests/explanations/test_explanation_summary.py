@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import pytest
 import torch
 
 from helpers.random_explanations import explanation_of_noise
@@ -50,3 +52,16 @@ def test_gap_by_pencil():
     assert sum_of_values(e) == 9
     assert gap_of_values(e, 12.0) == 0.25
     assert gap_of_values(e, 0.0) is None
+
+
+def test_what_is_not_sure_is_nearer_to_zero_than_two_errors():
+    """By pencil: of four cells two, and of three regions the one of these, of value 4 and error 2.2."""
+    values, stderr = torch.tensor([[[2.0, 2.0], [-3.0, 0.5]]]), torch.tensor([[[1.1, 1.1], [1.0, 0.2]]])
+    e = explanation_of_noise(1, method="sampledshapley", values=values, stderr=stderr)
+    assert e.uncertain.tolist() == [[[True, True], [False, False]]]
+    by_cell = summarise_image([{"sampledshapley": e}], 0, "m")
+    by_region = summarise_image([{"sampledshapley": replace(e, regions=torch.tensor([[[0, 0], [1, 2]]]))}], 0, "m")
+    assert by_cell.explained[0].uncertainty["sampledshapley"].not_sure == 0.5
+    assert by_region.explained[0].uncertainty["sampledshapley"].not_sure == pytest.approx(1 / 3)
+    assert "50% of the cells" in by_cell.lines()["sampled"]
+    assert "33% of the regions (nearer to zero than 2 standard errors)" in by_region.lines()["sampled"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -146,3 +148,15 @@ def test_regions_of_a_volume_are_drawn_frame_by_frame():
     assert (first == expected[0]).all()
     assert (second[:4] == expected[1]).all()
     assert (second[4:] == expected[0]).all()
+
+
+def test_names_are_written_over_their_regions_alone(e):
+    """Of four regions the second has a name; by number, also where the image lacks a number before it."""
+    named = replace(e, region_names=("", "cat", "", ""))
+    changed = (np.array(named.overlay()) != np.array(e.overlay())).any(2)
+    rows, columns = changed.nonzero()
+    assert rows.max() < 64
+    assert columns.min() > 70  # the region is narrow: the name is as wide as the letters are
+    skipping = replace(e, regions=LABELS + 1, region_names=("absent", "", "cat", "", ""))
+    assert np.array_equal(np.array(skipping.overlay()), np.array(named.overlay()))
+    assert np.array_equal(np.array(named.overlay(plain=True)), np.array(e.overlay(plain=True)))

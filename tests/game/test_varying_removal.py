@@ -12,6 +12,8 @@ from torch import nn
 from shapleycam import METHODS, Explainer, values
 from shapleycam.errors import DerivativeError, OptionError
 from shapleycam.explanations import Explanation
+from shapleycam.fidelity import split_values
+from shapleycam.fidelity._split_values import split_steps
 from shapleycam.game import Game
 from shapleycam.game.imputed import NOISE
 from shapleycam.game.removal import NAMED
@@ -157,6 +159,13 @@ class TestSamples:
         assert explanation.notes[0][0].startswith("after 240 runs the standard error is")
         with pytest.raises(OptionError, match=r"each 5 runs of the whole model; expected at most 179 runs in all"):
             explainer.explain(pictures(1), "sampledshapley", 1, players=(2, 2), runs=179)
+
+    def test_halves_count_runs_and_not_coalitions(self):
+        """Two halves of three samples of four orders, each of 3 coalitions of 5 runs."""
+        game = by_samples(5).game(pictures(1), 1, players=(2, 2))
+        *_, (made, split) = split_steps(game, 2 * 3 * 4 * 3 * 5)
+        assert (made, split.runs.tolist()) == (360, [360])
+        assert split_values(game, 2**4 * 5).runs.tolist() == [2**4 * 5]
 
     def test_progress_counts_coalitions(self):
         done = []

@@ -3,7 +3,8 @@
 Each line on standard input is a command: `go DATA OUT MOMENT`. A child is forked, which is as good as a fresh process
 and needs no minute of imports. What happens is said in lines on standard output: the child's number, the images
 measured so far, and how it ended. MOMENT is where it kills itself: "never", or NAME:TIME for the TIMEth call of a
-function in `MOMENTS`; "command" has the command line run, which says nothing here.
+function in `MOMENTS`; "command" has the command line run, which says nothing here. "sampling-MOMENT" is of a run that
+samples values at the input, one photograph at a time, and keeps its runs of the model after each batch of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -22,8 +24,11 @@ import torch
 
 from helpers.small_evaluations import QUICK, RecordingListener, tiny_network
 from shapleycam import Network, cli
-from shapleycam.experiments import RunSettings, chunk, evaluate, manifest
+from shapleycam.experiments import RunSettings, chunk, evaluate, manifest, started_chunk
 from shapleycam.experiments.storage import FolderStorage
+from shapleycam.game.head_runner import GeneralRunner
+
+SAMPLES = "sampling-"
 
 BATCH = 4
 
@@ -71,12 +76,22 @@ def die_half_written(time: int) -> None:
     FolderStorage.write = dying
 
 
+SAMPLING = replace(
+    QUICK,
+    layers=("input",),
+    methods=("sampledshapley",),
+    metrics=("average_drop",),
+    players=(3, 3),
+    runs=400,
+    tolerance=1e-6,
+)
 MOMENTS: dict[str, Callable[[int], None]] = {
     "before-sync": lambda time: die_at(os, "fsync", time, after=False),
     "after-sync": lambda time: die_at(os, "fsync", time, after=True),
     "before-rename": lambda time: die_at(Path, "replace", time, after=False),
     "after-rename": lambda time: die_at(Path, "replace", time, after=True),
     "half-written": die_half_written,
+    "run": lambda time: die_at(GeneralRunner, "outputs", time, after=True),
     "measuring": lambda time: die_at(chunk._RowCollector, "evaluate", time, after=False),
 }
 
@@ -99,18 +114,16 @@ def run_command(data: str, out: str) -> None:
 def run(data: str, out: str, moment: str) -> int:
     if moment == "command":
         run_command(data, out)
-    name, _, time = moment.partition(":")
+    samples = moment.startswith(SAMPLES)
+    name, _, time = moment.removeprefix(SAMPLES).partition(":")
     if name in MOMENTS:
         MOMENTS[name](int(time))
+    if samples:
+        started_chunk.SECONDS = 0
+    models, protocol = [tiny_network(), tiny_network(1, "other")], SAMPLING if samples else QUICK
+    settings = RunSettings("cpu", 1 if samples else BATCH, 2)
     try:
-        evaluate(
-            [tiny_network(), tiny_network(1, "other")],
-            data,
-            out,
-            QUICK,
-            settings=RunSettings("cpu", BATCH, 2),
-            listener=ReportingListener(),
-        )
+        evaluate(models, data, out, protocol, settings=settings, listener=ReportingListener())
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  # whatever it is, the test is told

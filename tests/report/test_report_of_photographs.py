@@ -11,8 +11,11 @@ from shapleycam import Explainer, Preprocess
 from shapleycam.errors import ReplayError
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.explanations.evidence import describe_evidence
+from shapleycam.explanations.figures import map_bar
+from shapleycam.explanations.pictures import DrawnMap
 from shapleycam.explanations.summary import describe_curvature
 from shapleycam.report import make_pages, render_photographs
+from shapleycam.report.pictures import photograph_picture
 
 METHODS = ("gradcam", "layercam", "pathcam-h")
 
@@ -113,3 +116,11 @@ def test_names_of_files_and_labels_are_text(tmp_path):
     assert not actual.all("b")
     assert evil in actual.text
     assert "</script><script>alert(" in actual.text
+
+
+def test_values_of_regions_are_drawn_as_explain_draws_them(photos):
+    explainer = Explainer(tiny_network(), layer="input", device="cpu")
+    page = pages(explainer, photos[:1], ["exactshapley"], players=(2, 2))[0]
+    e = explainer.explain(photos[0], "exactshapley", players=(2, 2))
+    assert page.maps[0].signed.content == photograph_picture(e.overlay(), "").content
+    assert page.maps[0].bar.high == map_bar([e], DrawnMap()).high

@@ -196,3 +196,8 @@ def test_in_a_browser_the_button_stops_and_the_address_has_the_runs(visit):
         heat.locator("svg").hover(position={"x": 150, "y": 150}, force=True)
     heat.locator("svg").hover(position={"x": 160, "y": 150}, force=True)
     assert re.search(r"row \d+, column \d+: \d+%", heat.locator("output").inner_text())
+
+
+def test_reference_photographs_are_not_of_the_page(views):
+    with pytest.raises(OptionError, match="removal 'samples' takes reference photographs to stand in, and the page"):
+        explained(views.resolved(**QUESTION | {"removal": "samples"}))

@@ -164,7 +164,7 @@ class ExplainPhotographs:
         return grid(panels, columns=4, title=title, bars=[map_bar(explanations, drawn)], note=note)
 
     def _panels(self, explanation: Explanation, drawn: DrawnMap) -> list[tuple[str, Image.Image]]:
-        """Return the map with its title; of sampled values also a map of where their error is above them.
+        """Return the map with its title; of sampled values also a map of where they are not sure.
 
         Values of regions that are not sure are grey in the map itself.
         """
@@ -172,5 +172,5 @@ class ExplainPhotographs:
         if explanation.uncertain is not None and drawn_regions(explanation, drawn) is None:
             share = float(explanation.uncertain[drawn.index].float().mean())
             picture = explanation.overlay(drawn.index, on=drawn.on, kind="uncertain")
-            panels.append((f"grey: error above value, {percent(share)}", picture))
+            panels.append((f"grey: not sure, {percent(share)} of the cells", picture))
         return panels

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 from PIL import Image, ImageFilter
 
+from shapleycam.drawing.region_names import write_names
+
 _WIDTH = 1 / 300
 """Of a line, as a share of the shorter side of the picture."""
 _LINE, _EDGE = (255, 255, 255, 230), (0, 0, 0, 120)
@@ -20,6 +22,7 @@ class Borders:
 
     Attributes:
         labels: (rows, columns), the number of each cell's region.
+        names: of the regions, by number, which are written over them; empty for none.
 
     Examples:
         >>> import numpy as np
@@ -30,9 +33,10 @@ class Borders:
     """
 
     labels: Int[np.ndarray, "rows columns"]
+    names: tuple[str, ...] = ()
 
     def draw(self, size: tuple[int, int]) -> Image.Image:
-        """Return the lines as RGBA of this size (width, height), transparent elsewhere."""
+        """Return the lines, and names, as RGBA of this size (width, height), transparent elsewhere."""
         rows, columns = self.labels.shape
         down = np.arange(size[1]) * rows // size[1]
         across = np.arange(size[0]) * columns // size[0]
@@ -42,7 +46,9 @@ class Borders:
         pixels = np.zeros((size[1], size[0], 4), np.uint8)
         pixels[_grown(line, max(1, thickness // 2) + 1)] = _EDGE
         pixels[line] = _LINE
-        return Image.fromarray(pixels, mode="RGBA")
+        picture = Image.fromarray(pixels, mode="RGBA")
+        write_names(picture, self.labels, self.names)
+        return picture
 
 
 def _differs(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

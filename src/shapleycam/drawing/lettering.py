@@ -12,6 +12,8 @@ from shapleycam.drawing.matplotlib_files import matplotlib_file
 from shapleycam.printable import printable_text
 
 _INK = "black"
+_LABEL_INK, _LABEL_EDGE = (255, 255, 255, 255), (0, 0, 0, 230)
+"""White inside a dark edge, which shows on every colour."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,33 @@ def set_text(text: str, width: int, pixels: int, *, bold: bool = False) -> Parag
 def text_width(text: str, pixels: int) -> int:
     """Return the width of a text on one line, in pixels."""
     return round(_font(pixels).getlength(text))
+
+
+def shortened(text: str, width: int, pixels: int) -> str:
+    """Return a text on one line of at most `width` pixels; what is longer is cut, and ends in an ellipsis.
+
+    Examples:
+        >>> from shapleycam.drawing.lettering import shortened
+        >>> shortened("cat", 100, 12), shortened("a cat that is long and grey", 60, 12)
+        ('cat', 'a cat th…')
+    """
+    line = printable_text(" ".join(text.split()))
+    if text_width(line, pixels) <= width:
+        return line
+    kept = next((n for n in range(len(line), 0, -1) if text_width(f"{line[:n].rstrip()}…", pixels) <= width), 0)
+    return f"{line[:kept].rstrip()}…"
+
+
+def draw_label(canvas: Image.Image, text: str, centre: tuple[float, float], pixels: int, width: int) -> None:
+    """Write a text of at most `width` pixels about a point, moved so far that all of it lies on the canvas."""
+    line, font, edge = shortened(text, width, pixels), _font(pixels), max(1, pixels // 8)
+    draw = ImageDraw.Draw(canvas)
+    left, top, right, bottom = draw.textbbox((0, 0), line, font=font, stroke_width=edge)
+    corner = [
+        min(max(0, middle - (high - low) / 2), max(0, side - (high - low))) - low
+        for middle, low, high, side in zip(centre, (left, top), (right, bottom), canvas.size, strict=True)
+    ]
+    draw.text((corner[0], corner[1]), line, fill=_LABEL_INK, font=font, stroke_width=edge, stroke_fill=_LABEL_EDGE)
 
 
 def _line_height(pixels: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from shapleycam.errors import ImageError, ModelError
@@ -16,6 +16,7 @@ from shapleycam.experiments.layer_evaluator import LayerEvaluator
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.rows import Row, to_table
+from shapleycam.experiments.started_chunk import StartedChunk
 from shapleycam.experiments.store import Store
 from shapleycam.models.network import Transform
 
@@ -68,14 +69,21 @@ class ChunkEvaluator:
             ShapleyCamError: the model differs from the manifest's, no image of the first chunk could be measured, or
                 the chunk cannot be written; with `strict` also what is wrong with an image.
         """
-        rows = _RowCollector(self._evaluators(), strict=self.strict)
+        started = StartedChunk(self.store, self.model, decoded.chunk)
+        evaluators = [
+            replace(evaluator, kept_runs=started.of_layer(evaluator.layer)) for evaluator in self._evaluators()
+        ]
+        rows = _RowCollector(evaluators, strict=self.strict)
         for start in range(0, len(decoded.images), self.batch_size):
             batch = decoded.images[start : start + self.batch_size]
-            yield BatchResult(len(batch), rows.evaluate(batch))
+            with started.saved_when_stopped():
+                batch_rows = rows.evaluate(batch)
+            yield BatchResult(len(batch), batch_rows)
         if decoded.chunk.start == 0:
             rows.refuse_failing_model()
         table = to_table(_sorted(rows.rows, self.protocol), self.protocol.metrics)
         self.store.write(self.model, decoded.chunk, table)
+        started.remove()
 
     def _evaluators(self) -> list[LayerEvaluator]:
         """Return the model at each layer, if it is the model that the manifest describes."""

@@ -9,6 +9,8 @@ from shapleycam.files import portable_name
 
 CHUNKS = "parts"
 """The folder of the chunks; its name, and those of the files, stay as runs of earlier versions have them."""
+STARTED = "started"
+"""The folder of what is kept of chunks that are not complete."""
 _SUFFIX = ".parquet"
 
 
@@ -32,6 +34,11 @@ def file_name(chunk: range) -> str:
 def path_of(model: str, chunk: range) -> str:
     """Return the name of a chunk's file in the storage."""
     return f"{_folder_of(model)}/{file_name(chunk)}"
+
+
+def started_path_of(model: str, chunk: range) -> str:
+    """Return the name, in the storage, of the file of what is kept of a chunk that is not complete."""
+    return f"{STARTED}/{portable_name(model)}/{file_name(chunk).removesuffix(_SUFFIX)}"
 
 
 def list_chunk_files(storage: Storage, manifest: Manifest, model: str) -> set[str]:

@@ -22,6 +22,7 @@ from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game.kept_runs import KeptRuns, keeping_runs
 from shapleycam.gpu_failures import describe_device_failure, is_out_of_memory, refuse_failed_gpu
 from shapleycam.images import Source
 from shapleycam.metrics.evaluator import MetricEvaluator
@@ -34,13 +35,17 @@ from shapleycam.utilities import Utility, resolve_utility
 
 @dataclass(frozen=True)
 class LayerEvaluator:
-    """A model at one layer, with all that its rows need; `model` and `layer` are their names in the results."""
+    """A model at one layer, with all that its rows need; `model` and `layer` are their names in the results.
+
+    `kept_runs` is where the runs behind values of players are kept, if anywhere.
+    """
 
     model: str
     layer: str
     explainer: Explainer
     protocol: Protocol
     metadata: ImageMetadata
+    kept_runs: KeptRuns | None = None
 
     def evaluate(self, images: Sequence[DecodedImage]) -> list[Row]:
         """Return the rows of a batch; an image that cannot be explained has one row, which says why.
@@ -121,7 +126,8 @@ class LayerEvaluator:
     ) -> Iterator[Row]:
         """Yield a row for each method and image."""
         protocol = self.protocol
-        with ignore_warnings(BlankHeatmapWarning):  # the row says so
+        # Metrics keep nothing: some change the model's weights, which nothing that is kept says.
+        with ignore_warnings(BlankHeatmapWarning), keeping_runs(self.kept_runs):  # the row says that a map is blank
             explanations = self.explain(batch, traced_batch, target, utility)
         explanation = next(iter(explanations.values()))
         metrics = self._metric_evaluator(utility, batch, traced_batch, explanations, images)

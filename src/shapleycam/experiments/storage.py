@@ -57,6 +57,10 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file that nothing is lost with, and folders that are empty then; where it cannot be, it stays."""
+
+    @abstractmethod
     def names(self, within: str = "") -> list[str]:
         """Return the names of files and folders directly in a folder, sorted; none where the folder is not there.
 
@@ -92,6 +96,13 @@ class FolderStorage(Storage):
         path = self.path / name
         make_folder(path.parent)
         write_atomically(path, fill)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, as `Storage.remove`."""
+        with suppress(OSError):
+            (self.path / name).unlink(missing_ok=True)
+            for folder in Path(name).parents[:-1]:
+                (self.path / folder).rmdir()
 
     def names(self, within: str = "") -> list[str]:
         """Return the names in a folder, as `Storage.names`, without the lock and unfinished files."""
@@ -158,6 +169,11 @@ class RemoteStorage(Storage):
             raise OptionError(
                 f"{self.url}: {name} cannot be written ({on_one_line(error)}); check the address and the credentials"
             ) from None
+
+    def remove(self, name: str) -> None:
+        """Remove a file, as `Storage.remove`; object stores have no folders that could be empty."""
+        with suppress(OSError, pa.ArrowException):
+            self._files.delete_file(self._path_of(name))
 
     def names(self, within: str = "") -> list[str]:
         """Return the names in a folder, as `Storage.names`."""

@@ -213,7 +213,8 @@ class Store:
         self._warn_of_unverified()
 
     @cached_property
-    def _run_identity(self) -> str:
+    def identity(self) -> str:
+        """Return the identity of the run: a hash of its protocol, models and dataset."""
         return run_identity(self.manifest)
 
     def refuse_lost_run(self) -> None:
@@ -233,14 +234,14 @@ class Store:
                 f"{self.storage}/{MANIFEST_FILE} is not there any more: the results were removed or moved away while "
                 "the run went on; put them back to go on with them, or evaluate again"
             )
-        if run_identity(read_manifest(self.storage)) != self._run_identity:
+        if run_identity(read_manifest(self.storage)) != self.identity:
             raise OptionError(
                 f"{self.storage} holds another run than the one that writes to it: the results were exchanged while "
                 "the run went on; put them back to go on with them, or choose another out="
             )
 
     def _identity_of(self, model: str, chunk: range) -> ChunkIdentity:
-        return ChunkIdentity(self._run_identity, model, chunk)
+        return ChunkIdentity(self.identity, model, chunk)
 
     def _files_of(self, model: str) -> set[str]:
         return list_chunk_files(self.storage, self.manifest, model)

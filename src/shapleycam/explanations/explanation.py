@@ -16,7 +16,7 @@ from shapleycam.drawing.map_style import MapStyle, StyleKeywords
 from shapleycam.drawing.overlays import Kind
 from shapleycam.explanations import figures, notebook, pictures, storage
 from shapleycam.explanations.pictures import DrawnMap, Ground
-from shapleycam.explanations.regions import RegionValue, region_values
+from shapleycam.explanations.regions import RegionValue, is_unsure, region_values
 from shapleycam.files import write_atomically
 from shapleycam.images import Source
 from shapleycam.models.labels import class_name
@@ -133,8 +133,8 @@ class Explanation:
 
     @property
     def uncertain(self) -> Bool[Tensor, "b *grid"] | None:
-        """Return where the standard error exceeds the value, so that not even its sign is sure; None without one."""
-        return None if self.stderr is None else self.stderr > self.values.abs()
+        """Return where values are nearer to zero than two standard errors: not even the sign is sure; None without."""
+        return None if self.stderr is None else is_unsure(self.values, self.stderr)
 
     def region_values(self, index: int = 0) -> list[RegionValue]:
         """Return the values of one image's regions, the largest in size first; none where places are the players.

@@ -58,13 +58,13 @@ def map_bar(explanations: Sequence[Explanation], drawn: DrawnMap) -> ColourBar:
     unit = units.pop() if len(units) == 1 else "units of the utility or of the method's own"
     regions = [drawn_regions(e, drawn) for e in explanations]
     owners = {"place" if each is None else "region" for each in regions}
-    caption = f"value of each {' or '.join(sorted(owners))} for the class, in {unit}{_of_unsure(regions)}"
+    caption = f"value of each {' or '.join(sorted(owners))} for the class, in {unit}{describe_unsure(regions)}"
     if len(explanations) > 1:
         return relative_values_bar(caption, drawn.style)
     return values_bar(largest_size(first, drawn), caption, drawn.style)
 
 
-def _of_unsure(regions: Sequence[RegionMap | None]) -> str:
+def describe_unsure(regions: Sequence[RegionMap | None]) -> str:
     """Return what grey means where some regions are not sure; "" where none is drawn so."""
     counts = [(each.count_unsure, each.count) for each in regions if each is not None and each.count_unsure]
     if not counts:
@@ -126,7 +126,7 @@ def map_title(e: Explanation, drawn: DrawnMap) -> str:
     """Return what a map beside a photograph is, in words."""
     drawn = of_kind([e], drawn)
     if drawn.kind == "uncertain":
-        return "grey: error above value"
+        return f"grey: nearer to zero than {number(UNSURE)} standard errors"
     if drawn.kind == "heatmap":
         is_positive = sign_of("heatmap", drawn.style) == "positive"
         return "heatmap" if is_positive else "heatmap of what speaks against the class"

@@ -72,7 +72,7 @@ def drawn_regions(e: Explanation, drawn: DrawnMap) -> RegionMap | None:
     if e.regions is None or drawn.style.plain or drawn.kind != "values":
         return None
     stderr = None if e.stderr is None else e.stderr[drawn.index]
-    regions = region_map(e.regions[drawn.index], e.values[drawn.index], stderr)
+    regions = region_map(e.regions[drawn.index], e.values[drawn.index], stderr, e.region_names)
     if regions is not None and drawn.style.contours:
         raise OptionError(
             f"contours={drawn.style.contours} were asked for, and the values are of regions, which are flat; leave "
@@ -188,7 +188,7 @@ def lines(e: Explanation, drawn: DrawnMap) -> Lines | None:
     drawn = of_kind([e], drawn)
     regions = drawn_regions(e, drawn)
     if regions is not None:
-        return Borders(_flat(e, regions.labels, drawn).numpy()) if drawn.opacity > 0 else None
+        return Borders(_flat(e, regions.labels, drawn).numpy(), regions.names) if drawn.opacity > 0 else None
     if drawn.kind == "uncertain" or not drawn.style.contours:
         return None
     kind: ColourScale = "heatmap" if drawn.kind == "heatmap" else "values"

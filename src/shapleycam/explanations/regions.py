@@ -12,7 +12,19 @@ from torch import Tensor
 from shapleycam.wording import number, percent, signed
 
 UNSURE = 2.0
-"""A region's value is not sure where it is nearer to zero than so many of its standard errors."""
+"""A value is not sure, nor is its sign, where it is nearer to zero than so many of its standard errors."""
+
+
+def is_unsure(values: Float[Tensor, "*cells"], stderr: Float[Tensor, "*cells"]) -> Bool[Tensor, "*cells"]:
+    """Return where values are nearer to zero than two of their standard errors, so that not even the sign is sure.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.explanations.regions import is_unsure
+        >>> is_unsure(torch.tensor([1.5, -2.5]), torch.tensor([1.0, 1.0]))
+        tensor([ True, False])
+    """
+    return values.abs() < UNSURE * stderr
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,7 @@ class RegionMap:
         unsure: the cells of regions whose value is nearer to zero than two of its standard errors.
         largest: the largest size of a value.
         count: how many regions there are, of which `count_unsure` are not sure; None where there is no standard error.
+        names: of the regions, by their number in `labels`; empty where they have none.
     """
 
     labels: Int[Tensor, "*grid"]
@@ -95,10 +108,14 @@ class RegionMap:
     largest: float
     count: int
     count_unsure: int | None
+    names: tuple[str, ...] = ()
 
 
 def region_map(
-    labels: Int[Tensor, "*grid"], values: Float[Tensor, "*grid"], stderr: Float[Tensor, "*grid"] | None = None
+    labels: Int[Tensor, "*grid"],
+    values: Float[Tensor, "*grid"],
+    stderr: Float[Tensor, "*grid"] | None = None,
+    names: Sequence[str] = (),
 ) -> RegionMap | None:
     """Return the values of regions as they are drawn; None where the cells of a region differ, as a derivative's do.
 
@@ -112,7 +129,7 @@ def region_map(
         >>> region_map(labels, torch.tensor([[0.5, 0.4, -2.0, -2.0]])) is None
         True
     """
-    _, member = labels.detach().cpu().flatten().unique(return_inverse=True)
+    numbers, member = labels.detach().cpu().flatten().unique(return_inverse=True)
     sizes = member.bincount()
     cells = values.detach().cpu().flatten().double()
     of_regions = torch.zeros(len(sizes), dtype=torch.float64, device="cpu").scatter(0, member, cells)
@@ -122,7 +139,7 @@ def region_map(
     unsure = torch.zeros_like(totals, dtype=torch.bool)
     if stderr is not None:
         errors = torch.zeros_like(totals).scatter(0, member, stderr.detach().cpu().flatten().double()) * sizes
-        unsure = totals.abs() < UNSURE * errors
+        unsure = is_unsure(totals, errors)
     return RegionMap(
         member.reshape(labels.shape),
         totals[member].reshape(labels.shape),
@@ -130,6 +147,7 @@ def region_map(
         float(totals.abs().max()),
         len(sizes),
         None if stderr is None else int(unsure.sum()),
+        tuple(names[region] for region in numbers.tolist()) if names else (),
     )
 
 

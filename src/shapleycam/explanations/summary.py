@@ -12,7 +12,7 @@ from torch import Tensor
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.regions import RegionValue, describe_region
+from shapleycam.explanations.regions import UNSURE, RegionValue, describe_region, is_unsure
 from shapleycam.game.game import ROUNDINGS
 from shapleycam.models.labels import class_name
 from shapleycam.values.distance import efficiency_gap
@@ -36,7 +36,10 @@ class ClassProbability:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Standard errors of one method's values: (h, w) as lists, ‖stderr‖ / ‖values‖, and the share of unsure cells."""
+    """Standard errors of one method's values: (h, w) as lists, ‖stderr‖ / ‖values‖, and the share that is not sure.
+
+    That is of cells, or of regions where these are the players: nearer to zero than two standard errors.
+    """
 
     relative: float
     not_sure: float
@@ -138,7 +141,9 @@ class ImageSummary:
             lines["class-blind"] = f"{', '.join(self.class_blind)}: the same map for any class or question"
         if first.uncertainty:
             lines["sampled"] = "; ".join(
-                f"{name} to {percent(each.relative, 1)}, not sure of the sign on {percent(each.not_sure)} of the cells"
+                f"{name} to {percent(each.relative, 1)}, not sure of the sign of {percent(each.not_sure)} "
+                f"of the {'regions' if first.regions.get(name) else 'cells'} "
+                f"(nearer to zero than {number(UNSURE)} standard errors)"
                 for name, each in first.uncertainty.items()
             )
         for name, regions in list(first.regions.items())[:1]:
@@ -258,6 +263,6 @@ def _uncertainty(explanation: Explanation, errors: Tensor, index: int) -> Uncert
     size = float(of_players.norm())
     return Uncertainty(
         relative=float(of_errors.norm()) / size if size else 0.0,
-        not_sure=float((stderr > values.abs()).float().mean()),
+        not_sure=float(is_unsure(of_players, of_errors).float().mean()),
         stderr=stderr.tolist(),
     )

@@ -27,7 +27,8 @@ class SplitValues:
     Attributes:
         first: (b, n), from the first half of the runs.
         second: (b, n), from the second half.
-        runs: (b,), the coalitions that were evaluated for both.
+        runs: (b,), the runs of the head for both, of which a coalition takes `Game.runs_per_coalition`; the coalitions
+            where these have a shortcut.
         origin: how the values were computed, in words.
 
     Examples:
@@ -94,7 +95,7 @@ def split_values(game: Game, runs: int, seed: int = 0, *, progress: Progress | N
     if has_shortcut(game, runs) or takes_all_coalitions(game.n_players, runs // game.runs_per_coalition):
         shares = true_values(game, TOLERANCE, seed, progress)
         origin = "exact" if shares.stderr is None else "sampled to 1%"
-        return SplitValues.exact(shares.values, shares.evaluations, origin)
+        return SplitValues.exact(shares.values, shares.evaluations * game.runs_per_coalition, origin)
     (*_, (_, split)) = split_steps(game, runs, seed, progress=progress)
     if split is None:
         raise RuntimeError("the sampling of two halves ended before its last step")
@@ -121,16 +122,17 @@ def split_steps(
     """
     check_split_runs(game, runs)
     halves: list[ShapleyValues] = []
+    each = game.runs_per_coalition
     for half_seed in (seed, seed + 1):
-        made = sum(int(half.evaluations.max()) for half in halves)
+        made = sum(int(half.evaluations.max()) * each for half in halves)
         for orders, shares in estimates_within(game, runs // 2, TOLERANCE, samples_of(game, half_seed)):
             if progress is not None:
                 progress(orders, float(shares.uncertainty.max()))
             last = shares
-            yield made + int(shares.evaluations.max()), None
+            yield made + int(shares.evaluations.max()) * each, None
         halves.append(last)
     first, second = halves
-    spent = first.evaluations + second.evaluations
+    spent = (first.evaluations + second.evaluations) * each
     yield int(spent.max()), SplitValues(first.values, second.values, spent, "sampled")
 
 

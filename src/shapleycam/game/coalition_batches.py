@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.errors import OptionError
-from shapleycam.game.head_runner import HeadRunner
+from shapleycam.game.head_runner import HeadRunner, Images, Presence
+from shapleycam.game.kept_runs import bytes_of, current_kept_runs
 from shapleycam.game.players import Players
 from shapleycam.game.shortcut_check import PROBES
-from shapleycam.utilities import Utility
+from shapleycam.utilities import UTILITIES, Utility
 
 BatchProgress: TypeAlias = Callable[[int], None]
 """Is called after each batch with the number of coalitions in it, over all images; what it raises ends the work."""
@@ -46,16 +47,32 @@ class CoalitionBatches:
         for image_slice, coalition_slice in _blocks(images_count, coalitions_count, rows_at_once):
             chosen = images[image_slice]
             presence = self._players.presence(coalitions[image_slice, coalition_slice].float(), chosen)
-            samples = chosen.repeat_interleave(presence.shape[1])
-            output = runner.outputs(presence, chosen)
-            target = self._target[samples.to(self._target.device)]
-            block = self._utility(output, target, samples).reshape(presence.shape[:2])
+            block = self._utilities_of_block(runner, presence, chosen)
             utilities = utilities.to(block.dtype)
             utilities[image_slice, coalition_slice] = block
             if progress is not None:
                 progress(block.numel())
         check_finite_without(utilities, self._utility, "some")
         return utilities
+
+    def _utilities_of_block(self, runner: HeadRunner, presence: Presence, images: Images) -> Float[Tensor, "a s"]:
+        """Return the utilities of coalitions that fit into memory; those that are kept are not computed."""
+        kept, hashes = current_kept_runs(), None
+        if kept is not None and UTILITIES.get(self._utility.name) is self._utility:  # of others no name says all
+            hashes = runner.row_hashes
+        if kept is None or hashes is None:
+            return self._compute(runner, presence, images)
+        indices = images.tolist()
+        names = f"{type(runner).__qualname__} {self._utility.name} {tuple(presence.shape)} {presence.dtype}"
+        classes = self._target[images.to(self._target.device)]
+        made_of = [names.encode(), bytes_of(presence), bytes_of(classes), *(hashes[index] for index in indices)]
+        return kept.utilities(made_of, lambda: self._compute(runner, presence, images), presence.device)
+
+    def _compute(self, runner: HeadRunner, presence: Presence, images: Images) -> Float[Tensor, "a s"]:
+        samples = images.repeat_interleave(presence.shape[1])
+        output = runner.outputs(presence, images)
+        target = self._target[samples.to(self._target.device)]
+        return self._utility(output, target, samples).reshape(presence.shape[:2])
 
 
 def check_utilities_finite(

@@ -29,6 +29,11 @@ class CoalitionContents(ABC):
     ) -> Float[Tensor, "a s *shape"]:
         """Return the activations of coalitions: A where `presence` is 1, and what stands in for it where it is 0."""
 
+    @property
+    @abstractmethod
+    def tensors(self) -> tuple[Float[Tensor, "b *shape"], ...]:
+        """Return all numbers that the activations of coalitions are made of."""
+
 
 @dataclass(frozen=True)
 class Contents(CoalitionContents):
@@ -80,6 +85,11 @@ class Contents(CoalitionContents):
         if self.replacement is None:  # no product: a negative number times 0 is -0, of which atan2 or 1/x make another
             return torch.where(present > 0, self.activation[images][:, None], 0.0)
         return torch.where(present > 0, self.activation[images][:, None], self.replacement[images][:, None])
+
+    @property
+    def tensors(self) -> tuple[Float[Tensor, "b *shape"], ...]:
+        """Return A and R; A alone where R is zero."""
+        return (self.activation,) if self.replacement is None else (self.activation, self.replacement)
 
     @property
     def mean(self) -> Contents:

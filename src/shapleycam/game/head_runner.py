@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapleycam.game.contents import CoalitionContents, Contents
+from shapleycam.game.kept_runs import row_hashes
 from shapleycam.game.rows_in_channels_last import RowsInChannelsLast
 from shapleycam.tracing import Trace
 
@@ -49,6 +51,14 @@ class HeadRunner(ABC):
     def outputs(self, presence: Presence, images: Images) -> Any:
         """Return the head's output for a x s coalitions, as a · s rows, image by image."""
 
+    @property
+    def row_hashes(self) -> Sequence[bytes] | None:
+        """Return of each image a hash of what its outputs are made of beside `presence` and the model.
+
+        None where a run is so cheap that it need not be kept, or where they are made of more.
+        """
+        return None
+
 
 class GeneralRunner(HeadRunner):
     """Runs the head itself, on the activation with the absent positions removed."""
@@ -79,7 +89,12 @@ class GeneralRunner(HeadRunner):
         """Return the runner of the same head where something else stands in; its memory is measured once for both."""
         runner = copy(self)
         vars(runner).update(_contents=contents, bytes_per_coalition=self.bytes_per_coalition)
+        vars(runner).pop("row_hashes", None)  # of the other contents
         return runner
+
+    @cached_property
+    def row_hashes(self) -> Sequence[bytes] | None:
+        return row_hashes(self._trace.images, *self._contents.tensors) if self._trace.extra.is_empty else None
 
     def outputs(self, presence: Presence, images: Images) -> Any:
         masked = self._contents.of_coalitions(presence, images)

@@ -57,6 +57,11 @@ class ImputedContents(CoalitionContents):
         unflattened: Tensor = rows.unflatten(0, presence.shape[:2])
         return unflattened
 
+    @property
+    def tensors(self) -> tuple[Float[Tensor, "b c h w"], ...]:
+        """Return the images and the noise."""
+        return self.activation, self._noise
+
 
 def imputing_runners(trace: Trace, activation: Float[Tensor, "b *image"], players: Players) -> Sequence[HeadRunner]:
     """Return what evaluates coalitions of pixels by imputation.

@@ -17,6 +17,8 @@ from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.figures import describe_unsure
+from shapleycam.explanations.pictures import DrawnMap, drawn_regions, largest_size
 from shapleycam.explanations.summary import (
     ImageSummary,
     describe_curvature,
@@ -173,13 +175,16 @@ def _page(
 
 
 def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "input"] | None) -> MethodMap:
-    values = e.values[0].detach().cpu()
+    values, drawn = e.values[0].detach().cpu(), DrawnMap(kind="values")
     units = f"units of {e.utility_name}" if e.divides_score else "units of its own"
     return MethodMap(
         method=e.method,
         heat=photograph_picture(e.overlay(on=view, kind="heatmap"), f"{e.method} heatmap of {of}"),
-        signed=photograph_picture(e.overlay(on=view, kind="values", plain=True), f"{e.method} signed values of {of}"),
-        bar=values_bar(float(values.abs().max()), f"{e.method}: red for the class, blue against it, in {units}"),
+        signed=photograph_picture(e.overlay(on=view, kind="values"), f"{e.method} signed values of {of}"),
+        bar=values_bar(
+            largest_size(e, drawn),
+            f"{e.method}: red for the class, blue against it, in {units}{describe_unsure([drawn_regions(e, drawn)])}",
+        ),
         evidence=describe_evidence(e.values[0]),
         sum=_sum(e, grand) if e.divides_score else "not in units of the score",
         values=_cells(values),

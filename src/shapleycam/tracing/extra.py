@@ -23,9 +23,14 @@ class ExtraInputs:
     keywords: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 1
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether the model takes images alone."""
+        return not self.positional and not self.keywords
+
     def call(self, model: nn.Module, images: Tensor) -> Any:
         """Return the model's output for images and copies of these inputs, since the model may write into them."""
-        if not self.positional and not self.keywords:
+        if self.is_empty:
             return model(images)
         copies = self.map(lambda tensor: tensor.clone())
         return model(images, *copies.positional, **copies.keywords)
@@ -38,7 +43,7 @@ class ExtraInputs:
                 return tensor
             return tensor[samples.to(tensor.device)]
 
-        if not self.positional and not self.keywords:
+        if self.is_empty:
             return self
         return replace(self.map(select), batch=len(samples))
 

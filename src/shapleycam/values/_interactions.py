@@ -34,7 +34,8 @@ class Interactions:
             without the other.
         own: (b, n), each player's own effect; None for sampled pairs.
         stderr: (b, n, n), the standard errors of `pairs`, or None.
-        evaluations: (b,), the head evaluations, or Hessian-vector products, spent on each image.
+        evaluations: (b,), the coalitions, or Hessian-vector products, spent on each image; how many runs of the head a
+            coalition takes, `Game.runs_per_coalition` says.
 
     Examples:
         >>> import torch

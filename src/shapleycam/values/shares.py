@@ -19,7 +19,9 @@ class PlayerValues:
     Attributes:
         values: (b, n), in units of the utility.
         stderr: (b, n), their standard errors; None where they are not sampled.
-        evaluations: (b,), how many head evaluations (for path and Taylor: head derivatives) each image took.
+        evaluations: (b,), how many coalitions each image took, or head derivatives (path and Taylor). A coalition that
+            no shortcut evaluates takes `Game.runs_per_coalition` runs of the head: one, but with removal "samples" one
+            for each photograph. `runs=` of estimators counts the runs.
         samples: (b,), the number of independent samples, or streams of samples, that `stderr` comes from, fewer where
             these are single orders, whose tails are heavy; None without it.
         nodes: (b,), the number of gradients along the path; None for other estimators.

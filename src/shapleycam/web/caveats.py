@@ -56,7 +56,10 @@ def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
         )
     elif e.uncertain is not None and float(e.uncertain[0].float().mean()) > _UNSURE:
         share = percent(float(e.uncertain[0].float().mean()))
-        yield Caveat(f"On {share} of the places not even the sign is sure: their values are small beside their errors.")
+        yield Caveat(
+            f"On {share} of the places not even the sign is sure: their values are nearer to zero than two standard "
+            "errors."
+        )
     probabilities = e.probabilities(0)
     if probabilities is not None and float(probabilities[e.target[0]]) < _UNLIKELY:
         likely = percent(float(probabilities[e.target[0]]), 1)

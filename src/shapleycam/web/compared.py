@@ -88,8 +88,10 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
     traced_batch = resolved.trace(*names)
     game = resolved.game(traced_batch)
     rows = [METHODS[name] for name in names]
-    most_runs = run_limit(game, EstimatorOptions())
-    refused = {row.name: _too_slow(row, game, most_runs) for row in rows if not _is_possible(row, game, most_runs)}
+    limit = run_limit(game, EstimatorOptions())
+    most_coalitions = None if limit is None else limit // game.runs_per_coalition
+    impossible = [row for row in rows if not _is_possible(row, game, most_coalitions)]
+    refused = {row.name: _too_slow(row, game, most_coalitions) for row in impossible}
     possible = [row for row in rows if row.name not in refused]
     conditional = [row.name for row in possible if row.basis.is_conditional]  # each may be refused by itself
     quick = [row.name for row in possible if not row.basis.is_conditional and _is_quick(row, game)]
@@ -163,15 +165,15 @@ def _key(resolved: ResolvedQuestion, name: str) -> str:
 
 
 def _is_quick(row: Method, game: Game) -> bool:
-    return row.basis.cost_of(game.n_players, channels=game.n_channels).runs <= _QUICK_RUNS
+    return row.basis.cost_of(game.n_players, channels=game.n_channels).runs * game.runs_per_coalition <= _QUICK_RUNS
 
 
-def _is_possible(row: Method, game: Game, most_runs: int | None) -> bool:
-    return is_affordable(row, game) and (most_runs is None or row.fits(game.n_players, most_runs))
+def _is_possible(row: Method, game: Game, most_coalitions: int | None) -> bool:
+    return is_affordable(row, game) and (most_coalitions is None or row.fits(game.n_players, most_coalitions))
 
 
-def _too_slow(row: Method, game: Game, most_runs: int | None) -> str:
-    most = row.most_players if most_runs is None else row.most_players_of(most_runs)
+def _too_slow(row: Method, game: Game, most_coalitions: int | None) -> str:
+    most = row.most_players if most_coalitions is None else row.most_players_of(most_coalitions)
     if most is None:
         return f"takes too long for {counted(game.n_channels, 'channel')}; Explain makes it alone"
     return f"takes too long for {counted(game.n_players, 'place')}, at most {most}; Explain divides among regions"

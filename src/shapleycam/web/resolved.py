@@ -19,7 +19,7 @@ from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
-from shapleycam.game.removal import NAMED
+from shapleycam.game.removal import NAMED, SAMPLES
 from shapleycam.models.labels import class_index
 from shapleycam.names import canonical_name
 from shapleycam.smoothing import Smooth, parse_smoothing
@@ -151,6 +151,11 @@ class ResolvedQuestion:
         name = canonical_name(self.question.removal or DEFAULT_REMOVAL, NAMED)
         if name is None:
             raise OptionError(f"removal {self.question.removal!r} is unknown; {nearest(self.question.removal, NAMED)}")
+        if name == SAMPLES.name:
+            raise OptionError(
+                f"removal {name!r} takes reference photographs to stand in, and the page has none; choose another "
+                "removal, or explain by the command line or in Python"
+            )
         return name
 
     @property

@@ -78,24 +78,25 @@ class SampledInput:
         Raises:
             OptionError: too few runs for a standard error.
         """
-        n = self.game.n_players
-        if fewest_runs(n) > runs:
+        n, each = self.game.n_players, self.game.runs_per_coalition
+        if fewest_runs(n) * each > runs:
             raise OptionError(
                 f"{runs:,} runs of the model are too few for {n:,} regions, whose values have a standard error from "
-                f"{fewest_runs(n):,} runs on; allow more in the box Runs, or choose fewer regions"
+                f"{fewest_runs(n) * each:,} runs on; allow more in the box Runs, or choose fewer regions"
             )
-        a_sample = 4 * (n - 1)
+        an_order = (n - 1) * each
+        a_sample = 4 * an_order
         allowed = runs // a_sample * a_sample if n > 1 else 0
         with torch.no_grad():
             for orders, shares in estimates_within(self.game, runs, _TOLERANCE, self._draw(check)):
-                made = orders * (n - 1)
-                left = self._orders.seconds_each * (allowed - made) / max(1, n - 1)
+                made = orders * an_order
+                left = self._orders.seconds_each * (allowed - made) / max(1, an_order)
                 yield Step(made, allowed, shares, left)
 
     @property
     def runs_drawn(self) -> int:
         """Return how many runs of the model were made for whole samples, by whoever asked."""
-        return len(self._orders) // 4 * 4 * (self.game.n_players - 1)
+        return len(self._orders) // 4 * 4 * (self.game.n_players - 1) * self.game.runs_per_coalition
 
     def explanation(self, shares: ShapleyValues) -> Explanation:
         """Return the explanation that values of the regions make."""

@@ -19,6 +19,7 @@ from shapleycam.errors import OptionError
 from shapleycam.game.dropping.patches import PatchGrid, check_whole_patches, patch_grid
 from shapleycam.game.dropping.proof import check_dropping
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
+from shapleycam.game.kept_runs import row_hashes
 from shapleycam.game.players import Players
 from shapleycam.models.token_entrance import PLAIN_TRANSFORMERS, token_entrance
 from shapleycam.tracing import Trace, trace
@@ -45,6 +46,10 @@ class DroppingRunner(HeadRunner):
         with LargestTensor() as largest:
             self._traced.head(self._tokens[:1], first)
         return TENSORS_AT_ONCE * int(largest.bytes)
+
+    @cached_property
+    def row_hashes(self) -> Sequence[bytes] | None:
+        return row_hashes(self._traced.images, self._tokens) if self._traced.extra.is_empty else None
 
     def outputs(self, presence: Presence, images: Images) -> Any:
         present = self._patches.of_pixels(presence).flatten(0, 1) > 0
