@@ -147,6 +147,32 @@ def test_a_classifier_has_no_boxes(run):
     assert "error: the model is of class EfficientNet; expected a detector" in ran.err
 
 
+def test_a_saved_detector_of_transformers_is_explained(run, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    from helpers.query_detectors import rt_detr
+
+    rt_detr().save_pretrained(tmp_path / "detr")
+    transformers.RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(tmp_path / "detr")
+    options = ("--model", "hf:detr", "--layer", "last-conv", "--quiet", "--json")
+    ran = run("explain", "photo.png", *options, "--box", "0", "--method", "hirescam")
+    assert ran.code == 0, ran.err
+    data = json.loads(ran.out)
+    assert data["box"]["label"] in {"cat", "dog", "bird"}
+    assert data["explained"][0]["label"] == data["box"]["label"]
+    assert Path(data["files"][0]).is_file()
+
+
+def test_a_classifier_of_transformers_has_no_boxes(run, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.ViTConfig(image_size=24, patch_size=6, **sizes)
+    transformers.ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    ran = run("explain", "photo.png", "--model", "hf:vit", "--box", "0")
+    assert ran.code == 2
+    message = ran.err.splitlines()[-1]  # behind the progress of transformers' own
+    assert message.startswith("error: the model is of class ViTForImageClassification; expected a detector: one of")
+
+
 def test_without_ultralytics_it_says_how_to_install_it(run, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ultralytics", None)
     ran = run("explain", "photo.png", "--model", "ultralytics:yolov8n.yaml", "--box", "0")
