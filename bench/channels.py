@@ -57,8 +57,8 @@ the ratios to a plain forward pass ({by_utility["rest"][0] * 1e3:.0f} ms) measur
 |---|---|---|
 {chr(10).join(rows)}
 
-For a logit the game is additive, and its values come from one gradient. For `rest` what all channels add to a coalition is
-a product of the 1280 x 1000 exponentials of their steps with a softmax: ablationcam takes one, channelshapley samples
+For a logit the game is additive, and its values come from one gradient. For `rest` what all channels add to a coalition
+is a product of the 1280 x 1000 exponentials of their steps with a softmax: ablationcam takes one, channelshapley samples
 coalitions to 1%.
 """,
     )
