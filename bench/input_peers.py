@@ -19,6 +19,7 @@ from shapleycam.game import Game
 from shapleycam.values.group_tree import GroupTree
 
 BATCH = 16
+BATCH_ON_A_GPU = 128
 
 
 @dataclass(frozen=True)
@@ -88,27 +89,29 @@ def _parts(linkage: np.ndarray, group: int, n: int) -> list[int]:
 
 
 def _score(game: Game) -> Callable[[Tensor], Tensor]:
-    return lambda images: game.score_images(images, torch.zeros(len(images), dtype=torch.long))
+    return lambda images: game.score_images(images, torch.zeros(len(images), dtype=torch.long, device=images.device))
 
 
 def _of_regions(game: Game, attribution: Tensor) -> Tensor:
     """The value of each region: captum gives it to each of its pixels and colours."""
     labels = game.players.labels[0].flatten()
     first = torch.stack([(labels == player).nonzero()[0, 0] for player in range(game.n_players)])
-    return attribution[0, 0].flatten()[first].double()
+    return attribution[0, 0].flatten()[first].double().cpu()
 
 
 def _captum(game: Game) -> dict:
-    return {"baselines": game.contents.empty, "feature_mask": game.players.labels[:, None]}
+    return {
+        "perturbations_per_eval": BATCH_ON_A_GPU if game.images.is_cuda else BATCH,
+        "baselines": game.contents.empty,
+        "feature_mask": game.players.labels[:, None].to(game.images.device),
+    }
 
 
 def _kernel_shap(game: Game, runs: int, seed: int) -> Tensor:
     torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = KernelShap(_score(game)).attribute(
-            game.images, n_samples=runs, perturbations_per_eval=BATCH, **_captum(game)
-        )
+        found = KernelShap(_score(game)).attribute(game.images, n_samples=runs, **_captum(game))
     return _of_regions(game, found)
 
 
@@ -116,22 +119,20 @@ def _lime(game: Game, runs: int, seed: int) -> Tensor:
     torch.manual_seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = Lime(_score(game)).attribute(game.images, n_samples=runs, perturbations_per_eval=BATCH, **_captum(game))
+        found = Lime(_score(game)).attribute(game.images, n_samples=runs, **_captum(game))
     return _of_regions(game, found)
 
 
 def _value_sampling(game: Game, runs: int, seed: int) -> Tensor:
     torch.manual_seed(seed)
     orders = max(1, (runs - 2) // game.n_players)
-    found = ShapleyValueSampling(_score(game)).attribute(
-        game.images, n_samples=orders, perturbations_per_eval=BATCH, **_captum(game)
-    )
+    found = ShapleyValueSampling(_score(game)).attribute(game.images, n_samples=orders, **_captum(game))
     return _of_regions(game, found)
 
 
 def _ablation(game: Game, runs: int, seed: int) -> Tensor:
     del runs, seed  # it takes a run for each region, and one for the image
-    found = FeatureAblation(_score(game)).attribute(game.images, perturbations_per_eval=BATCH, **_captum(game))
+    found = FeatureAblation(_score(game)).attribute(game.images, **_captum(game))
     return _of_regions(game, found)
 
 
@@ -153,7 +154,7 @@ def _partition(game: Game, runs: int, seed: int) -> Tensor:
             return mask[None].astype(bool) & x[None].astype(bool)
 
     def play(coalitions: np.ndarray) -> np.ndarray:
-        return game.value(torch.from_numpy(np.ascontiguousarray(coalitions.astype(bool))))[0].double().numpy()
+        return game.value(torch.from_numpy(np.ascontiguousarray(coalitions.astype(bool))))[0].double().cpu().numpy()
 
     explainer = shap.PartitionExplainer(play, Coalitions(), seed=seed)
     found = explainer(np.ones((1, n), dtype=bool), max_evals=runs, batch_size=BATCH, silent=True)

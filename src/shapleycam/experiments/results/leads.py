@@ -62,7 +62,7 @@ def find_leads(
     pair: tuple[str, str],
     order: TableOrder | None = None,
     *,
-    resamples: int = RESAMPLES_OF_LEADS,
+    resampler: Resampler | None = None,
 ) -> list[MethodLead]:
     """Return how far the first method of a pair leads the second, in the order of tables.
 
@@ -71,7 +71,7 @@ def find_leads(
         columns: the metrics.
         pair: names of the two methods.
         order: of utilities; None for that of their table.
-        resamples: of the images, with replacement.
+        resampler: of the images; several calls may share one, which draws once. None for 10,000 resamples.
 
     Raises:
         OptionError: no model was measured with both methods.
@@ -93,7 +93,7 @@ def find_leads(
         (0.2, False)
     """
     order = order or TableOrder.of_all()
-    names, resampler = parts_of(columns), Resampler(resamples)
+    names, resampler = parts_of(columns), resampler or Resampler(RESAMPLES_OF_LEADS)
     leads: dict[ResultGroup, list[MethodLead]] = {}
     methods: set[str] = set()
     for rows in frames:
