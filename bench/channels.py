@@ -6,13 +6,14 @@ python bench/channels.py [--rounds N]        prints the table and writes bench/r
 from __future__ import annotations
 
 import argparse
+import time
 import warnings
 
 import torch
 from matplotlib import cbook
 
 import shapleycam
-from measure import THREADS, machine, report, time_ratios
+from measure import machine, report, time_ratios
 from shapleycam import Explainer
 from shapleycam.errors import ShapleyCamWarning
 from shapleycam.models import zoo
@@ -31,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)
     warnings.simplefilter("ignore", ShapleyCamWarning)
     explainer = shapleycam.Explainer(zoo.DEFAULT, layer="bn2", device="cpu")
     images = explainer.explain(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False), "gradcam").images
@@ -41,7 +42,8 @@ def main() -> None:
             explainer.model(images)
 
     by_utility = {
-        utility: time_ratios(floor, calls(images, utility), rounds, images.device) for utility in ("logit", "rest")
+        utility: time_ratios(floor, calls(images, utility), rounds, images.device, time.thread_time)
+        for utility in ("logit", "rest")
     }
     rows = [f"| {name} | {by_utility['logit'][1][name]:.2f} | {by_utility['rest'][1][name]:.2f} |" for name in METHODS]
     report(
@@ -51,14 +53,16 @@ def main() -> None:
 `python bench/channels.py --rounds {rounds}` on: {machine()}.
 
 One photograph, the default network ({zoo.DEFAULT}) at `bn2`: 1280 channels, then a mean and a linear layer. Median of
-the ratios to a plain forward pass ({by_utility["rest"][0] * 1e3:.0f} ms) measured just before.
+the ratios to a plain forward pass ({by_utility["rest"][0] * 1e3:.0f} ms) measured just before, in CPU time of one
+thread.
 
 | method | logit | rest |
 |---|---|---|
 {chr(10).join(rows)}
 
-For a logit the game is additive, and its values come from one gradient. For `rest` ablationcam takes a product of two
-matrices, 1280 x 1280 and 1280 x 1000, and channelshapley samples orders of the channels to 1%.
+For a logit the game is additive, and its values come from one gradient. For `rest` what all channels add to a coalition
+is a product of the exponentials of their steps, 1280 x 1000, with a softmax: ablationcam takes one, and channelshapley
+samples coalitions to 1%.
 """,
     )
 

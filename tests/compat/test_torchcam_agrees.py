@@ -68,3 +68,17 @@ def test_gradcam_plus_plus_with_the_denominator_that_is_left_out_there(network):
         with library(model, layer, reshape_transform=reshape) as extractor:
             maps.append(extractor(CLASSES, model(images))[0].float())
     torch.testing.assert_close(*maps, rtol=0, atol=1e-4)
+
+
+def test_a_class_against_those_that_are_nearest_to_it(network):
+    ours, theirs = both(network, "FinerCAM")
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
+
+
+def test_the_product_of_layers(build):
+    model, _, _, images = build("resnet18")
+    maps = []
+    for library in (methods, peer):
+        with library.RefineCAM(model, ["layer3", "layer4"], base_method=library.LayerCAM) as extractor:
+            maps.append(extractor(CLASSES, model(images))[0].float())
+    torch.testing.assert_close(*maps, rtol=0, atol=1e-4)

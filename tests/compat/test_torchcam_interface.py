@@ -16,6 +16,7 @@ from helpers.lazy_modules import LazyModule
 from shapleycam import Explainer, ShapleyCamError
 from shapleycam.compat import grad_cam
 from shapleycam.compat.torchcam import methods, metrics, utils
+from shapleycam.compat.torchcam.extractor import HookArguments
 from shapleycam.errors import ImageError, OptionError, TargetError
 
 peer, peer_metrics, peer_utils = (LazyModule(f"torchcam.{name}") for name in ("methods", "metrics", "utils"))
@@ -59,13 +60,16 @@ def test_every_name_of_the_package_is_here_or_says_what_to_use_in_its_place():
 
 
 def test_every_constructor_and_call_takes_what_the_peers_takes():
-    hidden = {"kwargs", "self"}
+    hidden = {"kwargs", "base_kwargs", "self"}
     for name in HERE:
         ours, theirs = getattr(methods, name), getattr(peer, name)
         inherited = {*inspect.signature(peer.GradCAM.__mro__[2].__init__).parameters}  # behind **kwargs there
         for function, expected in ((ours.__init__, inherited), (ours.__call__, set())):
             of_peer = {*inspect.signature(getattr(theirs, function.__name__)).parameters} | expected
-            assert of_peer - hidden <= {*inspect.signature(function).parameters}, name
+            of_ours = {*inspect.signature(function).parameters}
+            # `hooks` are these, and `base_arguments` go on to the constructor of another extractor.
+            of_ours |= {*HookArguments.__annotations__} if of_ours & {"hooks", "base_arguments"} else set()
+            assert of_peer - hidden <= of_ours, name
 
 
 def test_lists_of_classes_and_several_layers(model, images):
@@ -444,3 +448,70 @@ def test_a_metric_without_images(model):
         metric.update(torch.zeros(1, 3, 8, 8))
     with pytest.raises(ImageError, match="input_tensor is a list; expected preprocessed images, a tensor"):
         metric.update([torch.zeros(3, 8, 8)])
+
+
+# RefineCAM and FinerCAM
+
+
+def test_refinecam_is_the_product_of_scaled_maps(model, images):
+    scores = model(images)
+    with methods.LayerCAM(model, ["0", "1"]) as extractor:
+        extractor.enable_hooks()
+        model(images)
+        first, second = extractor(1, scores)
+    with methods.RefineCAM(model, ["0", "1"], base_method=methods.LayerCAM) as refined:
+        [product] = refined(1, model(images), normalized=False)
+        [scaled] = refined(1, scores, target_shape=(16, 16))
+    torch.testing.assert_close(product, first * second)
+    assert scaled.shape == (2, 16, 16)
+    assert repr(refined) == "RefineCAM(base_method=LayerCAM, target_layer=['0', '1'])"
+    assert not model._forward_hooks
+
+
+def test_finercam_compares_with_the_classes_that_are_nearest_or_given(model, images):
+    with torch.inference_mode(), methods.FinerCAM(model, "1", gamma=0.5, num_references=2) as finer:
+        scores = model(images)
+        [nearest] = finer([1, 2], scores)
+        distances = [(row - row[own]).abs() for row, own in zip(scores, [1, 2], strict=True)]
+        others = [each.argsort()[1:3].tolist() for each in distances]  # the nearest is the class itself
+        [given] = finer([1, 2], scores, comparison_idx=others)
+        [by_hand] = finer.base_cam(
+            scores=scores,
+            targets=[lambda row, own=own, rest=rest: row[own] - 0.5 * row[rest].mean()
+                     for own, rest in zip([1, 2], others, strict=True)],
+        )  # fmt: skip
+    torch.testing.assert_close(nearest, given)
+    torch.testing.assert_close(nearest, by_hand)
+    assert not model._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda model: methods.RefineCAM(model, ["1"]), "expected a list of two or more layers to multiply"),
+        (lambda model: methods.RefineCAM(model, ["0", "1"], base_method=len), "base_method is <built-in function len>"),
+        (lambda model: methods.FinerCAM(model, "1", base_method=methods.ScoreCAM), "base_method is ScoreCAM; expected"),
+        (lambda model: methods.FinerCAM(model, "1", gamma=-1), "gamma=-1; expected a number from 0"),
+        (lambda model: methods.FinerCAM(model, "1", num_references=0), "num_references=0; expected a whole number"),
+    ],
+)
+def test_what_cannot_be_wrapped_is_refused_and_leaves_no_hook(model, make, message):
+    with pytest.raises(OptionError, match=f"^[^\n]*{message}[^\n]*$"):
+        make(model)
+    assert not model._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"class_idx": 9}, r"class_idx has 9; expected whole numbers from 0 to 4"),
+        ({"comparison_idx": [1, 2]}, r"comparison_idx has \[1, 2\] for class 1; expected other classes, each once"),
+        ({"comparison_idx": [2, 2]}, r"comparison_idx has \[2, 2\] for class 1"),
+        ({"comparison_idx": [[2]]}, r"comparison_idx=\[\[2\]\] for 2 images"),
+        ({"comparison_idx": 7}, r"comparison_idx has 7; expected whole numbers from 0 to 4"),
+        ({"targets": len}, "FinerCAM explains a class"),
+    ],
+)
+def test_classes_that_cannot_be_compared_are_refused(model, images, options, message):
+    with methods.FinerCAM(model, "1") as finer, pytest.raises(OptionError, match=message):
+        finer(**{"class_idx": 1, "scores": model(images), **options})

@@ -19,7 +19,7 @@ from shapleycam.models.detectors import as_box_scores
 from shapleycam.models.detectors.query_outputs import chosen_places, read_queries
 from shapleycam.models.detectors.yolo_outputs import read_anchors
 
-transformers = LazyModule("transformers")
+query_detectors = LazyModule("helpers.query_detectors")
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
 
@@ -102,32 +102,9 @@ def test_queries_that_are_chosen_in_a_way_that_is_not_told_are_refused():
         chosen_places(two_stage)
 
 
-def rt_detr() -> nn.Module:
-    backbone = transformers.RTDetrResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], out_features=["stage2", "stage3", "stage4"]
-    )
-    config = transformers.RTDetrConfig(
-        backbone_config=backbone, backbone=None, use_timm_backbone=False, use_pretrained_backbone=False,
-        encoder_hidden_dim=16, encoder_in_channels=[8, 16, 16], encoder_ffn_dim=16, encoder_layers=1,
-        encoder_attention_heads=2, d_model=16, decoder_in_channels=[16, 16, 16], decoder_ffn_dim=16, num_queries=5,
-        decoder_layers=1, decoder_attention_heads=2, num_labels=3, feat_strides=[8, 16, 32], anchor_image_size=None,
-    )  # fmt: skip
-    return transformers.RTDetrForObjectDetection(config).eval()
-
-
-def yolos() -> nn.Module:
-    config = transformers.YolosConfig(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16, image_size=[64, 64],
-        patch_size=16, num_detection_tokens=4, num_labels=3,
-    )  # fmt: skip
-    return transformers.YolosForObjectDetection(config).eval()
-
-
-@pytest.mark.parametrize(("build", "softmax"), [(rt_detr, False), (yolos, True)])
-def test_transformers_detectors_are_explained_at_a_query(build, softmax):
-    model, image = build(), torch.randn(3, 64, 64)
-    for weight in model.parameters():  # untrained, all queries are alike
-        weight.data.add_(torch.randn_like(weight), alpha=0.1)
+@pytest.mark.parametrize(("name", "softmax"), [("rt_detr", False), ("yolos", True), ("detr", True)])
+def test_transformers_detectors_are_explained_at_a_query(name, softmax):
+    model, image = getattr(query_detectors, name)(), torch.randn(3, 64, 64)
     with torch.no_grad():
         logits = model(image[None]).logits[0]
     scores = logits.softmax(-1)[:, :-1] if softmax else logits.sigmoid()

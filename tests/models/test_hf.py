@@ -15,7 +15,7 @@ from torchvision.transforms import InterpolationMode
 import shapleycam
 from shapleycam.errors import ModelError
 from shapleycam.models import zoo
-from shapleycam.models.hugging_face import labels_from_config
+from shapleycam.models.labels import labels_from_config
 from shapleycam.models.transforms import as_transform
 
 transformers = pytest.importorskip("transformers")
@@ -162,7 +162,7 @@ def test_untrained_the_weights_of_a_folder_are_not_read(folder, vit):
     assert network.origin == "untrained"
     assert network.labels == tuple(NAMES.values())
     assert network.model.state_dict().keys() == vit.state_dict().keys()
-    with pytest.raises(ModelError, match=r"could not be made \(.*\); give the name of an image classifier on the hub"):
+    with pytest.raises(ModelError, match=r"could not be made \(.*\); give the name of an image classifier or"):
         zoo.load_network(f"hf:{folder}")
 
 
@@ -206,7 +206,7 @@ def test_what_the_loader_raises_is_told(monkeypatch):
     def fail(*_, **__):
         raise ConnectionError("the hub cannot be reached\nand so on, over many lines")
 
-    monkeypatch.setattr(transformers.AutoModelForImageClassification, "from_pretrained", fail)
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", fail)
     with pytest.raises(ModelError, match=r"'hf:a/b' could not be made \(ConnectionError: the hub cannot be reached\);"):
         zoo.load_network("hf:a/b")
 

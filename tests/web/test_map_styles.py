@@ -18,6 +18,7 @@ from shapleycam.drawing.colour_bars import bar_picture
 from shapleycam.drawing.map_style import MapStyle
 from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.pictures import DrawnMap, lines
 from shapleycam.smoothing import SMOOTHINGS
 from shapleycam.web.compared import compared_by
 from shapleycam.web.explained import explained
@@ -101,6 +102,51 @@ def test_the_answer_says_which_places_are_shown_and_has_the_bars_of_the_colours(
     assert "-bar" not in plain
 
 
+def test_contours_lie_where_the_library_draws_them(views, explainer):
+    e = explainer.explain(HOPPER, "hirescam", target=3)
+    for kind in ("heatmap", "values"):
+        plain, lined = (
+            np.asarray(Image.open(BytesIO(views.picture(kind, **QUESTION, contours=number)))) for number in ("", "4")
+        )
+        assert max(lined.shape) >= 640 > max(plain.shape)
+        over = lines(e, DrawnMap(kind=kind, style=MapStyle(contours=4))).draw(lined.shape[1::-1])
+        is_line = np.asarray(over)[..., 3] == 255
+        assert is_line.any()
+        assert np.array_equal(lined[is_line], np.asarray(over)[is_line])
+    html = views.states("explain", **QUESTION, contours="4")[-1]
+    assert "4 contours at equal steps of the scale on each side of zero." in text_of(html)
+    assert "contours=4" in html
+
+
+def test_what_speaks_against_the_class_is_shown_where_it_is_asked_for(views, explainer):
+    e = explainer.explain(HOPPER, "hirescam", target=3)
+    for kind in ("heatmap", "values"):
+        shade = Image.open(BytesIO(views.picture(kind, **QUESTION, sign="negative")))
+        shown, expected = np.asarray(shade), np.asarray(e.shade(kind=kind, sign="negative"))
+        assert np.array_equal(shown[..., 3], expected[..., 3])
+        assert np.array_equal(shown[shown[..., 3] > 0], expected[shown[..., 3] > 0])
+    html = views.states("explain", **QUESTION, sign="negative")[-1]
+    assert "Where the evidence against blue is. Negative values alone." in text_of(html)
+    assert "heatmap for blue by hirescam: what speaks against the class" in html
+    assert "_negative_heatmap.png" in html
+    assert "_negative_numbers.npz" not in html
+    strengths = (-e.values[0]).clamp(min=0)
+    shares = json.loads(views.picture("heatmap-grid", **QUESTION, sign="negative"))["values"]
+    assert shares[int(strengths.flatten().argmax())] in {">99%", "100%"}
+    assert {shares[index] for index in (strengths.flatten() == 0).nonzero().flatten().tolist()} == {"0%"}
+
+
+def test_a_map_of_a_sign_that_no_value_has_is_said_to_be_blank(views):
+    against = text_of(views.states("explain", method="layercam", target="blue", sign="negative")[-1])
+    assert "The map is blank: no place speaks against this class." in against
+
+
+def test_compare_shows_the_sign_that_is_asked_for(views):
+    html = views.states("compare", methods="first-order", target="blue", sign="negative")[-1]
+    assert "what speaks against the class" in html
+    assert "Negative values alone." in text_of(html)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -108,6 +154,9 @@ def test_the_answer_says_which_places_are_shown_and_has_the_bars_of_the_colours(
         ({"colours": "virids"}, "colour map 'virids' is unknown; did you mean 'viridis'"),
         ({"top_value": "x"}, "the share of the value in the address is 'x'; expected a number above 0 and up to 1"),
         ({"top_value": "nan"}, "the share of the value in the address is 'nan'; expected a number above 0"),
+        ({"contours": "many"}, "the number of contours in the address is 'many'; expected a whole number from 0 to 50"),
+        ({"contours": "51"}, "the number of contours in the address is '51'; expected"),
+        ({"sign": "both"}, "the sign in the address is 'both'; expected positive, negative, or none for the usual"),
         ({"smooth": "eigen", "method": "leaveoneout"}, "smoothing eigen takes the first component"),
     ],
 )

@@ -16,11 +16,12 @@ from shapleycam.utilities import UTILITIES
 from shapleycam.web.classes import class_choice, class_choices
 from shapleycam.web.panel import LAYERS, Box, hidden_pairs, panel_boxes, upload_pairs
 from shapleycam.web.question import Question
+from shapleycam.web.resolved import ABOUT_MAPS
 from shapleycam.web.views import VIEWS
 
 MODELS = ["one", "two"]
-DRAWN = ["none", "own", "all"]
-"""Smoothing, colours and places of maps, where the address says nothing."""
+DRAWN = ["none", "own", "none", "usual", "all"]
+"""Smoothing, colours, contours, sign and places of maps, where the address says nothing."""
 
 
 def boxes(question: Question, view: str = "explain") -> dict[str, Box]:
@@ -56,7 +57,7 @@ class TestBoxes:
             [name] for name in ("two", "gradcam", "rest", "mean", *DRAWN)
         ]
 
-    @pytest.mark.parametrize("name", ["model", "method", "utility", "removal", "smooth", "colours", "top_value"])
+    @pytest.mark.parametrize("name", ["model", "method", "utility", "removal", *ABOUT_MAPS])
     def test_what_is_unknown_is_shown_and_not_taken_for_something_else(self, name):
         box = boxes(Question(**{name: "nonsense"}))[name]
         assert chosen(box) == ["nonsense"]
@@ -80,9 +81,10 @@ class TestBoxes:
         assert values(offered["smooth"]) == ["", *SMOOTHINGS, "augment,noise"]
         assert (chosen(offered["colours"]), values(offered["colours"])[-1]) == (["plasma"], "plasma")
         assert chosen(offered["top_value"]) == ["those that hold 65% of the value"]
-        assert [chosen(box) for box in boxes(Question(smooth="eigen", colours="Viridis", top_value="0.5")).values()][
-            4:
-        ] == [["eigen"], ["viridis"], ["those that hold 50% of the value"]]
+        drawn = Question(smooth="eigen", colours="Viridis", contours="9", sign="negative", top_value="0.5")
+        texts = ["eigen", "viridis", "at 9 steps of the scale", "negative", "those that hold 50% of the value"]
+        assert [chosen(box) for box in boxes(drawn).values()][4:] == [[text] for text in texts]
+        assert chosen(boxes(Question(contours="1"))["contours"]) == ["at 1 step of the scale"]
 
     def test_compare_has_sets(self):
         assert values(boxes(Question(), "compare")["methods"])[:3] == ["", "all", "field"]

@@ -106,6 +106,18 @@ class TestExplain:
         answer.get_by_label("the colours alone").check()
         assert not answer.locator(".stage image.photo").first.is_visible()
 
+    def test_contours_and_the_sign_are_chosen_and_stay_in_the_address(self, visit):
+        visitor = visit()
+        visitor.open("explain", model=COLOURS)
+        visitor.pick("contours", "4")
+        visitor.change(contours="4")
+        visitor.pick("sign", "negative")
+        answer = visitor.change(contours="4", sign="negative")
+        assert "Negative values alone; 4 contours" in answer.inner_text()
+        shade = answer.locator(".stage image.shade").first.get_attribute("href")
+        assert "contours=4" in shade
+        assert "sign=negative" in shade
+
     def test_downloads(self, visit, tmp_path):
         visitor = visit()
         answer = visitor.open("explain", model=COLOURS, target="redder", against="blue")

@@ -7,10 +7,13 @@ Ablation-CAM (WACV); Jung & Oh 2021, arXiv:2102.05228 (LIFT-CAM). Ablation-CAM's
 
 from __future__ import annotations
 
+import torch
+
 from shapleycam.cams.bases import Basis, ChannelWeights, Cost
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.game.channels import CHANNELS
+from shapleycam.game.softmax_of_channels import softmax_of_channels
 from shapleycam.game.variants import is_linear_in_mean
 from shapleycam.precision import widened
 from shapleycam.values._closed_form import closed_form
@@ -19,6 +22,7 @@ from shapleycam.values._limited_runs import permutation_within
 from shapleycam.values._path import mean_gradient
 from shapleycam.values._permutation import permutation
 from shapleycam.values._single import leave_one_out
+from shapleycam.values._softmax_sampling import softmax_sampling
 from shapleycam.values._taylor import first_order
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import run_limit
@@ -44,6 +48,10 @@ def _ablated(game: Game, options: EstimatorOptions) -> ChannelWeights:
     """
     channels = game.with_players(CHANNELS)
     additive = closed_form(channels)  # of an additive game a channel is missed by what it is worth
+    of_softmax = None if additive is not None else softmax_of_channels(channels)
+    if of_softmax is not None:
+        everybody = torch.ones(1, channels.n_players, dtype=torch.bool, device=game.activation.device)
+        return ChannelWeights(torch.cat([each.contributions(everybody) for each in of_softmax]))
     limit = run_limit(channels, options)
     if additive is None and limit is not None and channels.n_players > limit:
         raise OptionError(
@@ -71,6 +79,9 @@ def _shapley(game: Game, options: EstimatorOptions) -> ChannelWeights:
     if shares is not None:
         return ChannelWeights(shares.values)
     if limit is None:
+        shares = softmax_sampling(channels, options.tolerance, options.seed, progress=options.progress)
+        if shares is not None:
+            return ChannelWeights(shares.values, _notes_of_sampling(shares))
         shares = permutation(channels, None, options.tolerance, options.seed, progress=options.progress)
     else:
         shares = permutation_within(channels, limit, options.tolerance, options.seed, progress=options.progress)

@@ -1,4 +1,4 @@
-"""What `explain --box` does with each photograph: choose a box of the detector, explain it, and draw it."""
+"""`--box`: how it is written, what `explain` does with it for each photograph, and its outline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapleycam.explaining.detection import Detection, check_corners
 from shapleycam.explaining.detector import Detector
 from shapleycam.explaining.photographs import PreparedPhotograph
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.pictures import DrawnMap
+from shapleycam.explanations.pictures import DrawnMap, Ground
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.images import Box
 from shapleycam.printable import printable_text
@@ -83,17 +83,18 @@ class ExplainBoxes(ExplainPhotographs):
     def _panels(self, explanation: Explanation, drawn: DrawnMap) -> list[tuple[str, Image.Image]]:
         """Return the panels with the outline of the box."""
         panels = super()._panels(explanation, drawn)
-        return [(title, self._outline(explanation, picture)) for title, picture in panels]
+        return [(title, outline(self.detection, explanation, picture, self.drawn.on)) for title, picture in panels]
 
-    def _outline(self, explanation: Explanation, picture: Image.Image) -> Image.Image:
-        """Return an overlay on the photograph or on the network's input with the box in its place."""
-        detection, place = self.detection, explanation.sources[0].box
-        if detection is None:
-            return picture
-        if place is None or explanation.is_over_photo(0, self.drawn.on):
-            return detection.draw(picture)
-        left, top, right, bottom = place
-        x_scale, y_scale = picture.width / (right - left), picture.height / (bottom - top)
-        x_low, y_low, x_high, y_high = detection.box
-        moved = (x_low - left) * x_scale, (y_low - top) * y_scale, (x_high - left) * x_scale, (y_high - top) * y_scale
-        return draw_box(picture, moved, picture.size)
+
+def outline(detection: Detection | None, explanation: Explanation, picture: Image.Image, ground: Ground) -> Image.Image:
+    """Return an overlay on the photograph or on the network's input with the box in its place, if there is one."""
+    place = explanation.sources[0].box
+    if detection is None:
+        return picture
+    if place is None or explanation.is_over_photo(0, ground):
+        return detection.draw(picture)
+    left, top, right, bottom = place
+    x_scale, y_scale = picture.width / (right - left), picture.height / (bottom - top)
+    x_low, y_low, x_high, y_high = detection.box
+    moved = (x_low - left) * x_scale, (y_low - top) * y_scale, (x_high - left) * x_scale, (y_high - top) * y_scale
+    return draw_box(picture, moved, picture.size)

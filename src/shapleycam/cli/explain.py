@@ -17,9 +17,9 @@ from shapleycam.cli.console import notes, print_error, print_facts, print_json, 
 from shapleycam.cli.explainers import make_detector, make_explainer, transform_of
 from shapleycam.cli.groups import (
     BatchComputeGroup,
+    BoxQuestionGroup,
     EngineGroup,
     LayersNetworkGroup,
-    QuestionGroup,
     RegionEstimatorGroup,
     TimedPrintGroup,
 )
@@ -43,7 +43,7 @@ _CLASSES_IN_THE_TOUR = 3
 
 
 @dataclass(frozen=True)
-class RankedQuestionGroup(QuestionGroup):
+class RankedQuestionGroup(BoxQuestionGroup):
     """The methods, and the class or the likeliest classes that they explain."""
 
     top: Annotated[
@@ -52,7 +52,6 @@ class RankedQuestionGroup(QuestionGroup):
             "--top", min=1, help="Explain the K most likely classes, side by side; default 1 (3 in the tour)."
         ),
     ] = None
-    box: options.BoxOfDetector = None
 
 
 @dataclass(frozen=True)

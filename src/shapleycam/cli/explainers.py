@@ -34,7 +34,7 @@ def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
     if is_detector(loaded.model):
         raise ModelError(
             f"model {loaded.name!r} is a detector; explain one of its boxes: shapleycam explain PHOTO --model "
-            f"{loaded.name} --box 0 (the best one)"
+            f"{loaded.name} --box 0 (the best one; shapleycam compare has --box too)"
         )
     return _explainer(network, network.layer, compute, utility, loaded)
 

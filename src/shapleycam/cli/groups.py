@@ -69,6 +69,13 @@ class QuestionGroup:
 
 
 @dataclass(frozen=True)
+class BoxQuestionGroup(QuestionGroup):
+    """The same, asked of a detector's box too."""
+
+    box: options.BoxOfDetector = None
+
+
+@dataclass(frozen=True)
 class EstimatorGroup:
     """The options of the estimators."""
 

@@ -62,7 +62,11 @@ def models(
         ),
         ("torchvision:NAME", f"{len(names['detectors'])} detectors, with --box", "pytorch.org, or --checkpoint"),
         ("ultralytics:NAME.yaml", "YOLOv8 and later, with --box; pip install ultralytics", "--checkpoint"),
-        ("hf:NAME", "image classifiers of transformers; a folder too", "Hugging Face hub, or --checkpoint"),
+        (
+            "hf:NAME",
+            "classifiers and detectors (with --box) of transformers; a folder too",
+            "Hugging Face hub, or --checkpoint",
+        ),
         ("path/to/file.py:function", "yours: returns a module or a shapleycam.Network", "--checkpoint"),
         ("package.module:function", "as a function of a file", "--checkpoint"),
     ]

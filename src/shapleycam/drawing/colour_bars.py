@@ -73,7 +73,7 @@ def values_bar(largest: float, caption: str, style: MapStyle = DEFAULT_STYLE) ->
         >>> bar.low, bar.high
         ('-0.25', '+0.25')
     """
-    return ColourBar("values", signed(-largest), signed(largest), _with_style(caption, style), style)
+    return ColourBar("values", signed(-largest), signed(largest), with_style(caption, style), style)
 
 
 def relative_values_bar(caption: str, style: MapStyle = DEFAULT_STYLE) -> ColourBar:
@@ -84,7 +84,7 @@ def relative_values_bar(caption: str, style: MapStyle = DEFAULT_STYLE) -> Colour
         >>> relative_values_bar("in units of logit").caption
         'in units of logit, relative to the largest value of each map'
     """
-    text = _with_style(f"{caption}, relative to the largest value of each map", style)
+    text = with_style(f"{caption}, relative to the largest value of each map", style)
     return ColourBar("values", "-1", "+1", text, style)
 
 
@@ -123,8 +123,15 @@ def colours_over_grey(
     return over_grey
 
 
-def _with_style(caption: str, style: MapStyle) -> str:
-    """Return the caption of signed values with the signs and the places that a style shows."""
+def with_style(caption: str, style: MapStyle) -> str:
+    """Return the caption of signed values with the signs and the places that a style shows.
+
+    Examples:
+        >>> from shapleycam.drawing.colour_bars import with_style
+        >>> from shapleycam.drawing.map_style import MapStyle
+        >>> with_style("values", MapStyle(sign="negative", contours=2))
+        'values, negative values alone; 2 contours at equal steps of the scale'
+    """
     sign = style.sign or "both"
     return _with_parts(caption if sign == "both" else f"{caption}, {sign} values alone", style, sign)
 

@@ -16,7 +16,7 @@ from shapleycam.errors import OptionError, nearest
 from shapleycam.wording import counted, percent
 
 Sign: TypeAlias = Literal["positive", "negative", "both"]
-_MOST_CONTOURS = 50
+MOST_CONTOURS = 50
 _ROUNDING = 1e-12
 """Of a sum of values, as a share of it."""
 
@@ -148,8 +148,8 @@ class MapStyle:
 
 def _check_contours(contours: Any) -> None:
     is_count = isinstance(contours, Integral) and not isinstance(contours, bool)
-    if not is_count or not 0 <= contours <= _MOST_CONTOURS:
-        raise OptionError(f"contours={contours!r}; expected a whole number from 0 (no lines) to {_MOST_CONTOURS}")
+    if not is_count or not 0 <= contours <= MOST_CONTOURS:
+        raise OptionError(f"contours={contours!r}; expected a whole number from 0 (no lines) to {MOST_CONTOURS}")
 
 
 def _check_share(name: str, share: Any) -> None:

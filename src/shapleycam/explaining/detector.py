@@ -23,9 +23,9 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.game.game import MEMORY
 from shapleycam.images import Photo
 from shapleycam.layers import RULES
+from shapleycam.models.detectors.whole_photograph import as_detection_transform
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import default_device, move_to_device, resolve_network
-from shapleycam.models.transforms import as_transform
 from shapleycam.smoothing import SmoothChoice, parse_smoothing
 from shapleycam.smoothing.table import AUGMENT
 from shapleycam.tracing.isolation import device_of
@@ -45,7 +45,8 @@ class Detector(BoxFinder):
             it was found.
         layer: as in `Explainer`, with the names of the detector's own modules.
         preprocess: RGB PIL image to tensor (c, h, w). None takes the detector's own: torchvision's resizing and
-            padding, ultralytics' letterbox of 640 pixels; transformers' models have none.
+            padding, ultralytics' letterbox of 640 pixels; a module of transformers has none, but its image processor
+            can be given (`AutoImageProcessor.from_pretrained(...)`), and the name `hf:NAME` brings it.
         labels: class names in the order of the scores. None takes the detector's own; torchvision's models have none,
             their weights do (`weights.meta["categories"]`).
         device: as in `Explainer`.
@@ -83,12 +84,12 @@ class Detector(BoxFinder):
     ) -> None:
         def make(network: Network) -> Explainer:
             named = own_layer_names(layer, network.model)
-            return Explainer(network, named, box_score(), preprocess, labels, device, memory)
+            return Explainer(network, named, box_score(), None, labels, device, memory)
 
         on = default_device() if device is None and isinstance(model, str) else device
         network = resolve_network(model)
         if preprocess is not None:
-            network = replace(network, preprocess=as_transform(preprocess))
+            network = replace(network, preprocess=as_detection_transform(preprocess))
         if on is not None:
             network = replace(network, model=move_to_device(network.model, on, device_of(network.model)))
         super().__init__(network, make)

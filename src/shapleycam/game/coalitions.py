@@ -70,6 +70,11 @@ class CoalitionEvaluator:
                     raise
             return self._utilities_by(self.runner_for(coalitions.shape[1]), coalitions, images, progress)
 
+    def utilities_by_head(self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a s"]:
+        """Return the same as the head itself gives them, without any shortcut."""
+        with without_gradients():
+            return self.batches.utilities(self.general, coalitions, images)
+
     @property
     def structure(self) -> Structure:
         """Return the structure of the head that its operations prove and that random coalitions confirm.

@@ -264,6 +264,18 @@ class Game:
             return self._coalitions.utilities(checked, indices, progress) - self.empty[indices, None]
 
     @restore_when_interrupted
+    def value_by_head(self, coalitions: Bool[Tensor, "s n"]) -> Float[Tensor, "b s"]:
+        """Return v(S) of a few coalitions as the head itself gives it: what shortcuts and closed forms are checked by.
+
+        Raises:
+            OptionError: as `value`.
+            ReplayError: the pass was not recorded for replay.
+        """
+        images = torch.arange(len(self.activation), device=self.activation.device)
+        expanded = self.players.expand(coalitions, len(images)).to(images.device)
+        return self._coalitions.utilities_by_head(expanded, images) - self.empty[:, None]
+
+    @restore_when_interrupted
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         """Return U(head(activation)), differentiable where the activation requires a gradient.
 

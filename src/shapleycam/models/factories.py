@@ -17,7 +17,7 @@ from torch import nn
 
 from shapleycam.errors import ModelError, nearest
 from shapleycam.models.building import build
-from shapleycam.models.hugging_face import labels_from_config
+from shapleycam.models.labels import labels_from_config
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm
 from shapleycam.models.wrappers import unwrap_model
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from shapleycam.errors import OptionError, TargetError, nearest
 
+_NUMBERED_LABEL = re.compile(r"LABEL_\d+")
+"""What transformers calls a class without a name."""
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -19,6 +21,15 @@ def imagenet_labels() -> tuple[str, ...]:
 
     info = ImageNetInfo()
     return tuple(info.index_to_description(index) for index in range(info.num_classes()))
+
+
+def labels_from_config(model: object) -> tuple[str, ...] | None:
+    """Return the class names in a transformers model's config; None for other models, and for numbers as names."""
+    names = getattr(getattr(model, "config", None), "id2label", None)
+    if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
+        return None
+    ordered = tuple(str(names[index]) for index in range(len(names)))
+    return None if all(map(_NUMBERED_LABEL.fullmatch, ordered)) else ordered
 
 
 def check_labels(labels: Any) -> tuple[str, ...]:

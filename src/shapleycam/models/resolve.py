@@ -10,7 +10,7 @@ from torch import nn
 from shapleycam.errors import OptionError
 from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.models import zoo
-from shapleycam.models.hugging_face import labels_from_config
+from shapleycam.models.labels import labels_from_config
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm
 from shapleycam.models.wrappers import (
     PREFIXES,

@@ -103,9 +103,12 @@ _VALUE = Utility(
     reads="numbers",
 )
 _ROWS = (
-    _of_logits("rest", rest, "z_c + log softmax(z)_c", _REST),
+    replace(_of_logits("rest", rest, "z_c + log softmax(z)_c", _REST), log_softmax_terms=(1.0, 1.0)),
     _of_logits("logit", logit, "z_c", "the class score before softmax; ignores the other classes"),
-    _of_probabilities("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
+    replace(
+        _of_probabilities("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
+        log_softmax_terms=(0.0, 1.0),
+    ),
     _of_probabilities("probability", probability, "softmax(z)_c", "saturates: flat where the model is sure"),
     _of_probabilities("log_odds", log_odds, "log p_c / (1 - p_c)", "the class against all others; never saturates"),
     _of_labels("sigmoid_rest", sigmoid_rest, "z_c + log σ(z_c)", "ReST of a label that may be there beside others"),

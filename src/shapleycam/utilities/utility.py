@@ -70,6 +70,7 @@ class Utility:
             image; "output": the model's own.
         needs_logits: whether log p will not do.
         multi_label: whether several of its classes may hold at once.
+        log_softmax_terms: (a, b) where it is a · z_c + b · log softmax(z)_c of the class scores z; None for others.
         image_data: (b or 1, ...), data for each image, the function's third argument: a mask, an embedding.
         make_image_data: `make_image_data(output, target, labels)` makes the data from the output on the whole image;
             they then stay the same for all coalitions.
@@ -92,6 +93,7 @@ class Utility:
     reads: UtilityInput = "output"
     needs_logits: bool = False
     multi_label: bool = False
+    log_softmax_terms: tuple[float, float] | None = None
     image_data: Tensor | None = None
     make_image_data: Callable[[Any, Tensor, Labels], Tensor] | None = None
 

@@ -51,7 +51,7 @@ def _of_channels(game: Game) -> ShapleyValues:
     """Return values of a utility that is affine in the channels' means: its gradient is the same everywhere."""
     values = values_from_derivative(game, first_order(game)).to(accurate(game.activation.device))
     some = _some_coalitions(game)
-    game.check_closed_form(values @ some.to(values).mT, game.value(some).to(values))
+    game.check_closed_form(values @ some.to(values).mT, game.value_by_head(some).to(values))
     return ShapleyValues(values, None, torch.ones_like(game.target))
 
 

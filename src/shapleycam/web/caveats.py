@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from shapleycam.cams.heatmaps import is_blank
 from shapleycam.cams.table import METHODS
+from shapleycam.drawing.map_style import Sign
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.pictures import DrawnMap, drawn_regions
 from shapleycam.explanations.summary import gap_of_values, sum_of_values
@@ -26,8 +27,8 @@ class Caveat:
     methods: tuple[str, ...] = field(default=())
 
 
-def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
-    """Yield what speaks against reading the map of one image as it looks."""
+def caveats(e: Explanation, grand: float, sign: Sign = "positive") -> Iterator[Caveat]:
+    """Yield what speaks against reading the map of one image as it looks; `sign` is that of the heatmap's values."""
     method = METHODS[e.method]
     if e.remark is not None:
         yield Caveat(f"{e.remark[0].upper()}{e.remark[1:]}.")
@@ -35,8 +36,8 @@ def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
         yield Caveat("This map is random, for comparison: it says nothing of the photograph.", ("shapleycam",))
     elif method.basis.is_class_blind:
         yield Caveat("This method does not look at the class: its map is the same for any other.", ("gradcam",))
-    if bool(is_blank(e.values)[0]):
-        yield Caveat("The map is blank: no place speaks for this class. See the signed map, or choose another class.")
+    if bool(is_blank(-e.values if sign == "negative" else e.values)[0]):
+        yield _of_blank(sign)
     if e.smooth:
         yield Caveat(
             f"The map is smoothed by {', '.join(e.smooth)}: its values divide no score, so read them as an order of "
@@ -64,6 +65,13 @@ def caveats(e: Explanation, grand: float) -> Iterator[Caveat]:
     if probabilities is not None and float(probabilities[e.target[0]]) < _UNLIKELY:
         likely = percent(float(probabilities[e.target[0]]), 1)
         yield Caveat(f"The model gives this class only {likely}: the map shows what little speaks for it.")
+
+
+def _of_blank(sign: Sign) -> Caveat:
+    """Return what a blank heatmap of this sign says."""
+    if sign == "negative":
+        return Caveat("The map is blank: no place speaks against this class. Choose another sign of the values.")
+    return Caveat("The map is blank: no place speaks for this class. See the signed map, or choose another class.")
 
 
 def _of_sums(e: Explanation, grand: float) -> Iterator[Caveat]:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
-from shapleycam.drawing.colour_bars import ColourBar, heatmap_bar
+from shapleycam.drawing.colour_bars import ColourBar, heatmap_bar, with_style
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.drawing.figures import grid
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.figures import map_title
 from shapleycam.explanations.pictures import DrawnMap, drawn_regions, largest_size
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.models.labels import class_name
@@ -29,12 +30,14 @@ _LABELS = {
     "numbers.npz": "Numbers (NPZ)",
     "summary.json": "Summary (JSON)",
 }
+_KINDS: tuple[MapKind, ...] = ("heatmap", "values")
 
 
 def download_links(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[tuple[str, str, str]]:
-    """Return the label, address and file name of each download; the name has the classes and the method."""
-    stem = file_stem(e, against)
-    return [(label, picture_address(resolved, kind), f"{stem}_{kind}") for kind, label in _LABELS.items()]
+    """Return the label, address and file name of each download: it has the classes, the method and a chosen sign."""
+    stem, sign = file_stem(e, against), resolved.style.sign
+    names = {kind: f"{sign}_{kind}" if sign and kind.endswith(".png") else kind for kind in _LABELS}
+    return [(label, picture_address(resolved, kind), f"{stem}_{names[kind]}") for kind, label in _LABELS.items()]
 
 
 def file_stem(e: Explanation, against: int | None) -> str:
@@ -57,11 +60,11 @@ def _figure(resolved: ResolvedQuestion) -> bytes:
     largest = largest_size(e, DrawnMap(kind="values", style=resolved.style))
     ends = f"{signed(-largest, 2)} {other}", f"{signed(largest, 2)} for {label}"
     style, keywords = resolved.style, resolved.style_keywords
-    parts = style.describe("both")
     owner = "region" if drawn_regions(e, DrawnMap(kind="values", style=style)) is not None else "place"
-    caption = f"signed map: what each {owner} adds, {unit_of(e)}{f'; {parts}' if parts else ''}"
+    caption = with_style(f"signed map: what each {owner} adds, {unit_of(e)}", style)
     bars = [heatmap_bar(style), ColourBar("values", *ends, caption, style)]
-    panels = [("heatmap", e.overlay(kind="heatmap", **keywords)), ("signed map", e.overlay(kind="values", **keywords))]
+    titles = [map_title(e, DrawnMap(kind=kind, style=style)) for kind in _KINDS]
+    panels = [(title, e.overlay(kind=kind, **keywords)) for title, kind in zip(titles, _KINDS, strict=True)]
     return encode_picture(grid(panels, 2, (title, how), bars), "PNG")
 
 
@@ -86,7 +89,7 @@ def _summary(resolved: ResolvedQuestion) -> bytes:
 
 
 def _grid(kind: MapKind) -> Callable[[ResolvedQuestion], bytes]:
-    return lambda resolved: grid_of_values(explained(resolved).explanation.values[0], kind).encode()
+    return lambda resolved: grid_of_values(explained(resolved).explanation.values[0], kind, resolved.style).encode()
 
 
 FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {

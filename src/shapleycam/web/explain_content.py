@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import hypot
 from typing import Any
@@ -11,11 +12,11 @@ from torch import Tensor
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.pictures import DrawnMap, largest_size
+from shapleycam.explanations.pictures import DrawnMap, largest_size, sign_of
 from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
 from shapleycam.smoothing import SMOOTHINGS
 from shapleycam.web.addresses import view_address
-from shapleycam.web.caveats import GAP, caveats
+from shapleycam.web.caveats import GAP, Caveat, caveats
 from shapleycam.web.classes import class_choice, class_title
 from shapleycam.web.downloads import download_links
 from shapleycam.web.explained import Explained
@@ -65,7 +66,7 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
         "evidence": _sentence(describe_evidence(e.values[0])),
         "regions": _regions(made),
         "sampling": further_runs(resolved, made),
-        "caveats": [(caveat.text, _by_methods(resolved, caveat.methods)) for caveat in caveats(e, made.grand)],
+        "caveats": [(caveat.text, _by_methods(resolved, caveat.methods)) for caveat in _caveats(resolved, made)],
         "trust": _trust(e, made.grand),
         "maps": [map_stage(resolved, e, kind) for kind in ("heatmap", "values")],
         "largest": largest_size(e, DrawnMap(kind="values", style=resolved.style)),
@@ -147,6 +148,10 @@ def _swap_address(resolved: ResolvedQuestion, e: Explanation, against: int | Non
 
 def _by_methods(resolved: ResolvedQuestion, methods: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(name, view_address(resolved, "explain", method=name)) for name in methods]
+
+
+def _caveats(resolved: ResolvedQuestion, made: Explained) -> Iterator[Caveat]:
+    return caveats(made.explanation, made.grand, sign_of("heatmap", resolved.style))
 
 
 def _sentence(phrase: str) -> str:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from shapleycam.cams.heatmaps import min_max
-from shapleycam.drawing.map_style import MapStyle, Sign
+from shapleycam.drawing.map_style import DEFAULT_STYLE, MapStyle, Sign
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.pictures import DrawnMap, drawn_regions
+from shapleycam.explanations.pictures import DrawnMap, drawn_regions, sign_of
 from shapleycam.explanations.regions import RegionMap, RegionValue, describe_value
 from shapleycam.web.addresses import picture_address
 from shapleycam.web.resolved import ResolvedQuestion
@@ -46,7 +46,9 @@ class MapStage:
     bar: str | None = None
     """The address of its colour bar; None where the style sheet has it."""
     shown: str = ""
-    """A sentence about the places that are shown; empty where all are."""
+    """A sentence about the places and lines that are shown; empty where it is all places, without lines."""
+    sign: Sign = "both"
+    """Of the values that are shown."""
 
     @property
     def view_box(self) -> tuple[float, ...]:
@@ -64,13 +66,14 @@ def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind, part: s
     if regions is not None:
         grid = grid_of_regions(regions, e.region_values(0))
     elif values.numel() <= _MOST_INLINE:
-        grid = grid_of_values(values, kind)
+        grid = grid_of_values(values, kind, resolved.style)
     else:
         grid = picture_address(resolved, f"{kind}-grid")
+    sign = sign_of(kind, resolved.style)
     return MapStage(
         kind=kind,
         title=_TITLES[kind],
-        alt=f"{_TITLES[kind]} for {e.label()} by {e.method}: {describe_evidence(values)}",
+        alt=f"{_TITLES[kind]} for {e.label()} by {e.method}: {evidence_in_words(e, sign)}",
         width=width,
         height=height,
         box=box,
@@ -79,25 +82,35 @@ def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind, part: s
         grid=grid,
         unit="of the strongest place" if kind == "heatmap" else unit_of(e),
         bar=bar_address(resolved, kind),
-        shown=shown_sentence(resolved.style, "positive" if kind == "heatmap" else "both"),
+        shown=shown_sentence(resolved.style, sign),
+        sign=sign,
     )
+
+
+def evidence_in_words(e: Explanation, sign: Sign) -> str:
+    """Return where a map of this sign has its evidence for the class, or that it shows none of it."""
+    return "what speaks against the class" if sign == "negative" else describe_evidence(e.values[0])
 
 
 def bar_address(resolved: ResolvedQuestion, kind: MapKind) -> str | None:
     """Return the address of the colour bar of a kind of map; None where the style sheet has it."""
-    return picture_address(resolved, f"{kind}-bar") if resolved.style.colours else None
+    style = resolved.style
+    has_other_colours = style.colours is not None or (kind == "values" and style.sign is not None)
+    return picture_address(resolved, f"{kind}-bar") if has_other_colours else None
 
 
 def shown_sentence(style: MapStyle, sign: Sign) -> str:
-    """Return a sentence about the places that a style shows; "" where it shows all."""
-    phrase = style.describe(sign)
+    """Return a sentence about the sign, the places and the lines that a style shows; "" where all is as usual."""
+    alone = f"{style.sign} values alone" if style.sign else ""
+    phrase = "; ".join(part for part in (alone, style.describe(sign)) if part)
     return f"{phrase[0].upper()}{phrase[1:]}." if phrase else ""
 
 
-def grid_of_values(values: Tensor, kind: MapKind) -> str:
-    """Return the value of each place as JSON, written as people read it."""
+def grid_of_values(values: Tensor, kind: MapKind, style: MapStyle = DEFAULT_STYLE) -> str:
+    """Return the value of each place as JSON, written as people read it; of a heatmap its share of the strongest."""
     if kind == "heatmap":
-        texts = [percent(share) for share in min_max(values.relu()[None])[0].flatten().tolist()]
+        strengths = style.strengths(values, sign_of(kind, style))
+        texts = [percent(share) for share in min_max(strengths[None])[0].flatten().tolist()]
     else:
         texts = [signed(value) for value in values.flatten().tolist()]
     rows, columns = values.shape

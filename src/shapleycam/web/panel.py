@@ -19,7 +19,7 @@ from shapleycam.smoothing.table import NONE
 from shapleycam.tracing.input_layer import INPUT
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.compared import family_in_addresses, method_sets
-from shapleycam.web.map_choices import read_share
+from shapleycam.web.map_choices import read_contours, read_share
 from shapleycam.web.player_choices import DEFAULT_RUNS, read_players, read_runs
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import (
@@ -31,7 +31,7 @@ from shapleycam.web.resolved import (
     DEFAULT_UTILITY,
     default_method,
 )
-from shapleycam.wording import percent
+from shapleycam.wording import counted, percent
 
 LAYERS = {
     "before-pool": "the last features that have places, before they are pooled",
@@ -65,7 +65,7 @@ _SETS = {
 }
 """The sets of methods in one line each."""
 
-_OWN_COLOURS, _ALL_PLACES = "own", "all"
+_OWN_COLOURS, _NO_CONTOURS, _USUAL_SIGN, _ALL_PLACES = "own", "0", "usual", "all"
 _COLOURS = {
     _OWN_COLOURS: "own: turbo; red for the class, blue against it",
     "viridis": "viridis: even steps of lightness",
@@ -75,6 +75,14 @@ _COLOURS = {
     "coolwarm": "coolwarm: two sides, for the signed map",
 }
 """Colour maps in one line each; an address may have any other of matplotlib's."""
+_CONTOURS = {_NO_CONTOURS: "none", "4": "at 4 steps of the scale", "9": "at 9 steps of the scale"}
+"""Numbers of contours; an address may have any other."""
+_SIGNS = {
+    _USUAL_SIGN: "usual: heatmaps what speaks for the class, signed maps both",
+    "positive": "positive: what speaks for the class",
+    "negative": "negative: what speaks against it",
+}
+"""The signs that all maps can show, in one line each."""
 _PLACES = {
     _ALL_PLACES: "all",
     "0.5": "those that hold 50% of the value",
@@ -129,6 +137,8 @@ def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]
         "runs": _box("runs", "Runs of the model, at most", None, *_run_options(question)),
         "smooth": _smoothing_box(question.smooth),
         "colours": _colours_box(question.colours),
+        "contours": _contours_box(question.contours),
+        "sign": _box("sign", "Sign of the values that maps show", None, {"": _SIGNS}, question.sign, _USUAL_SIGN),
         "top_value": _places_box(question.top_value),
     }
     shown = set(fields)
@@ -209,6 +219,14 @@ def _colours_box(text: str) -> Box:
     chosen = _valid(text, lambda: find_colour_map(text) if text else "")
     texts = dict(_COLOURS) if not chosen or chosen in _COLOURS else {**_COLOURS, chosen: chosen}
     return _box("colours", "Colours of the maps", None, {"": texts}, chosen or text, _OWN_COLOURS)
+
+
+def _contours_box(text: str) -> Box:
+    """Return the box of contours; another number that the address has is an entry too."""
+    texts, contours = dict(_CONTOURS), _valid(text, lambda: read_contours(text))
+    if contours is not None and text not in texts:
+        texts[text] = f"at {counted(contours, 'step')} of the scale"
+    return _box("contours", "Contours in the maps", None, {"": texts}, text, _NO_CONTOURS)
 
 
 def _places_box(text: str) -> Box:

@@ -10,7 +10,8 @@ from PIL import Image
 from shapleycam.drawing.colour_bars import bar_picture
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.errors import OptionError, nearest
-from shapleycam.explanations.pictures import DrawnMap, lines, shade
+from shapleycam.explanations.explanation import Explanation
+from shapleycam.explanations.pictures import DrawnMap, drawn_regions, lines, shade
 from shapleycam.web.compared import compared_by
 from shapleycam.web.downloads import FILES as DOWNLOADS
 from shapleycam.web.explained import explained, explained_after
@@ -28,8 +29,8 @@ FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
 """What is bytes already, by kind: the media type, and the function that makes it."""
 _THUMBNAIL = 240
 """Pixels of the longer side of a photograph in the panel."""
-_BORDERED = 640
-"""Pixels at least of the longer side of a map with borders, which a browser would blur in the size of the layer."""
+_WITH_LINES = 640
+"""Pixels at least of the longer side of a map with borders or contours, which a browser would blur in a smaller one."""
 _BAR = (255, 8)
 """Pixels of a colour bar; the middle one is zero."""
 
@@ -68,20 +69,26 @@ def _photo(resolved: ResolvedQuestion) -> Image.Image:
 
 
 def _heatmap(resolved: ResolvedQuestion) -> Image.Image:
-    return explained(resolved).explanation.shade(0, "heatmap", **resolved.style_keywords)
+    return _with_lines(explained(resolved).explanation, DrawnMap(kind="heatmap", opacity=1.0, style=resolved.style))
 
 
 def _values(resolved: ResolvedQuestion) -> Image.Image:
-    """Return the signed map, or that after some of the runs of the model, with the borders of regions if it has any."""
+    """Return the signed map, or that after some of the runs of the model."""
     part = resolved.question.part
     e = (explained_after(resolved, part) if part else explained(resolved)).explanation
-    drawn = DrawnMap(kind="values", opacity=1.0, style=resolved.style)
-    colours, borders = shade(e, drawn), lines(e, drawn)
-    if borders is None:
+    return _with_lines(e, DrawnMap(kind="values", opacity=1.0, style=resolved.style))
+
+
+def _with_lines(e: Explanation, drawn: DrawnMap) -> Image.Image:
+    """Return the colours of a map with its contours, or with the borders of its regions, if it has any."""
+    colours, over = shade(e, drawn), lines(e, drawn)
+    if over is None:
         return colours
-    scale = -(-_BORDERED // max(colours.size))
+    scale = -(-_WITH_LINES // max(colours.size))
     size = (scale * colours.width, scale * colours.height)
-    return Image.alpha_composite(colours.resize(size, Image.Resampling.NEAREST), borders.draw(size))
+    # Regions have hard edges, which are under their borders.
+    how = Image.Resampling.NEAREST if drawn_regions(e, drawn) is not None else Image.Resampling.BILINEAR
+    return Image.alpha_composite(colours.resize(size, how), over.draw(size))
 
 
 def _card(resolved: ResolvedQuestion) -> Image.Image:

@@ -36,6 +36,8 @@ class Question:
         methods: those of Compare: a set or one method; empty for the paper's ten.
         smooth: how maps are smoothed, as names joined by commas; empty for not at all.
         colours: the colour map of the maps, by matplotlib's name; empty for the library's own.
+        contours: the number of lines of equal heat or value; empty for none.
+        sign: of the values that maps show, "positive" or "negative"; empty for what each map shows by itself.
         top_value: the share of the value whose places are shown; empty for all places.
         layers: those that the ladder has been to, as names joined by commas; empty for a few of the model's.
         error: the standard error to which Fidelity samples, in percent of the values; empty for the default.
@@ -64,6 +66,8 @@ class Question:
     methods: str = ""
     smooth: str = ""
     colours: str = ""
+    contours: str = ""
+    sign: str = ""
     top_value: str = ""
     layers: str = ""
     error: str = ""

@@ -55,7 +55,7 @@ ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility",
 """The fields of every view of a photograph."""
 ABOUT_PLAYERS = ("players", "runs")
 """The fields of the view that divides among regions of the photograph."""
-ABOUT_MAPS = ("smooth", "colours", "top_value")
+ABOUT_MAPS = ("smooth", "colours", "contours", "sign", "top_value")
 """The fields of the views that draw maps: how these are smoothed and drawn."""
 
 
@@ -196,7 +196,8 @@ class ResolvedQuestion:
     @property
     def style_keywords(self) -> StyleKeywords:
         """The same as keywords of an explanation's methods that draw."""
-        return StyleKeywords(colours=self.style.colours, top_value=self.style.top_value)
+        style = self.style
+        return StyleKeywords(colours=style.colours, contours=style.contours, sign=style.sign, top_value=style.top_value)
 
     def explain(
         self, traced_batch: TracedBatch, methods: Sequence[str], options: EstimatorOptions, *, curvature: bool = False

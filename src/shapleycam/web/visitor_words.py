@@ -13,6 +13,7 @@ _PHRASES = (
     *((rf"\bgive {name}={_END}", f"choose it in the box {box}") for name, box in _BOXES.items()),
     (r"\butility='(\w+)'", r"the utility \1"),
     (r"\bsmooth='([^']*)'", r"smoothing \1"),
+    (r"\bcontours=(\d+) were", r"\1 contours were"),
     (r", which is run only if asked: give trusted=.*", ", which this page does not offer"),
     (r"\bpreprocess= ", "the model's preprocessing "),
 )

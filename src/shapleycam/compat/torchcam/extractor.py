@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias, TypedDict
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.cams.heatmaps import resize
 from shapleycam.compat.images import check_images
 from shapleycam.compat.layer_explainers import LayerExplainers
 from shapleycam.compat.questions import utility_of
+from shapleycam.compat.torchcam.maps import check_maps, scale_map, stack_maps
 from shapleycam.compat.torchcam.pass_hook import PassHook
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
 from shapleycam.compat.torchcam.scores import ClassIndex, Targets, is_output, targets_of, utility_of_scores
@@ -23,11 +23,19 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.utilities import Utility
 from shapleycam.values.options import EstimatorOptions
 
+TargetLayer: TypeAlias = "nn.Module | str | list[nn.Module | str] | None"
+"""A module of the model, its name, or a list of these; None for the layer before pooling."""
+IMAGE_SHAPE = (3, 224, 224)
 logger = logging.getLogger(__name__)
-_EPSILON = 1e-8
-"""Added to a map's largest value, as in torch-cam."""
 _OVERRIDDEN = ("_get_weights", "_backprop", "_hook_a", "_hook_g", "_precheck", "_normalize")
 """Methods of torch-cam's extractors by which users make methods of their own; here they would not be called."""
+
+
+class HookArguments(TypedDict, total=False):
+    """The arguments that all extractors have after their own; `Extractor` explains them."""
+
+    enable_hooks: bool
+    reshape_transform: Callable[[Any], Tensor] | None
 
 
 class Extractor(PassHook):
@@ -68,8 +76,8 @@ class Extractor(PassHook):
     def __init__(
         self,
         model: nn.Module,
-        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
-        input_shape: tuple[int, ...] = (3, 224, 224),
+        target_layer: TargetLayer = None,
+        input_shape: tuple[int, ...] = IMAGE_SHAPE,
         enable_hooks: bool = True,
         reshape_transform: Callable[[Any], Tensor] | None = None,
     ) -> None:
@@ -124,7 +132,7 @@ class Extractor(PassHook):
         question = self._question(recorded, class_idx, scores, targets)
         maps = [self._values(explainers, recorded, *question) for explainers in self._explainers]
         positive = [each.relu() if self.is_positive else each for each in maps]
-        return [_normalise(each) for each in positive] if normalized else positive
+        return [scale_map(each) for each in positive] if normalized else positive
 
     compute_cams = __call__
 
@@ -137,20 +145,10 @@ class Extractor(PassHook):
         Raises:
             OptionError: no list of maps, of the same images and as many axes; no `target_shape` of these axes.
         """
-        if not isinstance(cams, list) or not cams or not all(isinstance(each, Tensor) for each in cams):
-            raise OptionError("expected a list of at least one map, as an extractor returns it")
+        check_maps(cams)
         if len(cams) == 1:
             return cams[0]
-        forms = {(len(each), each.dim()) for each in cams}
-        axes = cams[0].dim() - 1
-        if len(forms) > 1 or axes < 1 or (target_shape is not None and not _is_size(target_shape, axes)):
-            shapes = " and ".join(str(tuple(each.shape)) for each in cams)
-            raise OptionError(
-                f"the maps have shapes {shapes}, and target_shape is {target_shape}; expected maps (b, h, w) of the "
-                "same images, and (height, width) or None"
-            )
-        size = target_shape or tuple(max(sides) for sides in zip(*[each.shape[1:] for each in cams], strict=True))
-        return torch.stack([resize(cls._scale(each), size) for each in cams]).amax(0)
+        return stack_maps([cls._scale(each) for each in cams], target_shape).amax(0)
 
     @staticmethod
     def _scale(cam: Tensor) -> Tensor:
@@ -212,11 +210,6 @@ class Extractor(PassHook):
         return explanation.values
 
 
-def _is_size(size: Any, axes: int) -> bool:
-    is_whole = isinstance(size, (tuple, list)) and all(isinstance(side, Integral) and int(side) > 0 for side in size)
-    return is_whole and len(size) == axes
-
-
 def _find_layer(model: nn.Module, input_shape: tuple[int, ...]) -> str:
     """Return the name of the layer before pooling, for images of this shape."""
     if not isinstance(input_shape, (tuple, list)) or not all(isinstance(side, Integral) for side in input_shape):
@@ -224,10 +217,3 @@ def _find_layer(model: nn.Module, input_shape: tuple[int, ...]) -> str:
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     noise = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
     return Explainer(model).find_layer(noise.to(device))
-
-
-def _normalise(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
-    """Return each map scaled to [0, 1], as torch-cam scales it."""
-    places = tuple(range(1, maps.dim()))
-    shifted = maps - maps.amin(places, keepdim=True)
-    return shifted / (shifted.amax(places, keepdim=True) + _EPSILON)

@@ -28,20 +28,33 @@ def targets_of(class_idx: ClassIndex, targets: Targets, images: int) -> list[Out
     """
     if (class_idx is None) == (targets is None):
         raise OptionError("expected either class_idx or targets=, and not both: give one of the two")
-    choice = class_idx if targets is None else targets
-    rows: list[Any] = list(choice) if isinstance(choice, (list, tuple)) else [choice] * images
-    if len(rows) != images:
-        raise OptionError(
-            f"{len(rows)} classes or targets are given for {images} images; expected one for each, or one"
-        )
     if targets is None:
-        return [_class_target(row) for row in rows]
+        return [*class_targets(class_idx, images)]
+    rows = _one_for_each(targets, images)
     for row in rows:
         if not callable(row):
             raise OptionError(
                 f"targets= has {type(row).__name__}; expected functions from an image's scores to a number, or "
                 "class_idx"
             )
+    return rows
+
+
+def class_targets(class_idx: ClassIndex, images: int) -> list[ClassifierOutputTarget]:
+    """Return the target of the class of each image.
+
+    Raises:
+        OptionError: another number of classes than images, or an index that is none.
+    """
+    return [_class_target(row) for row in _one_for_each(class_idx, images)]
+
+
+def _one_for_each(choice: Any, images: int) -> list[Any]:
+    rows = list(choice) if isinstance(choice, (list, tuple)) else [choice] * images
+    if len(rows) != images:
+        raise OptionError(
+            f"{len(rows)} classes or targets are given for {images} images; expected one for each, or one"
+        )
     return rows
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shapleycam.models.detectors.base import BoxScores, Candidates, batch_scores
 from shapleycam.models.detectors.query_outputs import chosen_places, read_queries, selects_queries
-from shapleycam.models.hugging_face import labels_from_config
+from shapleycam.models.labels import labels_from_config
 
 
 class QueryScores(BoxScores):

@@ -7,12 +7,12 @@ from typing import Any
 
 from shapleycam.cams.families import FAMILIES, methods_by_family
 from shapleycam.cams.table import METHODS
-from shapleycam.explanations.comparison import group_by_heatmap
-from shapleycam.explanations.evidence import describe_evidence
+from shapleycam.explanations.comparison import group_by_map
+from shapleycam.explanations.pictures import DrawnMap, drawn_numbers, sign_of
 from shapleycam.web.addresses import view_address
 from shapleycam.web.classes import class_title
 from shapleycam.web.compared import Compared, compare, methods_of
-from shapleycam.web.map_stage import bar_address, shown_sentence
+from shapleycam.web.map_stage import bar_address, evidence_in_words, shown_sentence
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, ABOUT_MAPS, Render, View, picture_address
 
@@ -42,7 +42,7 @@ def _content(resolved: ResolvedQuestion, compared: Compared) -> dict[str, Any]:
         "maps": sum(len(cards) for _, _, cards in families),
         "smooth": ", ".join(first.smooth),
         "bar": bar_address(resolved, "heatmap"),
-        "shown": shown_sentence(resolved.style, "positive"),
+        "shown": shown_sentence(resolved.style, sign_of("heatmap", resolved.style)),
         "refused": [
             (name, reason, view_address(resolved, "explain", method=name)) for name, reason in compared.refused.items()
         ],
@@ -54,7 +54,8 @@ def _families(resolved: ResolvedQuestion, compared: Compared) -> list[tuple[str,
     families = {family: [row.name for row in rows] for family, rows in methods_by_family().items()}
     made = compared.explanations
     ordered = {name: made[name] for names in families.values() for name in names if name in made}
-    groups = group_by_heatmap(ordered)
+    drawn = DrawnMap(kind="heatmap", style=resolved.style)
+    groups = group_by_map({name: drawn_numbers(e, drawn) for name, e in ordered.items()})
     cards = {
         family: [_card(resolved, compared, group) for group in groups if group[0] in names]
         for family, names in families.items()
@@ -65,7 +66,8 @@ def _families(resolved: ResolvedQuestion, compared: Compared) -> list[tuple[str,
 def _card(resolved: ResolvedQuestion, compared: Compared, names: list[str]) -> dict[str, Any]:
     e = compared.explanations[names[0]]
     height, width = e.heatmap.shape[1:]
-    evidence = RANDOM if METHODS[names[0]].is_baseline else describe_evidence(e.values[0])
+    sign = sign_of("heatmap", resolved.style)
+    evidence = RANDOM if METHODS[names[0]].is_baseline else evidence_in_words(e, sign)
     return {
         "methods": [
             (name, METHODS[name].description, view_address(resolved, "explain", method=name)) for name in names

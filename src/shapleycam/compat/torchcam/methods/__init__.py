@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from shapleycam.compat.refusing import refusing_class
 from shapleycam.compat.torchcam.methods.classifier import CAM
+from shapleycam.compat.torchcam.methods.finer import FinerCAM
 from shapleycam.compat.torchcam.methods.gradient import GradCAM, GradCAMpp, LayerCAM, SmoothGradCAMpp, XGradCAM
 from shapleycam.compat.torchcam.methods.masked import ISCAM, SSCAM, ScoreCAM
+from shapleycam.compat.torchcam.methods.refined import RefineCAM
 from shapleycam.compat.torchcam.scores import OutputTarget
 
 __all__ = [
     "CAM",
     "ISCAM",
     "SSCAM",
+    "FinerCAM",
     "GradCAM",
     "GradCAMpp",
     "LayerCAM",
     "OutputTarget",
+    "RefineCAM",
     "ScoreCAM",
     "SmoothGradCAMpp",
     "XGradCAM",
 ]
 MISSING = {
-    "FinerCAM": "contrasts a class with others; hand targets=lambda scores: scores[0] - scores[1] to GradCAM",
-    "LeGrad": "reads attentions; shapleycam.Explainer has method 'legrad'",
-    "RefineCAM": "multiplies maps; shapleycam.Explainer has fuse='product'",
+    "LeGrad": "reads attentions of chosen blocks; shapleycam.Explainer has method 'legrad', of all blocks",
 }
 """Names that are missing, with what each does and what to use in its place."""
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
-from shapleycam.compat.torchcam.extractor import Extractor
+from shapleycam.compat.torchcam.extractor import IMAGE_SHAPE, Extractor, HookArguments, TargetLayer
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
-from shapleycam.compat.torchcam.scores import ClassIndex, Targets, targets_of
+from shapleycam.compat.torchcam.scores import ClassIndex, Targets, class_targets
 from shapleycam.errors import OptionError
 from shapleycam.utilities import UTILITIES, Utility
 
@@ -24,8 +22,7 @@ class CAM(Extractor):
         target_layer: as of `GradCAM`; one.
         fc_layer: not needed, as the weights are found by the derivative; one with other weights is refused.
         input_shape: as of `GradCAM`.
-        enable_hooks: as of `GradCAM`.
-        reshape_transform: as of `GradCAM`.
+        hooks: `enable_hooks` and `reshape_transform`, as of `GradCAM`.
 
     Raises:
         OptionError: several layers, or a linear layer that is not the classifier.
@@ -48,16 +45,15 @@ class CAM(Extractor):
     def __init__(
         self,
         model: nn.Module,
-        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        target_layer: TargetLayer = None,
         fc_layer: nn.Module | str | None = None,
-        input_shape: tuple[int, ...] = (3, 224, 224),
-        enable_hooks: bool = True,
-        reshape_transform: Callable[[Any], Tensor] | None = None,
+        input_shape: tuple[int, ...] = IMAGE_SHAPE,
+        **hooks: Unpack[HookArguments],
     ) -> None:
         if isinstance(target_layer, list) and len(target_layer) != 1:
             raise OptionError(f"CAM is given {len(target_layer)} layers; expected the one before pooling")
         _check_classifier(model, fc_layer)
-        super().__init__(model, target_layer, input_shape, enable_hooks, reshape_transform)
+        super().__init__(model, target_layer, input_shape, **hooks)
 
     def _question(
         self, recorded: RecordedPass, class_idx: ClassIndex, scores: Any, targets: Targets
@@ -66,8 +62,8 @@ class CAM(Extractor):
         if targets is not None:
             raise OptionError("CAM explains a class, and targets= were given; expected class_idx")
         self._check_scores(recorded, scores)
-        classes = targets_of(class_idx, None, len(recorded.images))
-        return [target.category for target in classes if isinstance(target, ClassifierOutputTarget)], UTILITIES["logit"]
+        classes = class_targets(class_idx, len(recorded.images))
+        return [target.category for target in classes], UTILITIES["logit"]
 
     def _values(self, *arguments: Any) -> Float[Tensor, "b *grid"]:
         """Return Σ_k w_k A_k: as many times the values as there are positions, which the mean divides by."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor, nn
 
 from shapleycam.cams.noisy_gradients import DEVIATION, SAMPLES
 from shapleycam.compat.torchcam.constants import check_constants
-from shapleycam.compat.torchcam.extractor import Extractor
+from shapleycam.compat.torchcam.extractor import IMAGE_SHAPE, Extractor, HookArguments, TargetLayer
 
 
 class GradCAM(Extractor):
@@ -94,8 +93,7 @@ class SmoothGradCAMpp(Extractor):
         num_samples: 4 noisy images.
         std: 0.3, the noise's standard deviation.
         input_shape: as of `GradCAM`.
-        enable_hooks: as of `GradCAM`.
-        reshape_transform: as of `GradCAM`.
+        hooks: `enable_hooks` and `reshape_transform`, as of `GradCAM`.
 
     Raises:
         OptionError: another number or deviation.
@@ -117,12 +115,11 @@ class SmoothGradCAMpp(Extractor):
     def __init__(
         self,
         model: nn.Module,
-        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        target_layer: TargetLayer = None,
         num_samples: int = SAMPLES,
         std: float = DEVIATION,
-        input_shape: tuple[int, ...] = (3, 224, 224),
-        enable_hooks: bool = True,
-        reshape_transform: Callable[[Any], Tensor] | None = None,
+        input_shape: tuple[int, ...] = IMAGE_SHAPE,
+        **hooks: Unpack[HookArguments],
     ) -> None:
         check_constants({"num_samples": num_samples, "std": std}, {"num_samples": SAMPLES, "std": DEVIATION})
-        super().__init__(model, target_layer, input_shape, enable_hooks, reshape_transform)
+        super().__init__(model, target_layer, input_shape, **hooks)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
-from torch import Tensor, nn
+from torch import nn
 
 from shapleycam.cams.channel_masks import NOISE, NOISY_MASKS, SHARES
 from shapleycam.compat.torchcam.constants import check_constants
-from shapleycam.compat.torchcam.extractor import Extractor
+from shapleycam.compat.torchcam.extractor import IMAGE_SHAPE, Extractor, HookArguments, TargetLayer
 
 
 class ScoreCAM(Extractor):
@@ -20,8 +19,7 @@ class ScoreCAM(Extractor):
         target_layer: as of `GradCAM`.
         batch_size: not needed, as batches are as large as fits into memory.
         input_shape: as of `GradCAM`.
-        enable_hooks: as of `GradCAM`.
-        reshape_transform: as of `GradCAM`.
+        hooks: `enable_hooks` and `reshape_transform`, as of `GradCAM`.
 
     Examples:
         >>> import torch
@@ -40,13 +38,12 @@ class ScoreCAM(Extractor):
     def __init__(
         self,
         model: nn.Module,
-        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        target_layer: TargetLayer = None,
         batch_size: int = 32,
-        input_shape: tuple[int, ...] = (3, 224, 224),
-        enable_hooks: bool = True,
-        reshape_transform: Callable[[Any], Tensor] | None = None,
+        input_shape: tuple[int, ...] = IMAGE_SHAPE,
+        **hooks: Unpack[HookArguments],
     ) -> None:
-        super().__init__(model, target_layer, input_shape, enable_hooks, reshape_transform)
+        super().__init__(model, target_layer, input_shape, **hooks)
         self.bs = batch_size
 
 
@@ -60,8 +57,7 @@ class SSCAM(ScoreCAM):
         num_samples: 10 noisy masks of each channel.
         std: 2, the noise's standard deviation.
         input_shape: as of `GradCAM`.
-        enable_hooks: as of `GradCAM`.
-        reshape_transform: as of `GradCAM`.
+        hooks: `enable_hooks` and `reshape_transform`, as of `GradCAM`.
 
     Raises:
         OptionError: another number or deviation.
@@ -82,16 +78,15 @@ class SSCAM(ScoreCAM):
     def __init__(
         self,
         model: nn.Module,
-        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        target_layer: TargetLayer = None,
         batch_size: int = 32,
         num_samples: int = NOISY_MASKS,
         std: float = NOISE,
-        input_shape: tuple[int, ...] = (3, 224, 224),
-        enable_hooks: bool = True,
-        reshape_transform: Callable[[Any], Tensor] | None = None,
+        input_shape: tuple[int, ...] = IMAGE_SHAPE,
+        **hooks: Unpack[HookArguments],
     ) -> None:
         check_constants({"num_samples": num_samples, "std": std}, {"num_samples": NOISY_MASKS, "std": NOISE})
-        super().__init__(model, target_layer, batch_size, input_shape, enable_hooks, reshape_transform)
+        super().__init__(model, target_layer, batch_size, input_shape, **hooks)
 
 
 class ISCAM(ScoreCAM):
@@ -103,8 +98,7 @@ class ISCAM(ScoreCAM):
         batch_size: as of `ScoreCAM`.
         num_samples: 10 shares of each channel's mask.
         input_shape: as of `GradCAM`.
-        enable_hooks: as of `GradCAM`.
-        reshape_transform: as of `GradCAM`.
+        hooks: `enable_hooks` and `reshape_transform`, as of `GradCAM`.
 
     Raises:
         OptionError: another number.
@@ -125,12 +119,11 @@ class ISCAM(ScoreCAM):
     def __init__(
         self,
         model: nn.Module,
-        target_layer: nn.Module | str | list[nn.Module | str] | None = None,
+        target_layer: TargetLayer = None,
         batch_size: int = 32,
         num_samples: int = len(SHARES),
-        input_shape: tuple[int, ...] = (3, 224, 224),
-        enable_hooks: bool = True,
-        reshape_transform: Callable[[Any], Tensor] | None = None,
+        input_shape: tuple[int, ...] = IMAGE_SHAPE,
+        **hooks: Unpack[HookArguments],
     ) -> None:
         check_constants({"num_samples": num_samples}, {"num_samples": len(SHARES)})
-        super().__init__(model, target_layer, batch_size, input_shape, enable_hooks, reshape_transform)
+        super().__init__(model, target_layer, batch_size, input_shape, **hooks)
