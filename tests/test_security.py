@@ -25,7 +25,13 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src/shapleycam").rglob("*.py"))
 RUN_TEXT = {"eval", "exec", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "subprocess.getoutput"}
 UNPICKLE = {"pickle.load", "pickle.loads", "pickle.Unpickler", "torch.load", "np.load", "numpy.load"}
-MAY_UNPICKLE = {"cli/removal.py", "explanations/storage.py", "models/checkpoint.py", "models/lite_networks.py"}
+MAY_UNPICKLE = {
+    "experiments/started_chunk.py",
+    "cli/removal.py",
+    "explanations/storage.py",
+    "models/checkpoint.py",
+    "models/lite_networks.py",
+}
 
 
 def calls_in(path: Path) -> list[tuple[str, dict[str, object]]]:

@@ -127,7 +127,7 @@ def _decode(content: bytes, run: str) -> Iterator[tuple[bytes, torch.Tensor]]:
         raise ValueError("its SHA-256 is another")
     if fields["run"] != run:
         return
-    with np.load(BytesIO(arrays)) as file:
+    with np.load(BytesIO(arrays), allow_pickle=False) as file:
         keys = file["keys"].reshape(-1, hashlib.sha256().digest_size)
         shapes, kinds, numbers = file["shapes"], file["kinds"], torch.from_numpy(file["numbers"])
     blocks = numbers.split([int(images * coalitions) for images, coalitions in shapes])
