@@ -114,6 +114,32 @@ class Preprocess:
         return photo.crop((0, top, photo.width, top + keep))
 
 
+def labels_in_box(labels: Int[Tensor, "H W"], box: Box, shape: tuple[int, int]) -> Int[Tensor, "h w"]:
+    """Return the numbers of a photograph's pixels in an image of (height, width) `shape` that shows the box.
+
+    Each pixel has the number of the photograph's pixel that its middle lies in; beyond the photograph it is 0.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.models.preprocess import labels_in_box
+        >>> labels_in_box(torch.tensor([[1, 2]]), (0.0, -1.0, 2.0, 1.0), (4, 4)).tolist()
+        [[0, 0, 0, 0], [0, 0, 0, 0], [1, 1, 2, 2], [1, 1, 2, 2]]
+    """
+    left, top, right, bottom = box
+    places, inside = [], []
+    for first, last, samples, pixels in (
+        (top, bottom, shape[0], labels.shape[0]),
+        (left, right, shape[1], labels.shape[1]),
+    ):
+        middles = torch.arange(samples, dtype=torch.float64, device="cpu") + 0.5
+        place = (first + middles * (last - first) / samples).floor().long()
+        inside.append((place >= 0) & (place < pixels))
+        places.append(place.clamp(0, pixels - 1))
+    rows, columns = places
+    shown = labels.cpu()[rows[:, None], columns].long()
+    return shown.masked_fill(~(inside[0][:, None] & inside[1]), 0)
+
+
 def _margin(whole: int, part: int) -> int:
     """Return how many pixels torchvision's centre crop leaves before the crop; below 0, how many it adds."""
     return round((whole - part) / 2) if whole >= part else -((part - whole) // 2)

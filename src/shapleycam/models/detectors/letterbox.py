@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
 from shapleycam.images import Box
-from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.preprocess import Preprocess, labels_in_box
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Letterbox(Preprocess):
         x_scale, y_scale = size[0] / width, size[1] / height
         crop_height, crop_width = self.crop
         return -left * x_scale, -top * y_scale, (crop_width - left) * x_scale, (crop_height - top) * y_scale
+
+    def crop_labels(self, labels: Int[Tensor, "H W"]) -> Int[Tensor, "h w"]:
+        """Return numbers of a photograph's pixels as the network's input has them; 0 beside the photograph."""
+        height, width = labels.shape
+        return labels_in_box(labels, self.box((width, height)), self.crop)
 
     def _place(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Return left, top, width and height of the resized photograph in the square."""

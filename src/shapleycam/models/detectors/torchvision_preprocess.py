@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
@@ -16,7 +16,7 @@ from torchvision.transforms import functional as F
 
 from shapleycam.errors import ImageError, ModelError
 from shapleycam.images import Box
-from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.preprocess import Preprocess, labels_in_box
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,18 @@ class TorchvisionDetection(Preprocess):
         """Return where the padded input lies in a photograph of (width, height) pixels: it may reach beyond it."""
         width, height = size
         inside_height, inside_width = self.inside(size)
-        right = math.ceil(inside_width / self.multiple) * self.multiple * width / inside_width
-        bottom = math.ceil(inside_height / self.multiple) * self.multiple * height / inside_height
-        return 0.0, 0.0, right, bottom
+        padded_height, padded_width = self._padded(size)
+        return 0.0, 0.0, padded_width * width / inside_width, padded_height * height / inside_height
+
+    def crop_labels(self, labels: Int[Tensor, "H W"]) -> Int[Tensor, "h w"]:
+        """Return numbers of a photograph's pixels as the network's input has them; 0 beside the photograph."""
+        height, width = labels.shape
+        return labels_in_box(labels, self.box((width, height)), self._padded((width, height)))
+
+    def _padded(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the (height, width) of the padded input for a photograph of (width, height) pixels."""
+        height, width = (math.ceil(side / self.multiple) * self.multiple for side in self.inside(size))
+        return height, width
 
     def inside(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the (height, width) that a photograph of (width, height) pixels takes of the padded input."""

@@ -10,12 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from shapleycam.errors import ImageError
 from shapleycam.images import Box
 from shapleycam.models.network import Transform
-from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.preprocess import Preprocess, labels_in_box
 from shapleycam.models.transforms import as_transform
 from shapleycam.wording import type_and_first_line
 
@@ -67,11 +66,14 @@ class WholePhotograph(Preprocess):
         return 0.0, 0.0, float(size[0]), float(size[1])
 
     def crop_labels(self, labels: Int[Tensor, "H W"]) -> Int[Tensor, "h w"]:
-        """Return numbers of a photograph's pixels as the network's input has them: each that of the nearest pixel."""
+        """Return numbers of a photograph's pixels as the network's input has them: each that of the nearest pixel.
+
+        Raises:
+            ImageError: of this size the processor crops, pads or turns photographs.
+        """
         height, width = labels.shape
-        shape = self(Image.new("RGB", (width, height))).shape[-2:]
-        resized: Tensor = interpolate(labels[None, None].double(), shape, mode="nearest-exact")[0, 0]
-        return resized.long()
+        rows, columns = self(Image.new("RGB", (width, height))).shape[-2:]
+        return labels_in_box(labels, self.box((width, height)), (rows, columns))
 
     def keeps_whole(self, size: tuple[int, int]) -> bool:
         """Return whether a photograph of (width, height) pixels is resized from edge to edge.
