@@ -144,6 +144,7 @@ def hubs(monkeypatch):
     monkeypatch.setattr(
         transformers.AutoModelForImageClassification, "from_pretrained", lambda *_, **__: (vit, {"missing_keys": []})
     )
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", lambda *_, **__: config)
     monkeypatch.setattr(
         transformers.AutoImageProcessor, "from_pretrained", lambda *_, **__: transformers.ViTImageProcessor()
     )

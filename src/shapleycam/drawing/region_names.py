@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 from PIL import Image
-from scipy import ndimage
 
 from shapleycam.drawing.lettering import draw_label
 
@@ -43,6 +42,8 @@ def write_names(picture: Image.Image, labels: Int[np.ndarray, "rows columns"], n
 
 def _widest_place(inside: Bool[np.ndarray, "rows columns"]) -> tuple[int, int]:
     """Return the cell that is farthest from all others and from the edge; the centre of a ring would lie outside."""
+    from scipy import ndimage  # only where there are names: pictures are drawn without SciPy
+
     distance = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     best = np.argwhere(distance == distance.max())
     row, column = best[np.abs(best - best.mean(0)).sum(1).argmin()]  # of several, the one in their middle
