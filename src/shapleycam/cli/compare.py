@@ -73,13 +73,13 @@ def compare(
     make_folder(picture.out)
     photo = image or demo_photo()
     open_photograph(photo)  # and so is a photograph that cannot be read
-    asked = ComparePhotograph(photo, methods, question.target, smooth)
+    comparing = ComparePhotograph(photo, methods, question.target, smooth)
     if box is None:
         explainer = make_explainer(network, compute)
-        compare_by = partial(asked.by, explainer, transform_of(explainer, picture.view))
+        compare_by = partial(comparing.by, explainer, transform_of(explainer, picture.view))
     else:
         detector = make_detector(network, compute)
-        compare_by = partial(asked.by_box, detector, transform_of(detector, picture.view), box)
+        compare_by = partial(comparing.by_box, detector, transform_of(detector, picture.view), box)
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
         compared = compare_by(estimator.options(bar.show_sampling))
         drawn = of_kind(list(compared.comparison.values()), drawn)

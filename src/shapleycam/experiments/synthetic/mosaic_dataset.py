@@ -62,14 +62,14 @@ class MosaicDataset(Dataset):
 
     def __post_init__(self) -> None:
         """Name the mosaics, and label each by the cell that is asked about."""
-        asked = [index % self.cells**2 for index in range(len(self.members))]
-        places = (divmod(cell, self.cells) for cell in asked)
+        cells = [index % self.cells**2 for index in range(len(self.members))]
+        places = (divmod(cell, self.cells) for cell in cells)
         names = (f"{index:05d}-row{row + 1}-column{column + 1}" for index, (row, column) in enumerate(places))
         height, width = self.cell_size
         attributes = {
             "origin": f"mosaics of {self.cells} x {self.cells} photographs of {self.photographs.origin}",
             "names": tuple(names),
-            "labels": tuple(self.label(index, cell) for index, cell in enumerate(asked)),
+            "labels": tuple(self.label(index, cell) for index, cell in enumerate(cells)),
             "input_size": (self.cells * height, self.cells * width),
         }
         for name, value in attributes.items():
