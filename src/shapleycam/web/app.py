@@ -31,7 +31,7 @@ from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
 from shapleycam.web.pictures import media_type
 from shapleycam.web.preview import preview_address
 from shapleycam.web.question import Question
-from shapleycam.web.resolved import Resources
+from shapleycam.web.resources import Resources
 from shapleycam.web.runs import Runs
 from shapleycam.web.site import Site
 from shapleycam.web.streams import EventStream, until_left
