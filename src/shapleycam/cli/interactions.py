@@ -11,8 +11,9 @@ import typer
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table
 from shapleycam.cli.explainers import make_explainer, transform_of
-from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_regions
+from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup
 from shapleycam.cli.messages import coalition_facts
+from shapleycam.cli.parsing import parse_regions
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.cli.writing import write_picture
 from shapleycam.output_names import output_stem, question_part, stem_limit, variant_part
