@@ -130,7 +130,7 @@ class Explainer:
         settings = ExplainerSettings(
             self.model, self.labels, self.preprocess, memory, layout, image_kind, check_precision(precision)
         )
-        layers = LayerSearch(layer, network, self.model)
+        layers = LayerSearch(layer, network.layers, self.model)
         self._tracer = LayerTracer(settings, ExplainerMemory(), layers, self.select, fusion)
         self.removal = choose_removal(removal, reference, self._photographs)
 
