@@ -71,8 +71,8 @@ def interactions(
     from shapleycam.drawing.figures import grid
     from shapleycam.drawing.plots import pairs as draw_pairs
     from shapleycam.explaining.inputs import batch_of
+    from shapleycam.explanations.drawn_map import DrawnMap
     from shapleycam.explanations.figures import map_bar
-    from shapleycam.explanations.pictures import DrawnMap
     from shapleycam.explanations.titles import figure_title
     from shapleycam.files import make_folder
     from shapleycam.images import open_photograph
