@@ -326,6 +326,15 @@ class Game:
         cheapest = self._coalitions.cheapest
         return None if cheapest is None else cheapest.name
 
+    @restore_when_interrupted
+    def image_groups(self, coalitions: int) -> list[list[int]]:
+        """Return the indices of the images in groups, to be played one after another, each to its end.
+
+        A table that a shortcut looks up coalitions in is kept for the images of one group at a time. `coalitions` is
+        how many of each image are played at once.
+        """
+        return self._coalitions.image_groups(coalitions)
+
     @property
     def coalition_bytes(self) -> int:
         """Return about how many bytes a coalition takes where the head runs for it; its time grows with them."""
