@@ -13,6 +13,9 @@ from shapleycam.names import canonical_name
 METHODS = {method.name: method for method in ROWS}
 """All methods by name."""
 
+DEFAULT_METHOD = "pathcam-h"
+"""The method where none is asked for (docs/decisions.md, "The default method is the path, elementwise")."""
+
 _ALIASES = {
     "gradcamplusplus": "gradcam++",
     "gradcampp": "gradcam++",

@@ -93,7 +93,7 @@ def explain(  # noqa: PLR0913  # the groups of its options
     if printing.timings:
         _import_libraries(timings, network.model or options.DEFAULT_MODEL)
     with timings.of("importing shapleycam"):
-        from shapleycam.cams.table import expand_methods
+        from shapleycam.cams.table import DEFAULT_METHOD, expand_methods
         from shapleycam.cli.boxes import ExplainBoxes, parse_box
         from shapleycam.cli.explaining import ExplainPhotographs, ReadPhotographs
         from shapleycam.experiments.engines import Local
@@ -102,7 +102,7 @@ def explain(  # noqa: PLR0913  # the groups of its options
         from shapleycam.smoothing import parse_smoothing
 
     box = parse_box(question.box)
-    methods = question.method or ["shapleycam" if box is None else "pathcam-h"]
+    methods = question.method or [DEFAULT_METHOD]
     expand_methods(methods)
     smooth = parse_smoothing(question.smooth)
     drawn = style.drawn(files.view)

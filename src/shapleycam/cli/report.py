@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from shapleycam.report import Page
 
-_METHODS = ("gradcam", "shapleycam", "pathcam")
+_METHODS = ("gradcam", "shapleycam", "pathcam-h")
 """One of each order: first, second, path."""
 
 

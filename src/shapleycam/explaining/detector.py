@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shapleycam.cams.table import DEFAULT_METHOD
 from shapleycam.errors import OptionError
 from shapleycam.explaining.box_finder import BoxFinder
 from shapleycam.explaining.detection import (
@@ -108,7 +109,7 @@ class Detector(BoxFinder):
         self,
         image: Photo | Tensor | PreparedPhotograph,
         box: BoxChoice = None,
-        method: str = "pathcam-h",
+        method: str = DEFAULT_METHOD,
         target: int | str | None = None,
         *,
         options: EstimatorOptions | None = None,

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shapleycam.cams.table import DEFAULT_METHOD
 from shapleycam.explaining.comparing import ComparisonRequest, compare
 from shapleycam.explaining.fusing import check_fusion
 from shapleycam.explaining.inputs import Batch, Images, Inputs, Target, batch_of
@@ -89,7 +90,7 @@ class Explainer:
         >>> import matplotlib, shapleycam
         >>> photo = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
         >>> explainer = shapleycam.Explainer("efficientnet_lite0", device="cpu")
-        >>> explanation = explainer.explain(photo, "shapleycam", target="military uniform")
+        >>> explanation = explainer.explain(photo, target="military uniform")
         >>> explanation.values.shape, explainer
         (torch.Size([1, 7, 7]), Explainer(efficientnet_lite0, layer bn2, utility rest))
     """
@@ -172,7 +173,7 @@ class Explainer:
     def explain(
         self,
         images: Images,
-        method: str = "shapleycam",
+        method: str = DEFAULT_METHOD,
         target: Target = None,
         utility: UtilityChoice = None,
         **options: Unpack[ExplainKeywords],
@@ -182,7 +183,8 @@ class Explainer:
         Args:
             images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w); volumes
                 (b, c, d, h, w) and videos (b, t, c, h, w) for models that take them.
-            method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM").
+            method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM"). The default, "pathcam-h", runs
+                what comes after the layer again along a path; where a model refuses that, "shapleycam" needs one run.
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
             utility: in place of the explainer's own.
             options: any of these keywords.
@@ -207,7 +209,7 @@ class Explainer:
         self,
         images: Images,
         targets: Sequence[Target] | int,
-        method: str = "shapleycam",
+        method: str = DEFAULT_METHOD,
         utility: UtilityChoice = None,
         **options: Unpack[ExplainKeywords],
     ) -> list[Explanation]:

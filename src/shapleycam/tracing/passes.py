@@ -19,6 +19,7 @@ from shapleycam.tracing.model_changes import forget_if_changed
 from shapleycam.tracing.modules import submodule
 from shapleycam.tracing.output_reading import OutputSelector, whole_output
 from shapleycam.tracing.reduced_precision import Precision
+from shapleycam.tracing.running import METHODS_WITHOUT_REPLAY
 from shapleycam.tracing.traced_pass import TracedPasses, independent_output_error
 
 
@@ -87,7 +88,7 @@ def trace(
         plan_learning.forget_plans(model)
     raise ReplayError(
         f"layer {name!r}: what comes after it, run on its own, does not give the model's output; "
-        "choose the block around this layer (shapleycam layers MODEL), or a method without a path"
+        f"choose the block around this layer (shapleycam layers MODEL), or {METHODS_WITHOUT_REPLAY}"
     )
 
 

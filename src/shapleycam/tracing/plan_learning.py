@@ -25,6 +25,7 @@ from shapleycam.tracing.layer_output import LayerOutput
 from shapleycam.tracing.nested import have_same_structure, tensors_of
 from shapleycam.tracing.plan import BatchGrowth, Plan, Step
 from shapleycam.tracing.plan_trial import PlanTrial
+from shapleycam.tracing.running import METHODS_WITHOUT_REPLAY
 from shapleycam.tracing.storage_access import StorageAccessMonitor
 
 _Key: TypeAlias = tuple[str, torch.Size, str]
@@ -167,7 +168,7 @@ def _check_parameters_unwritten(monitor: StorageAccessMonitor, layer: str) -> No
     Raises:
         ReplayError: it writes into a parameter.
     """
-    remedy = "explain by a method without a path or sampling (gradcam, hirescam, shapleycam)"
+    remedy = f"explain by {METHODS_WITHOUT_REPLAY}"
     if monitor.written is not None:
         raise ReplayError(
             f"layer {layer!r}: the model writes into one of its parameters, of shape {monitor.written}, in its "

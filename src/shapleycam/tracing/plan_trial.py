@@ -19,7 +19,7 @@ from shapleycam.tracing.plan import Plan, Step
 from shapleycam.tracing.random_numbers import reseed
 from shapleycam.tracing.replay import Recorder, Replay
 from shapleycam.tracing.reproducible import FACTORS
-from shapleycam.tracing.running import run
+from shapleycam.tracing.running import METHODS_WITHOUT_REPLAY, run
 
 
 class PlanTrial:
@@ -60,7 +60,7 @@ class PlanTrial:
         raise ReplayError(
             f"{layer}: the rows of a batch influence each other in what comes after it (batch statistics, dynamic "
             "quantisation), so that a coalition has no value of its own and there is no game; use a layer behind "
-            "that, or a method without a path or sampling on one image at a time"
+            f"that, or {METHODS_WITHOUT_REPLAY} on one image at a time"
         )
 
     def _is_same_beside_others(self, whole_model: Plan) -> bool:

@@ -23,6 +23,8 @@ _ABOUT_IMAGES = re.compile(
 )
 """What PyTorch and models name when the images have a form that they cannot take."""
 _NOT_ABOUT_IMAGES = re.compile(r"cuda|cudnn|out of memory|stride|in-?place|view", re.IGNORECASE)
+METHODS_WITHOUT_REPLAY = "a method without a path or sampling (gradcam, hirescam, shapleycam)"
+"""What explains a model whose head cannot be run again, as error messages say it; the default method has a path."""
 
 
 @restore_when_interrupted
@@ -55,7 +57,7 @@ def run(
         reason = type_and_first_line(error).rstrip(": ")
         message = f"the model raised {reason}, for images of shape {tuple(images.shape)}"
         if purpose:
-            expected = "expected a model that takes any number of rows: use a method without a path or sampling"
+            expected = f"expected a model that takes any number of rows: use {METHODS_WITHOUT_REPLAY}"
             raise ModelError(f"{message}, {purpose}; {expected}") from error
         raise ModelError(f"{message}; {_remedy(error, model)}") from error
 

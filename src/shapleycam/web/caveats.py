@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shapleycam.cams.heatmaps import is_blank
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.table import DEFAULT_METHOD, METHODS
 from shapleycam.drawing.map_style import Sign
 from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions
 from shapleycam.explanations.explanation import Explanation
@@ -33,7 +33,7 @@ def caveats(e: Explanation, grand: float, sign: Sign = "positive") -> Iterator[C
     if e.remark is not None:
         yield Caveat(f"{e.remark[0].upper()}{e.remark[1:]}.")
     if method.is_baseline:
-        yield Caveat("This map is random, for comparison: it says nothing of the photograph.", ("shapleycam",))
+        yield Caveat("This map is random, for comparison: it says nothing of the photograph.", (DEFAULT_METHOD,))
     elif method.basis.is_class_blind:
         yield Caveat("This method does not look at the class: its map is the same for any other.", ("gradcam",))
     if bool(is_blank(-e.values if sign == "negative" else e.values)[0]):

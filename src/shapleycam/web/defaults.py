@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from shapleycam.cams.table import DEFAULT_METHOD
 from shapleycam.tracing.input_layer import INPUT
 from shapleycam.web.question import Question
 
-DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
+DEFAULT_LAYER, DEFAULT_METHODS = "before-pool", "paper"
 DEFAULT_METHOD_AT_INPUT = "sampledshapley"
 """There each place of a layer is a pixel, of which a derivative says little."""
 DEFAULT_REMOVAL = "zero"
@@ -20,6 +21,6 @@ def default_method(question: Question) -> str:
         >>> from shapleycam.web.defaults import default_method
         >>> from shapleycam.web.question import Question
         >>> default_method(Question()), default_method(Question(layer="input"))
-        ('shapleycam', 'sampledshapley')
+        ('pathcam-h', 'sampledshapley')
     """
     return DEFAULT_METHOD_AT_INPUT if question.layer == INPUT else DEFAULT_METHOD

@@ -10,12 +10,11 @@ from math import isfinite
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.table import DEFAULT_METHOD, METHODS
 from shapleycam.errors import OptionError
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web.addresses import picture_address
-from shapleycam.web.defaults import DEFAULT_METHOD
 from shapleycam.web.error_curve import error_curve
 from shapleycam.web.map_stage import MapStage, grid_of_values, unit_of
 from shapleycam.web.played_game import METHODS_MEASURED, ORDERS, PlayedGame, played_game
