@@ -11,7 +11,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-PICTURE = "grace_hopper_top3_shapleycam.png"
+PICTURE = "grace_hopper_top3_pathcam-h.png"
 """What `shapleycam explain` writes; a photograph that comes with matplotlib is explained."""
 
 

@@ -81,9 +81,9 @@ class TestTour:
         for word, label in zip(("explained", "  and 2", "  and 3"), expected, strict=True):
             assert printed_after(ran.stdout, word).startswith(f"{label} (class ")
             assert "of what the network sees" in printed_after(ran.stdout, word)
-        assert printed_after(ran.stdout, "written") == "grace_hopper_top3_shapleycam.png"
-        assert [path.name for path in tmp_path.iterdir()] == ["grace_hopper_top3_shapleycam.png"]
-        panels = open_png(tmp_path / "grace_hopper_top3_shapleycam.png")
+        assert printed_after(ran.stdout, "written") == "grace_hopper_top3_pathcam-h.png"
+        assert [path.name for path in tmp_path.iterdir()] == ["grace_hopper_top3_pathcam-h.png"]
+        panels = open_png(tmp_path / "grace_hopper_top3_pathcam-h.png")
         assert panels.width > 1.5 * panels.height  # three upright pictures side by side
 
 
@@ -100,8 +100,8 @@ class TestPhotographs:
         )
         assert printed_after(ran.out, "layer") == "bn2 of efficientnet_lite0"
         assert printed_after(ran.out, "curvature").startswith(f"{expected.curvature[0]:.2f}: some of the score")
-        assert printed_after(ran.out, "written") == "grace_hopper_academic-gown-400_shapleycam.png"
-        figure = open_png(tmp_path / "grace_hopper_academic-gown-400_shapleycam.png")
+        assert printed_after(ran.out, "written") == "grace_hopper_academic-gown-400_pathcam-h.png"
+        figure = open_png(tmp_path / "grace_hopper_academic-gown-400_pathcam-h.png")
         assert figure.width == 512 + 2 * 12  # the photograph as it is, between margins
         assert figure.height > 600
 
@@ -172,7 +172,7 @@ class TestPhotographs:
         assert len({file.casefold() for file in files}) == 8
         stems = ["x", "x-2", "x-2-2", "X-3"]
         for stem, document in zip(stems, documents, strict=True):
-            assert document["files"][0] == f"{stem}_{question(document)}_shapleycam.png"
+            assert document["files"][0] == f"{stem}_{question(document)}_pathcam-h.png"
 
     @linux_only  # macOS takes these two names for one
     def test_names_of_two_spellings_do_not_overwrite_each_other_on_other_systems(self, run, tiny, photo):
@@ -181,8 +181,8 @@ class TestPhotographs:
             Path(name).write_bytes(photo.read_bytes())
         documents = read_documents(run("explain", *names, "--model", tiny, "--json", "--quiet"))
         assert [document["files"][0] for document in documents] == [
-            f"caf\u00e9_{question(documents[0])}_shapleycam.png",
-            f"cafe\u0301-2_{question(documents[1])}_shapleycam.png",
+            f"caf\u00e9_{question(documents[0])}_pathcam-h.png",
+            f"cafe\u0301-2_{question(documents[1])}_pathcam-h.png",
         ]
 
     @linux_only
@@ -204,7 +204,7 @@ class TestOptions:
         (document,) = read_documents(run("explain", hopper, "--target", "Military Uniform", "--json"))
         (row,) = document["explained"]
         assert (row["class"], row["label"]) == (652, "military uniform")
-        assert row["evidence"] == describe_evidence(torch.tensor(document["explained"][0]["values"]["shapleycam"]))
+        assert row["evidence"] == describe_evidence(torch.tensor(document["explained"][0]["values"]["pathcam-h"]))
 
     @pytest.mark.parametrize("target", ["2", "heron", " HERON ", "heron, wader"])
     def test_target_by_number_and_label(self, run, tiny, photo, target):
@@ -273,29 +273,29 @@ class TestOptions:
         assert [document["image"] for document in by_two] == [document["image"] for document in at_once]
         for first, second in zip(by_two, at_once, strict=True):
             assert np.allclose(
-                first["explained"][0]["values"]["shapleycam"], second["explained"][0]["values"]["shapleycam"], atol=1e-5
+                first["explained"][0]["values"]["pathcam-h"], second["explained"][0]["values"]["pathcam-h"], atol=1e-5
             )
 
     def test_out_is_made_where_it_is_missing(self, run, tiny, photo, tmp_path):
         ran = run("explain", photo, "--model", tiny, "--out", "maps/today", "--quiet")
         (name,) = picture_names(tmp_path / "maps/today")
-        assert name.endswith("_shapleycam.png")
+        assert name.endswith("_pathcam-h.png")
         assert printed_after(ran.out, "written") == f"maps/today/{name}"
         assert picture_names(tmp_path) == {"photo.png"}
 
     def test_save_keeps_the_numbers(self, run, tiny, photo):
         (document,) = read_documents(run("explain", photo, "--model", tiny, "--save", "--json", "--quiet"))
-        stem = f"photo_{question(document)}_shapleycam"
+        stem = f"photo_{question(document)}_pathcam-h"
         assert document["files"] == [f"{stem}.png", f"{stem}.npz"]
         explanation = shapleycam.Explanation.load(f"{stem}.npz")
-        assert explanation.values[0].tolist() == document["explained"][0]["values"]["shapleycam"]
+        assert explanation.values[0].tolist() == document["explained"][0]["values"]["pathcam-h"]
         assert explanation.overlay().size == (80, 60)
 
     def test_save_keeps_the_numbers_of_each_class(self, run, tiny, photo):
         (document,) = read_documents(run("explain", photo, "--model", tiny, "--save", "--top", 2, "--json", "--quiet"))
         first, second = (row["class"] for row in document["explained"])
-        names = [f"photo_{row['label']}-{row['class']}_shapleycam.npz" for row in document["explained"]]
-        assert document["files"] == ["photo_top2_shapleycam.png", *names]
+        names = [f"photo_{row['label']}-{row['class']}_pathcam-h.npz" for row in document["explained"]]
+        assert document["files"] == ["photo_top2_pathcam-h.png", *names]
         classes = [int(shapleycam.Explanation.load(file).target) for file in document["files"][1:]]
         assert classes == [first, second]
 
@@ -406,7 +406,7 @@ class TestUnreadablePhotographs:
         assert documents.keys() == {*unreadable, str(photo)}
         for path, reason in unreadable.items():
             assert documents[path]["error"].startswith(f"{path}: {reason}")
-        assert documents[str(photo)]["files"] == [f"photo_{question(documents[str(photo)])}_shapleycam.png"]
+        assert documents[str(photo)]["files"] == [f"photo_{question(documents[str(photo)])}_pathcam-h.png"]
 
     def test_alone(self, run, tiny):
         ran = run("explain", "missing.jpg", "--model", tiny)
@@ -517,7 +517,7 @@ class TestOutput:
         monkeypatch.setattr(os, "fsync", full)
         message = refused("explain", photo, "--model", tiny, "--target", "heron", "--out", "maps")
         expected = (
-            "maps/photo_heron-2_shapleycam.png: cannot be written (No space left on device); nothing was left there"
+            "maps/photo_heron-2_pathcam-h.png: cannot be written (No space left on device); nothing was left there"
         )
         assert message == expected
         assert not list((tmp_path / "maps").iterdir())

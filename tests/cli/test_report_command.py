@@ -38,7 +38,7 @@ def test_photographs_that_cannot_be_read_do_not_keep_the_others_from_it(run, tin
     page = (tmp_path / "report.html").read_text()
     for name in ("photos/red.png", "photos/half.png", "photos/broken.png: not an image", "gone.jpg: no such file"):
         assert name in page
-    assert all(f"<h3>{method}</h3>" in page for method in ("gradcam", "shapleycam", "pathcam"))
+    assert all(f"<h3>{method}</h3>" in page for method in ("gradcam", "shapleycam", "pathcam-h"))
 
 
 def test_of_photographs_none_of_which_can_be_read_there_is_no_report(run, tiny, tmp_path):

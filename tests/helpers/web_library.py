@@ -19,6 +19,7 @@ import shapleycam
 from helpers import colour_network
 from helpers.web_server import HOPPER
 from shapleycam import values
+from shapleycam.cams.table import DEFAULT_METHOD
 from shapleycam.utilities import contrast
 from shapleycam.web.question import Question
 
@@ -54,7 +55,7 @@ class Library:
     def explain(self, question: Question, method: str = "") -> shapleycam.Explanation:
         """Return the explanation that the first tab shows."""
         explainer, photo = explainer_of(question.model, question.layer), self.photographs[question.photo]
-        chosen = method or question.method or "shapleycam"
+        chosen = method or question.method or DEFAULT_METHOD
         with quiet():
             removal = question.removal or "zero"
             return explainer.explain(photo, chosen, question.target or None, self.utility(question), removal=removal)

@@ -145,6 +145,16 @@ def test_one_image_with_the_statistics_of_its_batch_is_explained_but_no_game():
         Explainer(model, layer="features").explain(image, "pathcam-h", target=0)
 
 
+def test_without_a_method_the_refusal_names_methods_that_explain_the_model():
+    model = LessTheBatch().eval()
+    image = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    explainer = Explainer(model, layer="features")
+    with pytest.raises(ReplayError, match=r"influence each other.*path or sampling \(gradcam, hirescam, shapleycam\)"):
+        explainer.explain(image)
+    for method in ("gradcam", "hirescam", "shapleycam"):
+        assert explainer.explain(image, method, target=0).values.abs().sum() > 0
+
+
 class KeepsItsOwnOutput(AroundTheLayer):
     """The explained layer keeps its output, and its owner reads it there, in the place of what was returned."""
 

@@ -54,7 +54,7 @@ def test_curvature_is_said_of_first_order_alone(explained):
 
 
 def test_an_unlikely_class(explainer):
-    e = explainer.explain(HOPPER, target=0)
+    e = explainer.explain(HOPPER, "shapleycam", target=0)
     assert "what little speaks for it" in texts(e, float(e.values.sum()))
 
 

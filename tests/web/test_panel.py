@@ -39,12 +39,12 @@ def chosen(box: Box) -> list[str]:
 class TestBoxes:
     def test_each_has_all_choices_once_and_the_default_is_empty(self):
         offered = boxes(Question())
-        assert sorted(values(offered["method"])) == sorted({*METHODS, ""} - {"shapleycam"})
+        assert sorted(values(offered["method"])) == sorted({*METHODS, ""} - {"pathcam-h"})
         assert sorted(values(offered["utility"])) == sorted({*UTILITIES, ""} - {"rest"})
         assert values(offered["model"]) == ["", "two"]
         assert values(offered["removal"]) == ["", *(name for name in list(NAMED)[1:] if name != "samples")]
         assert [chosen(box) for box in offered.values()] == [
-            [name] for name in ("one", "shapleycam", "rest", "zero", *DRAWN)
+            [name] for name in ("one", "pathcam-h", "rest", "zero", *DRAWN)
         ]
 
     def test_against_a_class_the_default_is_the_logit(self):
