@@ -72,6 +72,8 @@ def test_command(photo, run, runs, line):
         arguments += ["--model", SMALL]
     elif arguments[0] in {"layers", "ladder"}:
         arguments[1] = SMALL
+    elif arguments[0] == "reproduce":  # which test_docs.py (reproducing.md) lets come to its end
+        arguments.append("--plan")
     ran = run(*arguments)
     assert ran.code == 0, ran.err
     assert ran.out
