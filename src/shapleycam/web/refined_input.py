@@ -7,13 +7,13 @@ of each coalition is kept for all plans: none is evaluated twice, also where som
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from threading import Lock
 from time import monotonic
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from shapleycam.cams.run_check import check_runs
@@ -23,23 +23,30 @@ from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
 from shapleycam.values._known_groups import known_groups
 from shapleycam.values._owen import OwenValues, owen_within
+from shapleycam.values.group_tree import trees_of_images
 from shapleycam.values.options import EstimatorOptions
+from shapleycam.values.shares import PlayerValues
 from shapleycam.web.player_choices import RunPlan
+from shapleycam.web.shared_cache import SharedCache
 from shapleycam.web.watched_input import TOLERANCE, Step, WatchedInput
 
 _SEED = EstimatorOptions().seed
 _AT_ONCE = 16
 """Coalitions that are evaluated between two looks at whether somebody still waits."""
 _SECONDS_TO_CHECK = 0.1
+_PLANS = 4
+"""Plans whose states are kept; of others they are made again, without runs."""
 _EVERYBODY = torch.zeros(1, dtype=torch.long, device="cpu")
 """The one image of a question."""
+State = tuple[Int[Tensor, " n"], PlayerValues]
+"""The group of each region among those whose values are known, and these values."""
 
 
 @dataclass
 class _States:
-    """The values of one plan so far, and what makes the next; None before it began and after it was interrupted."""
+    """The states of one plan so far, and what makes the next; None before it began and after it was interrupted."""
 
-    kept: list[OwenValues] = field(default_factory=list)
+    kept: list[State] = field(default_factory=list)
     more: Iterator[OwenValues] | None = None
     is_whole: bool = False
 
@@ -49,9 +56,10 @@ class RefinedInput(WatchedInput):
 
     def __init__(self, game: Game, image: Explanation) -> None:
         super().__init__(game, image)
+        (self._tree,) = trees_of_images(None, game.players)
         self._worth: dict[bytes, float] = {}
         self._seconds = 0.0
-        self._states: dict[int, _States] = {}
+        self._states: SharedCache[_States] = SharedCache(_PLANS)
         self._lock = Lock()
         self._check: Callable[[], None] = lambda: None
 
@@ -61,23 +69,22 @@ class RefinedInput(WatchedInput):
         Of an unstopped plan the last are those of `Explainer.explain` with these runs. A state for which no run was
         made, since all of its coalitions were known, is a step only as the last one.
         """
-        self._check_runs(plan)
-        each = self.game.runs_per_coalition
+        check_runs(self.game, [METHODS["owen"]], plan.planned, plan.planned)
         step, unseen = None, None
-        for shares in self._follow(plan.planned, check):
-            runs = int(shares.evaluations[0]) * each
+        for state in self._follow(plan.planned, check):
+            runs = self._runs_of(state)
             if runs > plan.most:
                 break
             if step is not None and runs == step.runs:
-                unseen = shares
+                unseen = state
                 continue
-            step, unseen = self._step(shares, runs, plan), None
+            step, unseen = self._step(state, plan), None
             yield step
             if plan.is_stopped and runs == plan.most:
                 return
         else:
             if unseen is not None:
-                yield self._step(unseen, int(unseen.evaluations[0]) * each, plan)
+                yield self._step(unseen, plan)
         if step is None:
             raise OptionError(
                 f"{plan.most:,} runs of the model are too few for a first state of {plan.planned:,}; allow more in "
@@ -86,25 +93,27 @@ class RefinedInput(WatchedInput):
 
     def runs_drawn(self, plan: RunPlan) -> int:
         """Return how many runs the newest state of the plan was made of, whoever asked for it."""
-        states = self._states.get(plan.planned)
-        return int(states.kept[-1].evaluations[0]) * self.game.runs_per_coalition if states and states.kept else 0
+        states = self._states.peek(plan.planned)
+        return self._runs_of(states.kept[-1]) if states and states.kept else 0
 
     def stopped_at(self, step: Step, plan: RunPlan) -> RunPlan:
         """Return the plan that was stopped at the step."""
         return RunPlan(step.runs, plan.planned)
 
-    def _check_runs(self, plan: RunPlan) -> None:
-        """Refuse a plan as the library does."""
-        check_runs(self.game, [METHODS["owen"]], plan.planned, plan.planned)
+    def _runs_of(self, state: State) -> int:
+        return int(state[1].evaluations[0]) * self.game.runs_per_coalition
 
-    def _step(self, shares: OwenValues, runs: int, plan: RunPlan) -> Step:
-        groups, values = known_groups(self.game.players, shares)
+    def _step(self, state: State, plan: RunPlan) -> Step:
+        (groups, values), runs, players = state, self._runs_of(state), self.game.players
+        count = values.values.shape[1]
+        if count < players.count:
+            players = replace(players, member=groups.to(players.member.device)[players.member], count=count, names=())
         seconds_each = self._seconds / max(1, len(self._worth) * self.game.runs_per_coalition)
-        return Step(runs, plan.most, values, groups, seconds_each * (plan.most - runs))
+        return Step(runs, plan.most, values, players, seconds_each * (plan.most - runs))
 
-    def _follow(self, planned: int, check: Callable[[], None]) -> Iterator[OwenValues]:
+    def _follow(self, planned: int, check: Callable[[], None]) -> Iterator[State]:
         """Yield the states of a plan from the first on."""
-        states = self._states.setdefault(planned, _States())
+        states = self._states.get(planned, _States)
         place = 0
         while True:
             while len(states.kept) <= place:
@@ -125,11 +134,11 @@ class RefinedInput(WatchedInput):
             self._check = check
             more, states.more = states.more or self._begin(planned, len(states.kept)), None
             with torch.no_grad():
-                state = next(more, None)
+                shares = next(more, None)
             # Where that was interrupted, a generator is of no more use: the next begins anew, with all that is known.
-            states.more, states.is_whole = more, state is None
-            if state is not None:
-                states.kept.append(state)
+            states.more, states.is_whole = more, shares is None
+            if shares is not None:
+                states.kept.append(known_groups(self._tree, shares))
         finally:
             self._lock.release()
 
