@@ -13,9 +13,9 @@ import polars as pl
 
 from shapleycam.experiments import Store
 from shapleycam.experiments.results.columns import ADCC_PARTS
+from shapleycam.experiments.results.combining import adcc_of
 from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.results.statistics import Lead, lead, lead_from_resamples, pair_values
-from shapleycam.experiments.results.summarising import adcc_of
 from shapleycam.experiments.rows import metrics_in
 from shapleycam.metrics import METRICS
 

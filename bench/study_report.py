@@ -224,8 +224,9 @@ def _lead_tables(parts: Sequence[MeasuredPart], leads: Sequence[PairLead]) -> It
 def _lead_cell(lead: MethodLead, column: Column) -> str:
     if np.isnan(lead.mean):
         return "–"
-    scale = 100 if column.percent else 1
-    text = f"{scale * lead.mean:+.2f} ({scale * lead.low:+.2f} to {scale * lead.high:+.2f})"
+    scale, digits = (100, 2) if column.percent else (1, 4)
+    mean, low, high = (f"{scale * value:+.{digits}f}" for value in (lead.mean, lead.low, lead.high))
+    text = f"{mean} ({low} to {high})"
     return f"**{text}**" if lead.is_significant else text
 
 

@@ -13,7 +13,8 @@ from helpers.detectors import cell_detector
 from shapleycam import Detector, Explanation
 from shapleycam.cli.boxes import outline
 from shapleycam.cli.comparing import ComparePhotograph
-from shapleycam.explanations.pictures import DrawnMap, overlay
+from shapleycam.explanations.drawn_map import DrawnMap
+from shapleycam.explanations.pictures import overlay
 from shapleycam.values.options import EstimatorOptions
 
 MINE = """

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from shapleycam.cli.groups import parse_regions
+from shapleycam.cli.parsing import parse_regions
 from shapleycam.explanations.explanation import Explanation
 
 INPUT = ("--model", "tiny.py:network", "--layer", "input")

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from shapleycam.errors import OptionError, ignore_warnings
 from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.deviations import describe_deviations
 from shapleycam.experiments.manifest import run_identity
 from shapleycam.experiments.manifest_check import find_manifest_problem
-from shapleycam.experiments.merging import describe_deviations, summarise_runs
+from shapleycam.experiments.merging import summarise_runs
 from shapleycam.experiments.rows import to_table
 from shapleycam.experiments.run_opening import open_run
 from shapleycam.models import paper

@@ -13,7 +13,7 @@ from helpers.small_evaluations import PREPROCESS
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, rules
 from shapleycam.experiments.differences import list_differences
-from shapleycam.experiments.protocol import preprocess_as_data
+from shapleycam.experiments.plain_data import preprocess_as_data
 from shapleycam.metrics import METRICS, MetricOptions
 
 FIELD = {method.name for method in shapleycam.methods() if not method.basis.is_conditional}

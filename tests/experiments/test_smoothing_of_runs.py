@@ -13,8 +13,9 @@ from helpers.small_evaluations import QUICK, folder_of, run_evaluation, tiny_net
 from shapleycam import Explainer
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.deviations import describe_deviations
 from shapleycam.experiments.manifest import run_identity
-from shapleycam.experiments.merging import describe_deviations, summarise_runs
+from shapleycam.experiments.merging import summarise_runs
 from shapleycam.experiments.results import tidy
 from shapleycam.experiments.results.text_tables import text_tables
 from shapleycam.metrics import measure

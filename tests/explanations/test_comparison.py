@@ -15,7 +15,7 @@ from helpers.random_explanations import explanation_of_noise
 from shapleycam.cams.heatmaps import heatmap
 from shapleycam.drawing.map_style import MapStyle
 from shapleycam.explanations.comparison import Comparison, group_by_heatmap, group_by_map
-from shapleycam.explanations.pictures import DrawnMap, drawn_numbers
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_numbers
 from shapleycam.images import Source
 
 METHODS = ("gradcam", "shapleycam")

@@ -14,9 +14,9 @@ from shapleycam.cams.heatmaps import heatmap
 from shapleycam.drawing.overlays import signed_shade_of
 from shapleycam.errors import OptionError
 from shapleycam.explanations.comparison import group_by_map
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_numbers, of_kind
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import map_bar, map_title
-from shapleycam.explanations.pictures import DrawnMap, drawn_numbers, of_kind
 from shapleycam.explanations.regions import region_map
 
 LABELS = torch.tensor([[[0, 0, 0, 1], [0, 0, 0, 1], [2, 2, 3, 3], [2, 2, 3, 3]]])

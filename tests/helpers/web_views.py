@@ -15,7 +15,8 @@ from shapleycam.web.photograph_store import PhotographStore
 from shapleycam.web.photographs import Limits
 from shapleycam.web.pictures import draw_picture
 from shapleycam.web.question import Question
-from shapleycam.web.resolved import ResolvedQuestion, Resources
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.resources import Resources
 from shapleycam.web.runs import Runs
 from shapleycam.web.views import VIEWS
 

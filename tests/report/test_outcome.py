@@ -8,7 +8,7 @@ import pytest
 
 from helpers.result_rows import frame, measured_rows, metrics_named
 from shapleycam.experiments.results import ResultsSummary, summarise
-from shapleycam.explanations.summary import ClassProbability, ClassSummary, ImageSummary
+from shapleycam.explanations.image_summary import ClassProbability, ClassSummary, ImageSummary
 from shapleycam.report.outcome import describe_metric, describe_photographs, describe_results
 
 

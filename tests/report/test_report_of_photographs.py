@@ -10,10 +10,10 @@ from helpers.small_evaluations import picture, tiny_network
 from shapleycam import Explainer, Preprocess
 from shapleycam.errors import ReplayError
 from shapleycam.explaining.inputs import batch_of
+from shapleycam.explanations.drawn_map import DrawnMap
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.figures import map_bar
-from shapleycam.explanations.pictures import DrawnMap
-from shapleycam.explanations.summary import describe_curvature
+from shapleycam.explanations.image_summary import describe_curvature
 from shapleycam.report import make_pages, render_photographs
 from shapleycam.report.pictures import photograph_picture
 

@@ -67,7 +67,7 @@ def of_few(monkeypatch):
 
 def control_of(game, coalitions=2**14):
     generators = [torch.Generator().manual_seed(image) for image in range(len(game.activation))]
-    return attention_control(game, coalitions, generators)
+    return attention_control(game, coalitions, generators, torch.arange(len(game.activation)))
 
 
 def coverage_of(runs, truth):

@@ -86,7 +86,7 @@ def test_of_an_affine_utility_it_is_all_there_is():
 
 def test_it_is_near_the_game_and_its_values_are_those_of_all_coalitions():
     game = kinked_game(images=2)
-    control = window_control(game, 2**12)
+    control = window_control(game, 2**12, torch.arange(len(game.activation)))
     coalitions = members(torch.arange(2**12), 12)
     table = control.value(coalitions.expand(2, -1, -1), torch.arange(2))
     worth = game.value(coalitions)
@@ -104,5 +104,5 @@ def test_it_is_near_the_game_and_its_values_are_those_of_all_coalitions():
 
 
 def test_few_orders_do_without():
-    assert window_control(kinked_game(), 255) is None
-    assert window_control(kinked_game(), 256) is not None
+    assert window_control(kinked_game(), 255, torch.arange(len(kinked_game().activation))) is None
+    assert window_control(kinked_game(), 256, torch.arange(len(kinked_game().activation))) is not None

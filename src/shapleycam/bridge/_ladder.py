@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import TypeAlias
 
 import torch
 from torch import nn
 
+from shapleycam.bridge.measurement import LadderMeasurement, Listener
 from shapleycam.bridge.protocol import protocol_of
 from shapleycam.bridge.rungs import choose_rungs
 from shapleycam.bridge.sentence import describe_ladder
@@ -20,7 +19,6 @@ from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Images, batch_of
 from shapleycam.fidelity import (
-    LAYER_VALUES,
     InputDistance,
     InputQuestion,
     InputSummary,
@@ -28,18 +26,11 @@ from shapleycam.fidelity import (
     input_summary,
 )
 from shapleycam.fidelity.against_input import DEFAULT_QUESTION
-from shapleycam.fidelity.input_distance import MeasuredValues, distances_to_input
-from shapleycam.fidelity.input_reference import describe_input_values, name_of
-from shapleycam.fidelity.layer_values import method_options, own_values, values_of_methods
-from shapleycam.fidelity.timing import time_plain_pass
-from shapleycam.game import Game
 from shapleycam.models.network import Network
 from shapleycam.tracing.input_layer import INPUT
 from shapleycam.values.progress import Progress
 
 DEFAULT_METHODS = ("hirescam",)
-Listener: TypeAlias = "Callable[[str, str], None]"
-"""Is called with the name of an image and of a layer, once that layer is measured."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +126,14 @@ def ladder(
         ('1', '0', 'input')
     """
     explainer = model if isinstance(model, Explainer) else Explainer(model)
-    measurement: _Measurement | None = None
+    measurement: LadderMeasurement | None = None
     at_input = question.at_input(explainer)
     keeping = nullcontext() if out is None else Store.open(Path(out), protocol_of(explainer, at_input, question))
     with keeping as store:
         for batch in single_images(images, explainer):
             if measurement is None:
                 rungs = {name: at_rung(explainer, at_input, name) for name in choose_rungs(explainer, batch, layers)}
-                measurement = _Measurement(question, at_input, rungs, methods, store, progress, listener)
+                measurement = LadderMeasurement(question, at_input, rungs, methods, store, progress, listener)
             measurement.add(batch)
     if measurement is None:
         raise OptionError("no images were given; expected at least one")
@@ -173,67 +164,3 @@ def single_images(images: Images | Iterator[Batch], explainer: Explainer) -> Ite
     for batch in whole:
         for index in range(len(batch.images)):
             yield batch.rows(torch.tensor([index], device="cpu"))
-
-
-class _Measurement:
-    """Measures image after image, and collects what it comes to."""
-
-    def __init__(
-        self,
-        question: InputQuestion,
-        at_input: Explainer,
-        rungs: dict[str, Explainer],
-        methods: Sequence[str],
-        store: Store | None,
-        progress: Progress | None,
-        listener: Listener | None,
-    ) -> None:
-        self._question, self._at_input, self._methods = question, at_input, methods
-        self._store, self._progress, self._listener = store, progress, listener
-        self.rungs = rungs
-        self.utility = ""
-        self.distances: list[InputDistance] = []
-        self.inputs: list[InputValues] = []
-        self.input_passes: list[float] = []
-
-    def add(self, batch: Batch) -> None:
-        """Measure one image at all layers; methods first, so that one that is refused is known before the runs."""
-        game = self._question.game(self._at_input, batch)
-        name = name_of(batch.sources[0])
-        by_layer = {layer: self._values_of_methods(at_layer, batch, game) for layer, at_layer in self.rungs.items()}
-        true = self._kept(batch, INPUT, game, lambda: self._input_values(batch, game))
-        self.utility = game.utility.name
-        self.inputs += describe_input_values(game, true.values, batch.sources)
-        self.input_passes.append(true.passes)
-        for layer, at_layer in self.rungs.items():
-            measured = by_layer[layer]
-            if layer != INPUT:
-                compute = lambda at=at_layer: own_values(at, batch, game, self._question, self._progress)  # noqa: E731
-                measured = [self._kept(batch, layer, game, compute), *measured]
-            for values in measured:
-                self.distances += distances_to_input([name], self.utility, values, true.values)
-            if self._listener is not None:
-                self._listener(name, layer)
-
-    def _values_of_methods(self, at_layer: Explainer, batch: Batch, game: Game) -> list[MeasuredValues]:
-        if not self._methods:
-            return []
-        options = method_options(at_layer, batch, game, self._question)
-        return values_of_methods(at_layer, batch, self._methods, game, options)
-
-    def _input_values(self, batch: Batch, game: Game) -> MeasuredValues:
-        plain = time_plain_pass(self._at_input, batch)
-        start = perf_counter()
-        split = self._question.values(game, self._progress)
-        seconds = perf_counter() - start
-        return MeasuredValues(INPUT, LAYER_VALUES, split, True, seconds / plain, int(split.runs.max()))
-
-    def _kept(self, batch: Batch, layer: str, game: Game, compute: Callable[[], MeasuredValues]) -> MeasuredValues:
-        """Return values that are kept, or compute and keep them."""
-        store = self._store
-        if store is not None and store.has(batch.images, layer):
-            return store.read(batch.images, layer, game.n_players)
-        measured = compute()
-        if store is not None:
-            store.write(batch.images, measured, name_of(batch.sources[0]))
-        return measured

@@ -146,7 +146,8 @@ def _path(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
     return game.layout.positions(mean_gradient(game, options.nodes)[0])
 
 
-def _sampled(game: Game, options: EstimatorOptions) -> ShapleyValues:
+def sampled_values(game: Game, options: EstimatorOptions) -> ShapleyValues:
+    """Sample Shapley values: to the tolerance, or where there is a limit, within so many runs."""
     limit = run_limit(game, options)
     if limit is not None:
         return permutation_within(game, limit, options.tolerance, options.seed, progress=options.progress)
@@ -188,7 +189,7 @@ PATH = Basis(
 RANDOM = Basis("random", random_weights, lambda _players, _nodes: Cost(), "baseline", _GREY, is_class_blind=True)
 SAMPLED = Basis(
     "sampled",
-    _sampled,
+    sampled_values,
     lambda players, _nodes: Cost(head_evaluations=_TYPICAL_ORDERS * players),
     "Shapley values",
     _BLACK,

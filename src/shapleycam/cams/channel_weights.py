@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from shapleycam.cams.bases import Basis, ChannelWeights, Cost
+from shapleycam.cams.bases import Basis, ChannelWeights, Cost, sampled_values
 from shapleycam.errors import OptionError
 from shapleycam.game import Game
 from shapleycam.game.channels import CHANNELS
@@ -18,9 +18,7 @@ from shapleycam.game.variants import is_linear_in_mean
 from shapleycam.precision import widened
 from shapleycam.values._closed_form import closed_form
 from shapleycam.values._exact import exact
-from shapleycam.values._limited_runs import permutation_within
 from shapleycam.values._path import mean_gradient
-from shapleycam.values._permutation import permutation
 from shapleycam.values._single import leave_one_out
 from shapleycam.values._softmax_sampling import softmax_sampling
 from shapleycam.values._taylor import first_order
@@ -80,11 +78,8 @@ def _shapley(game: Game, options: EstimatorOptions) -> ChannelWeights:
         return ChannelWeights(shares.values)
     if limit is None:
         shares = softmax_sampling(channels, options.tolerance, options.seed, progress=options.progress)
-        if shares is not None:
-            return ChannelWeights(shares.values, _notes_of_sampling(shares))
-        shares = permutation(channels, None, options.tolerance, options.seed, progress=options.progress)
-    else:
-        shares = permutation_within(channels, limit, options.tolerance, options.seed, progress=options.progress)
+    if shares is None:
+        shares = sampled_values(channels, options)
     return ChannelWeights(shares.values, _notes_of_sampling(shares))
 
 

@@ -14,8 +14,8 @@ from shapleycam.errors import OptionError, TargetError
 from shapleycam.explaining.detection import Detection, check_corners
 from shapleycam.explaining.detector import Detector
 from shapleycam.explaining.photographs import PreparedPhotograph
+from shapleycam.explanations.drawn_map import DrawnMap, Ground
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.pictures import DrawnMap, Ground
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.images import Box
 from shapleycam.printable import printable_text

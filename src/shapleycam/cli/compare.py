@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shapleycam.cli.comparing import ComparedPhotograph
-    from shapleycam.explanations.pictures import DrawnMap
+    from shapleycam.explanations.drawn_map import DrawnMap
 
 _METHODS_OF_A_BOX = ["gradcam", "hirescam", "xgradcam", "layercam", "gradcam++", "pathcam-h"]
 """What is compared for a box by default: a detector of two stages has no second derivative, which ShapleyCAM needs."""
@@ -60,7 +60,7 @@ def compare(
     from shapleycam.cams.table import expand_methods
     from shapleycam.cli.boxes import parse_box
     from shapleycam.cli.comparing import ComparePhotograph
-    from shapleycam.explanations.pictures import of_kind
+    from shapleycam.explanations.drawn_map import of_kind
     from shapleycam.files import make_folder
     from shapleycam.images import open_photograph
     from shapleycam.smoothing import parse_smoothing

@@ -17,10 +17,11 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.explaining.photographs import prepare_photograph
 from shapleycam.explanations.comparison import Comparison, group_by_map
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_numbers
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import map_bar, photograph_panel
-from shapleycam.explanations.pictures import DrawnMap, drawn_numbers, overlay
+from shapleycam.explanations.pictures import overlay
 from shapleycam.explanations.titles import figure_title, frame_note
 from shapleycam.images import Box
 from shapleycam.models.network import Transform

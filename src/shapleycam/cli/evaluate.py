@@ -12,17 +12,12 @@ import typer
 from shapleycam.cli import options
 from shapleycam.cli.console import notes
 from shapleycam.cli.display import display
-from shapleycam.cli.groups import (
-    ActionGroup,
-    EngineGroup,
-    RegionEstimatorGroup,
-    StrictRunGroup,
-    parse_nodes,
-    parse_players,
-)
+from shapleycam.cli.groups import RegionEstimatorGroup
 from shapleycam.cli.mosaic_group import MosaicGroup
+from shapleycam.cli.parsing import parse_nodes, parse_players
 from shapleycam.cli.removal import removal_arguments
 from shapleycam.cli.results import print_results
+from shapleycam.cli.run_groups import ActionGroup, EngineGroup, StrictRunGroup
 from shapleycam.cli.stopping import stopping
 from shapleycam.errors import OptionError
 

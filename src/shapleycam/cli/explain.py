@@ -18,13 +18,13 @@ from shapleycam.cli.explainers import make_detector, make_explainer, transform_o
 from shapleycam.cli.groups import (
     BatchComputeGroup,
     BoxQuestionGroup,
-    EngineGroup,
     LayersNetworkGroup,
     RegionEstimatorGroup,
     TimedPrintGroup,
 )
 from shapleycam.cli.messages import coalition_facts, name_options
 from shapleycam.cli.photographs import list_photographs
+from shapleycam.cli.run_groups import EngineGroup
 from shapleycam.cli.style_group import StyleGroup
 from shapleycam.cli.timings import Timings
 from shapleycam.cli.writing import write_file

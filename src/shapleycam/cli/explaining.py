@@ -19,10 +19,12 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, of_kind
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import map_bar, map_title, photograph_panel
-from shapleycam.explanations.pictures import DrawnMap, drawn_regions, of_kind, overlay
-from shapleycam.explanations.summary import ImageSummary, summarise_image
+from shapleycam.explanations.image_summary import ImageSummary
+from shapleycam.explanations.pictures import overlay
+from shapleycam.explanations.summary import summarise_image
 from shapleycam.explanations.titles import class_title, figure_title, frame_note
 from shapleycam.models.network import Transform
 from shapleycam.output_names import class_part, question_part, variant_part

@@ -1,18 +1,15 @@
-"""The groups of options that several commands share, and what the library makes of each."""
+"""The groups of options of an explainer that several commands share, and what the library makes of each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapleycam.cli import options
-from shapleycam.errors import OptionError
+from shapleycam.cli.parsing import parse_nodes, parse_regions
 
 if TYPE_CHECKING:
-    from shapleycam.experiments import RunSettings
-    from shapleycam.experiments.engines import Engine
-    from shapleycam.values._path import Nodes
     from shapleycam.values.options import EstimatorOptions
     from shapleycam.values.progress import Progress
 
@@ -132,85 +129,6 @@ class BatchComputeGroup(ComputeGroup):
 
 
 @dataclass(frozen=True)
-class EngineGroup:
-    """What does the work: this process, or a Ray cluster."""
-
-    engine: options.EngineName = "local"
-    address: options.Address = None
-    actors: options.Actors = None
-    actor_cpus: options.ActorCpus = None
-    actor_gpus: options.ActorGpus = None
-
-    def make_engine(self) -> Engine | None:
-        """Return the engine; None for this process.
-
-        Raises:
-            OptionError: Ray is not installed, or its options were given without it.
-        """
-        if self.engine == "ray":
-            from shapleycam.experiments.engines import Ray
-
-            return Ray(self.address, self.actors, self.actor_cpus, self.actor_gpus)
-        values = {
-            "--address": self.address,
-            "--actors": self.actors,
-            "--actor-cpus": self.actor_cpus,
-            "--actor-gpus": self.actor_gpus,
-        }
-        for option, value in values.items():
-            if value is not None:
-                raise OptionError(f"{option} {value} was given, and the work is done in this process; add --engine ray")
-        return None
-
-
-@dataclass(frozen=True)
-class RunGroup:
-    """Where and how fast an evaluation runs."""
-
-    device: options.Device = None
-    batch_size: options.BatchSize = 16
-    workers: options.Workers = None
-    strict: bool = False
-    retry_errors: options.RetryErrors = False
-
-    def settings(self, engine: Engine | None) -> RunSettings:
-        """Return the settings of an evaluation.
-
-        Raises:
-            OptionError: workers of this process where an engine does the work.
-        """
-        from shapleycam.experiments import RunSettings
-
-        if engine is not None and self.workers is not None:
-            raise OptionError(
-                f"--workers {self.workers} was given with --engine ray, which decodes by itself; leave it out"
-            )
-        common = RunSettings(
-            device=self.device,
-            batch_size=self.batch_size,
-            strict=self.strict,
-            engine=engine,
-            retry_errors=self.retry_errors,
-        )
-        return common if self.workers is None else replace(common, workers=self.workers)
-
-
-@dataclass(frozen=True)
-class StrictRunGroup(RunGroup):
-    """Where and how fast an evaluation runs, and whether it may pass over a photograph."""
-
-    strict: options.Strict = False
-
-
-@dataclass(frozen=True)
-class ActionGroup:
-    """Whether an evaluation runs or is only planned, and what is printed meanwhile."""
-
-    plan: options.Plan = False
-    quiet: options.Quiet = False
-
-
-@dataclass(frozen=True)
 class PrintGroup:
     """What is printed."""
 
@@ -223,45 +141,3 @@ class TimedPrintGroup(PrintGroup):
     """What is printed, with the time that each part of the command took."""
 
     timings: options.Timings = False
-
-
-def parse_nodes(text: str) -> Nodes:
-    """Return the number of nodes that `--nodes` means, or "auto".
-
-    Raises:
-        OptionError: neither a whole number from 1 on nor "auto".
-    """
-    if text == "auto":
-        return "auto"
-    if not text.isdecimal() or int(text) < 1:
-        raise OptionError(f"--nodes {text}: expected a whole number from 1 on, or auto")
-    return int(text)
-
-
-def parse_players(text: str | None) -> tuple[int, int] | None:
-    """Return the grid of regions (rows, columns) that `--players` means; None for each position by itself.
-
-    Raises:
-        OptionError: not of the form 3x3.
-    """
-    if text is None:
-        return None
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdecimal() for side in sides):
-        raise OptionError(f"--players {text}: expected rows x columns, such as 3x3")
-    return int(sides[0]), int(sides[1])
-
-
-def parse_regions(text: str | None) -> tuple[int, int] | str | None:
-    """Return the players that `--players` means: a grid of regions, or a name of regions of the image.
-
-    Raises:
-        OptionError: neither of the form 3x3 nor such a name.
-    """
-    if text is None:
-        return None
-    if text[:1].isalpha():
-        from shapleycam.explaining.image_regions import check_region_name
-
-        return check_region_name(text)
-    return parse_players(text)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from shapleycam.cli.console import print_facts, print_json, print_line, print_table
-from shapleycam.cli.groups import parse_regions
 from shapleycam.cli.input_values import SHOWN, input_facts, input_figures, input_heads, rows_as_data
 from shapleycam.cli.measured_files import count_images, plot_values
+from shapleycam.cli.parsing import parse_regions
 from shapleycam.cli.removal import removal_arguments
 from shapleycam.printable import printable_text
 from shapleycam.terminal_tables import Head

@@ -11,8 +11,9 @@ import typer
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table
 from shapleycam.cli.explainers import make_explainer, transform_of
-from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup, parse_regions
+from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup
 from shapleycam.cli.messages import coalition_facts
+from shapleycam.cli.parsing import parse_regions
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.cli.writing import write_picture
 from shapleycam.output_names import output_stem, question_part, stem_limit, variant_part
@@ -70,8 +71,8 @@ def interactions(
     from shapleycam.drawing.figures import grid
     from shapleycam.drawing.plots import pairs as draw_pairs
     from shapleycam.explaining.inputs import batch_of
+    from shapleycam.explanations.drawn_map import DrawnMap
     from shapleycam.explanations.figures import map_bar
-    from shapleycam.explanations.pictures import DrawnMap
     from shapleycam.explanations.titles import figure_title
     from shapleycam.files import make_folder
     from shapleycam.images import open_photograph

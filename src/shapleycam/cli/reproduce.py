@@ -10,8 +10,8 @@ from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_note
 from shapleycam.cli.display import duration
 from shapleycam.cli.evaluate import run
-from shapleycam.cli.groups import ActionGroup, EngineGroup, RunGroup
 from shapleycam.cli.results import print_results
+from shapleycam.cli.run_groups import ActionGroup, EngineGroup, RunGroup
 
 if TYPE_CHECKING:
     from shapleycam.experiments import Evaluation

@@ -53,7 +53,7 @@ def print_tables(tables: Iterable[TerminalTable]) -> None:
 
 def published_figures(stores: Sequence[Store]) -> PublishedFigures:
     """Return the published figures, with remarks on how the runs differ from what was published."""
-    from shapleycam.experiments.merging import describe_deviations
+    from shapleycam.experiments.deviations import describe_deviations
     from shapleycam.experiments.results import load_published
 
     return replace(load_published(), remarks=describe_deviations(stores))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from shapleycam.explanations.pictures import DrawnMap
+    from shapleycam.explanations.drawn_map import DrawnMap
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class StyleGroup:
         """
         from shapleycam.drawing.map_style import MapStyle, Sign
         from shapleycam.drawing.overlays import Kind
-        from shapleycam.explanations.pictures import DrawnMap
+        from shapleycam.explanations.drawn_map import DrawnMap
 
         sign: Sign | None = "negative" if self.sign == "negative" else None
         style = MapStyle(self.colours, self.contours, self.top_value, self.top_area, sign, self.plain)

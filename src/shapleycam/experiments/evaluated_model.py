@@ -17,7 +17,8 @@ from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.decoding import decode_image
 from shapleycam.experiments.image_metadata import ImageMetadata
 from shapleycam.experiments.layer_evaluator import LayerEvaluator
-from shapleycam.experiments.protocol import Protocol, preprocess_as_data
+from shapleycam.experiments.plain_data import preprocess_as_data
+from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.provenance import code_hash, weights_hash
 from shapleycam.experiments.removal_name import check_same_reference
 from shapleycam.explaining.explainer import Explainer

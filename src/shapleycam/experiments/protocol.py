@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, get_args
 
 from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.errors import OptionError, nearest
+from shapleycam.experiments.plain_data import preprocess_as_data, without_tuples
 from shapleycam.experiments.removal_name import removal_name
 from shapleycam.experiments.rules import MEASURED_FIELDS, ClassRule, ObjectRule
 from shapleycam.game.removal import NAMED, SAMPLES, RemovalChoice, resolve_removal
@@ -44,7 +44,6 @@ _PUBLISHED_SETTINGS = {
 }
 """The layers and methods of which figures were published, by utility; a test holds them against the figures."""
 
-_ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
 _GRID_PLAYERS = 256
 """Players that the set of methods "all" assumes where `players` is None: more than exactshapley can have."""
 
@@ -196,34 +195,11 @@ class Protocol:
         data["smooth"] = smoothing_name(self.smooth)
         if self.preprocess is not None:
             data["preprocess"] = preprocess_as_data(self.preprocess)
-        plain: dict[str, Any] = _without_tuples({**data, **CONSTANTS})
+        plain: dict[str, Any] = without_tuples({**data, **CONSTANTS})
         return plain
-
-
-def preprocess_as_data(preprocess: Any) -> Any:
-    """Return a preprocessing as JSON has it; of a user's function its name, of a user's object its repr."""
-    if isinstance(preprocess, Preprocess):
-        return _without_tuples({**asdict(preprocess), "interpolation": preprocess.interpolation.value})
-    if hasattr(preprocess, "__qualname__"):
-        text = f"{preprocess.__module__}.{preprocess.__qualname__}"
-    else:
-        text = repr(preprocess)
-    return strip_addresses(" ".join(text.split()))
-
-
-def strip_addresses(text: str) -> str:
-    """Return a printed object without memory addresses, which differ from process to process."""
-    return _ADDRESS.sub("", text)
 
 
 def _without_repeats(names: Any) -> tuple[Any, ...]:
     """Return one name, or several of them, as a tuple in which each stands once."""
     several = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
     return tuple(dict.fromkeys(several))
-
-
-def _without_tuples(value: Any) -> Any:
-    """Return a value with lists in place of tuples, as it comes back from JSON."""
-    if isinstance(value, dict):
-        return {name: _without_tuples(item) for name, item in value.items()}
-    return [_without_tuples(item) for item in value] if isinstance(value, (tuple, list)) else value

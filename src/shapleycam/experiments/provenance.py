@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from shapleycam.experiments.protocol import strip_addresses
+from shapleycam.experiments.plain_data import strip_addresses
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import is_file
 from shapleycam.version import __version__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from shapleycam.errors import ImageError, OptionError
-from shapleycam.experiments.chunk import ChunkDecoder, ChunkEvaluator
+from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.annotations.base import Annotations, fingerprint_of
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.datasets.snapshot import Snapshot, take_snapshot
 from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, Model
+from shapleycam.experiments.evaluation_checks import check_models, check_objects_are_known, choose_annotations
 from shapleycam.experiments.lazy import Lazy
+from shapleycam.experiments.model_run import ModelRun
 from shapleycam.experiments.progress import ProgressListener, SilentListener
 from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.provenance import collect_provenance, working_folder
@@ -27,11 +27,9 @@ from shapleycam.experiments.remaining_chunks import remaining_chunks
 from shapleycam.experiments.run_opening import check_compatible, is_run, open_run
 from shapleycam.experiments.settings import RunSettings
 from shapleycam.experiments.store import Store
-from shapleycam.metrics.table import needs_objects
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import resolve_network
 from shapleycam.tracing.isolation import device_of
-from shapleycam.wording import counted
 
 
 @dataclass(frozen=True)
@@ -75,26 +73,9 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be evaluated, before anything is loaded."""
-        if self.annotations is None:
-            object.__setattr__(self, "annotations", self.dataset.annotations)
-        elif self.dataset.annotations is not None and self.annotations is not self.dataset.annotations:
-            raise OptionError(
-                f"{self.dataset.origin} say by themselves where their objects are, and {self.annotations.origin} was "
-                "given; leave annotations= out"
-            )
-        names = [evaluated_model.name for evaluated_model in self.evaluated_models]
-        folded = [name.casefold() for name in names]  # some systems have one folder for names that differ in case
-        repeated = sorted({name for name in names if folded.count(name.casefold()) > 1})
-        if not names or repeated:
-            alike = " (upper and lower case count as one)" if len(repeated) > 1 else ""
-            problem = f"models named {', '.join(repeated)} twice{alike}" if repeated else "no models were given"
-            raise OptionError(
-                f"{problem}; expected each model once, under a name of its own (shapleycam.Network(name=))"
-            )
-        if self.checkpoint is not None and len(names) > 1:
-            raise OptionError(f"checkpoint={self.checkpoint} and {len(names)} models were given; give one model")
-        if self.annotations is None and needs_objects(self.protocol.metrics):
-            raise OptionError("the pointing metrics ask where the objects are; give annotations=")
+        object.__setattr__(self, "annotations", choose_annotations(self.dataset, self.annotations))
+        check_models([evaluated_model.name for evaluated_model in self.evaluated_models], self.checkpoint)
+        check_objects_are_known(self.protocol, self.annotations)
         self.settings.check()
 
     @property
@@ -132,7 +113,10 @@ class Evaluation:
             for evaluated_model in self.evaluated_models:
                 name = evaluated_model.name
                 listener.model_started(name)
-                self._run_model(store, evaluated_model, models[name], remaining[name], listener)
+                if remaining[name]:
+                    run = ModelRun(evaluated_model, models[name], self._snapshot, self.settings)
+                    run.evaluate(remaining[name], store, listener)
+                    self._release(models[name])
             if self.settings.strict:
                 _refuse_errors(store)
             return store
@@ -158,38 +142,6 @@ class Evaluation:
 
     def _remaining_chunks(self, store: Store, name: str) -> list[range]:
         return remaining_chunks(store, name, retry_errors=self.settings.retry_errors)
-
-    def _run_model(
-        self,
-        store: Store,
-        evaluated_model: EvaluatedModel,
-        model: Lazy[LoadedModel],
-        chunks: Sequence[range],
-        listener: ProgressListener,
-    ) -> None:
-        settings, name = self.settings, evaluated_model.name
-        if not chunks:
-            return
-        prepare = ChunkDecoder(self.dataset, model().preprocess, self._snapshot)
-        # Other machines choose their own device; in this process the model is loaded already.
-        load_model = model if settings.local else Lazy(evaluated_model.load)
-        perform = ChunkEvaluator(name, load_model, self.protocol, store, settings.batch_size, settings.strict)
-        with closing(settings.effective_engine.run(chunks, prepare, perform)) as results:
-            for result in results:
-                listener.batch_finished(result.images, result.rows)
-        if missing := store.pending(name):
-            store.refuse_lost_run()
-            raise OptionError(self._describe_lost_chunks(len(missing), store))
-        self._release(model)
-
-    def _describe_lost_chunks(self, count: int, store: Store) -> str:
-        chunks = f"{counted(count, 'chunk')} that this run wrote to {store.storage} cannot be found there"
-        if self.settings.local:
-            return f"{chunks}: removed while the run went on; evaluate again, which makes them anew"
-        return (
-            f"{chunks}: removed while the run went on, or the machines of the cluster do not share this folder; give "
-            "one that they share, or a URL such as s3://bucket/run"
-        )
 
     def _in_this_process(self, evaluated_model: EvaluatedModel) -> EvaluatedModel:
         """Return a model as this process loads it: where other machines do the work, on the CPU."""

@@ -8,25 +8,16 @@ what it did, and no row is there twice.
 from __future__ import annotations
 
 import platform
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import cached_property
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from shapleycam.errors import OldRunWarning, OptionError, warn
+from shapleycam.errors import OptionError
 from shapleycam.experiments.chunk_files import chunks_of, file_name, list_chunk_files, path_of
-from shapleycam.experiments.chunk_identity import (
-    ChunkIdentity,
-    describe,
-    encode_chunk,
-    find_row_problem,
-    read_identity,
-)
-from shapleycam.experiments.chunk_rows import DECODING_ERRORS, decode_chunks
+from shapleycam.experiments.chunk_identity import ChunkIdentity, encode_chunk
+from shapleycam.experiments.chunk_reader import ChunkReader
 from shapleycam.experiments.manifest import (
     FORMAT_WITHOUT_IDENTITY,
     MANIFEST_FILE,
@@ -36,14 +27,6 @@ from shapleycam.experiments.manifest import (
 )
 from shapleycam.experiments.rows import schema_for
 from shapleycam.experiments.storage import Location, open_storage
-from shapleycam.wording import on_one_line
-
-_READERS = 8
-"""Threads that read chunks: enough to keep an object store busy, where each file is a request."""
-_READ_IN_TURN = 16
-"""Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
-_DECODED = 256
-"""Chunks that are decoded together."""
 
 
 class Store:
@@ -79,7 +62,6 @@ class Store:
         self.storage = open_storage(location)
         self.manifest = read_manifest(self.storage)
         self._machine = platform.node()
-        self._has_unverified = self._has_warned = False
 
     @property
     def images(self) -> int:
@@ -116,46 +98,18 @@ class Store:
             ValueError: the rows are not those of the chunk.
         """
         self.refuse_lost_run()
-        content = encode_chunk(table, self._identity_of(model, chunk))
+        content = encode_chunk(table, ChunkIdentity(self.identity, model, chunk))
         self.storage.write(path_of(model, chunk), lambda file: file.write(content))
 
-    def read_chunk(self, model: str, chunk: range) -> bytes:
-        """Return the Parquet file of a chunk, of which it is verified that it is the one that the run wrote there.
-
-        Files of earlier versions carry no identity. Their rows are read, and must be of the model and the images of the
-        chunk; one warning says that more could not be verified.
-
-        Raises:
-            OptionError: the file cannot be read, is damaged, or is another chunk or of another run.
-        """
-        content = self._read(model, chunk)
-        self._warn_of_unverified()
-        return content
-
-    def _read(self, model: str, chunk: range) -> bytes:
-        file, expected = f"{self.storage}/{path_of(model, chunk)}", self._identity_of(model, chunk)
-        try:
-            content = self.storage.read(path_of(model, chunk))
-        except OSError as error:
-            reason = error.strerror or on_one_line(error)
-            raise OptionError(f"{file}: cannot be read ({reason}); check that it is there and may be read") from None
-        try:
-            identity = read_identity(content)
-            problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
-        except (OSError, ValueError, pa.ArrowException) as error:  # of pyarrow
-            problem = f"damaged ({on_one_line(error)})"
-        if problem:
-            raise _refusal(file, problem)
-        return content
-
     def verify(self) -> None:
-        """Read all chunks that are measured, and verify them as `read_chunk` does.
+        """Read all chunks that are measured, and verify that they are those that the run wrote there.
 
         Raises:
             OptionError: one of them is damaged, or another chunk, or of another run; or a file is no chunk of the run.
         """
         for model in self.manifest["order"]:
-            deque(self._read_chunks([(model, chunk) for chunk in self.measured(model)]), maxlen=0)
+            for _ in self._reader.read(model, self.measured(model)):
+                pass
 
     def rows(self) -> pl.DataFrame:
         """Return all rows, in the order of models, images, layers, utilities and methods.
@@ -183,34 +137,8 @@ class Store:
         schema = schema_for(self.manifest["protocol"]["metrics"])
         names = schema.names if columns is None else columns
         chunks = [chunk for chunk in self.measured(model) if image is None or image in chunk]
-        batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
-        frames = [self._decode(model, batch, schema, names) for batch in batches]
-        rows = pl.concat([decode_chunks([], schema, names), *frames])
+        rows = self._reader.decode(model, chunks, schema, names)
         return rows if image is None else rows.filter(index=image)
-
-    def _decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
-        """Return the rows of several chunks."""
-        contents = list(self._read_chunks([(model, chunk) for chunk in chunks]))
-        try:
-            return decode_chunks(contents, schema, columns)
-        except DECODING_ERRORS:
-            for chunk, content in zip(chunks, contents, strict=True):
-                self._refuse_undecodable(path_of(model, chunk), content, schema, columns)
-            raise
-
-    def _refuse_undecodable(self, file: str, content: bytes, schema: pa.Schema, columns: Sequence[str]) -> None:
-        try:
-            decode_chunks([content], schema, columns)
-        except DECODING_ERRORS as error:
-            raise _refusal(f"{self.storage}/{file}", f"damaged ({on_one_line(error)})") from None
-
-    def _read_chunks(self, chunks: Sequence[tuple[str, range]]) -> Iterator[bytes]:
-        """Yield the verified files of chunks of models, read by several threads."""
-        groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
-        with ThreadPoolExecutor(_READERS) as pool:
-            for contents in pool.map(lambda group: [self._read(*chunk) for chunk in group], groups):
-                yield from contents
-        self._warn_of_unverified()
 
     @cached_property
     def identity(self) -> str:
@@ -240,42 +168,11 @@ class Store:
                 "the run went on; put them back to go on with them, or choose another out="
             )
 
-    def _identity_of(self, model: str, chunk: range) -> ChunkIdentity:
-        return ChunkIdentity(self.identity, model, chunk)
+    @cached_property
+    def _reader(self) -> ChunkReader:
+        return ChunkReader(
+            self.storage, self.identity, has_identities=self.manifest["format"] != FORMAT_WITHOUT_IDENTITY
+        )
 
     def _files_of(self, model: str) -> set[str]:
         return list_chunk_files(self.storage, self.manifest, model)
-
-    def _verify_rows(self, content: bytes, expected: ChunkIdentity) -> str | None:
-        """Return what is wrong with a file that carries no identity, None where nothing is known to be."""
-        if self.manifest["format"] != FORMAT_WITHOUT_IDENTITY:
-            return "damaged (it carries no identity, as every chunk of this run does)"
-        # All columns, for the checksums of their pages: what decodes the rows looks at none.
-        table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
-        if problem := find_row_problem(table, expected):
-            return f"not the chunk that belongs there ({problem})"
-        self._has_unverified = True
-        return None
-
-    def _warn_of_unverified(self) -> None:
-        """Warn once of chunks that carry no identity: not where they are read, which threads do."""
-        if self._has_unverified and not self._has_warned:
-            self._has_warned = True
-            warn(
-                OldRunWarning,
-                f"{self.storage} has chunks of an earlier version, which do not say of which run they are: that they "
-                "belong to it was verified by their models and images alone",
-            )
-
-
-def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | None:
-    """Return why a chunk is not the expected one, None if it is."""
-    if identity == expected:
-        return None
-    if identity.run != expected.run:
-        return f"not of this run (it is a chunk of another run, {describe(identity)})"
-    return f"not the chunk that belongs there (it is that of {describe(identity)})"
-
-
-def _refusal(file: str, problem: str) -> OptionError:
-    return OptionError(f"{file}: {problem}; delete it and evaluate again, which makes it anew")

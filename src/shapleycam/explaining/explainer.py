@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shapleycam.explaining.comparing import ComparisonRequest, compare
 from shapleycam.explaining.fusing import check_fusion
 from shapleycam.explaining.inputs import Batch, Images, Inputs, Target, batch_of
 from shapleycam.explaining.layer_search import LayerChoice, LayerSearch, noise_batch
@@ -130,7 +130,7 @@ class Explainer:
         settings = ExplainerSettings(
             self.model, self.labels, self.preprocess, memory, layout, image_kind, check_precision(precision)
         )
-        layers = LayerSearch(layer, network, self.model)
+        layers = LayerSearch(layer, network.layers, self.model)
         self._tracer = LayerTracer(settings, ExplainerMemory(), layers, self.select, fusion)
         self.removal = choose_removal(removal, reference, self._photographs)
 
@@ -298,7 +298,9 @@ class Explainer:
         """
         smoothings = parse_smoothing(smooth)
         question = self._question(images, utility, removal, None, inputs)
-        return self._tracer.compare(options, question, methods, targets, curvature=curvature, smooth=smoothings)
+        return compare(
+            self._tracer, ComparisonRequest(question, methods, targets, options, smoothings, curvature=curvature)
+        )
 
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
@@ -379,11 +381,10 @@ class Explainer:
 
     def like(self, model: nn.Module) -> Explainer:
         """Return this explainer for another model of the same architecture, such as one with other weights."""
-        explainer = copy(self)
-        explainer.model = model
         share_proofs(model, self.model)
         share_checks(model, self.model)
-        explainer._tracer = self._tracer.of_model(model)  # noqa: SLF001
+        explainer = self._with_tracer(self._tracer.of_model(model))
+        explainer.model = model
         return explainer
 
     def at_layer(
@@ -399,9 +400,9 @@ class Explainer:
             >>> explainer.at_layer("input", removal="blur")
             Explainer(efficientnet_lite0, layer input, utility rest, removal blur)
         """
-        explainer = copy(self)
-        explainer.removal = self._removal(removal, reference)
-        explainer._tracer = self._tracer.at(self._tracer.layers.at(layer, self.model))  # noqa: SLF001
+        chosen = self._removal(removal, reference)
+        explainer = self._with_tracer(self._tracer.at(self._tracer.layers.at(layer, self.model)))
+        explainer.removal = chosen
         return explainer
 
     @property
@@ -411,17 +412,19 @@ class Explainer:
 
     def in_full_precision(self) -> Explainer:
         """Return this explainer with the model's own precision before the layer too."""
-        explainer = copy(self)
-        explainer._tracer = replace(  # noqa: SLF001
-            self._tracer, settings=replace(self._tracer.settings, precision="full")
-        )
-        return explainer
+        return self._with_tracer(self._tracer.in_full_precision())
 
     def __repr__(self) -> str:
         """Return the model, and the layer if it is known."""
         name = self.name or type(self.model).__name__
         choices = removal_phrase(self.removal.name) + precision_phrase(self.precision)
         return f"Explainer({name}, layer {self._tracer.layers}, utility {self.utility.name}{choices})"
+
+    def _with_tracer(self, tracer: LayerTracer) -> Explainer:
+        """Return a copy of this explainer with another tracer."""
+        explainer: Explainer = copy(self)
+        explainer._tracer = tracer
+        return explainer
 
     def _question(
         self, images: Images, utility: UtilityChoice, removal: RemovalOption, reference: Images | None, inputs: Inputs

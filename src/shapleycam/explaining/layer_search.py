@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from typing import TypeAlias
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 from shapleycam.errors import InputModuleWarning, LayerError, warn
 from shapleycam.explaining.inputs import Batch
 from shapleycam.layers import BEFORE_POOL, RULES, ImageKind, find_layer, parse_layer_rule
-from shapleycam.models.network import Network, Transform
+from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import name_without_wrappers
 from shapleycam.tracing.calls import layer_name
@@ -28,11 +27,16 @@ class LayerSearch:
 
     Rules ("before-pool", "last-conv") are resolved by running the model once, at the first images; the answer is kept,
     so that all later images are explained at the same layers.
+
+    Args:
+        layer: as the user named it, or them.
+        found_by_rules: the layers that rules find in this network, where these are known.
+        model: whose layers they are.
     """
 
-    def __init__(self, layer: LayerChoice, network: Network, model: nn.Module) -> None:
-        self._found_by_rules = network.layers
-        self._names = _names_or_rules(layer, self._found_by_rules, model)
+    def __init__(self, layer: LayerChoice, found_by_rules: Mapping[str, str], model: nn.Module) -> None:
+        self._found_by_rules = found_by_rules
+        self._names = [_name_or_rule(choice, found_by_rules, model) for choice in _choices(layer)]
 
     def __len__(self) -> int:
         """Return how many layers there are."""
@@ -54,9 +58,7 @@ class LayerSearch:
 
     def at(self, layer: LayerChoice, model: nn.Module) -> LayerSearch:
         """Return the search for other layers of the same model."""
-        search = copy(self)
-        search._names = _names_or_rules(layer, self._found_by_rules, model)  # noqa: SLF001
-        return search
+        return LayerSearch(layer, self._found_by_rules, model)
 
     def find(self, model: nn.Module, batch: Batch, select: OutputSelector, image_kind: ImageKind) -> tuple[str, ...]:
         """Return the layers' dotted names, found by running the model on the first image where a rule asks for it.
@@ -87,10 +89,6 @@ def _choices(layer: LayerChoice) -> Sequence[str | nn.Module]:
     if layer is None:
         return [BEFORE_POOL]
     return [layer] if isinstance(layer, (str, nn.Module)) or not isinstance(layer, Sequence) else layer or [BEFORE_POOL]
-
-
-def _names_or_rules(layer: LayerChoice, found_by_rules: Mapping[str, str], model: nn.Module) -> list[str]:
-    return [_name_or_rule(choice, found_by_rules, model) for choice in _choices(layer)]
 
 
 def _name_or_rule(layer: str | nn.Module, found_by_rules: Mapping[str, str], model: nn.Module) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from shapleycam.cams.bases import Basis
-from shapleycam.cams.method import Method
 from shapleycam.cams.method_choice import choose_methods
-from shapleycam.errors import OptionError, RemovalNotUsedWarning, warn
+from shapleycam.errors import OptionError
 from shapleycam.explaining import warnings
 from shapleycam.explaining.explain_game import explain_game
+from shapleycam.explaining.head_warnings import HeadWarnings
 from shapleycam.explaining.image_regions import regions_of_images
 from shapleycam.explaining.inputs import Batch, Target, resolve_targets
 from shapleycam.explaining.readings import OutputReadings
-from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings, Verdict
+from shapleycam.explaining.settings import ExplainerMemory, ExplainerSettings
 from shapleycam.explanations.comparison import Comparison
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
@@ -32,13 +31,6 @@ from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import check_classes
 from shapleycam.values.options import EstimatorOptions
-from shapleycam.values.scale import (
-    cancels,
-    divides_nothing,
-    ignores_scale,
-    warn_of_ignored_scale,
-    warn_of_nothing_to_divide,
-)
 
 
 class TracedBatch:
@@ -170,10 +162,8 @@ class TracedBatch:
         choice = choose_methods(methods, game, options)
         if EIGEN.name in smooth:
             choice = replace(choice, rows=tuple(smooth_rows(choice.rows)))
-        bases = {row.basis for row in choice.rows}
-        self._warn_of_ignored_scale(game, bases)
-        self._warn_of_nothing_to_divide(game, bases)
-        self._warn_of_unused_removal(choice.rows, game.removal)
+        HeadWarnings(self._memory, self._recorded).warn(game, {row.basis for row in choice.rows})
+        warnings.warn_of_unused_removal(choice.rows, game.removal, self._memory.messages)
         explanations, refused = explain_game(
             game,
             choice,
@@ -232,44 +222,7 @@ class TracedBatch:
             precision=self._settings.precision,
         )
 
-    def _warn_of_ignored_scale(self, game: Game, bases: Collection[Basis]) -> None:
-        """Warn where the head ignores the activation's scale, so that derivatives along it say little.
-
-        It is looked up once for each layer, utility and removal. For derivatives at the activation alone the head is
-        run again only where their values sum to next to nothing, as they do behind such a head.
-        """
-        derivatives = [basis for basis in bases if basis.takes_derivatives]
-        if derivatives and self._has("ignores scale", ignores_scale, game, derivatives):
-            warn_of_ignored_scale(game)
-
-    def _warn_of_nothing_to_divide(self, game: Game, bases: Collection[Basis]) -> None:
-        """Warn where a removal leaves nothing to divide; looked up as the scale is."""
-        takes_part = [basis for basis in bases if basis.takes_derivatives or basis.needs_replay]
-        is_removal = not game.removal.is_zero
-        if is_removal and takes_part and self._has("divides nothing", divides_nothing, game, takes_part):
-            warn_of_nothing_to_divide(game)
-
-    def _has(self, name: Verdict, judge: Callable[[Game], bool], game: Game, bases: Collection[Basis]) -> bool | None:
-        """Return what is known of the head, or what a look at it says; None where it need not be looked at."""
-        is_recorded = any(basis.needs_replay for basis in bases)
-        verdict = self._memory.verdict(name, game)
-        if verdict is None and (is_recorded or cancels(game)):
-            verdict = judge(game if is_recorded else self._recorded(game))
-            self._memory.remember(name, game, verdict=verdict)
-        return verdict
-
     def _recorded(self, game: Game) -> Game:
         """Return the same game, of a pass whose head can be run again."""
         recorded = self._trace(game.layer, replay=True, twice=False).read_as(game.utility.reads)
         return game.variant(recorded, game.utility)
-
-    def _warn_of_unused_removal(self, rows: Iterable[Method], removal: Removal) -> None:
-        """Warn once of methods whose formula has no removal."""
-        names = [row.name for row in rows if not row.uses_removal]
-        message = (
-            f"removal {removal.name!r} is not used by {', '.join(names)}: a formula that does not divide the score has "
-            "none, so the values are the same for every removal; choose a method in units of the utility"
-        )
-        if names and not removal.is_zero and message not in self._memory.messages:
-            self._memory.messages.add(message)
-            warn(RemovalNotUsedWarning, message)

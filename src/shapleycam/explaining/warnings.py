@@ -1,22 +1,25 @@
-"""Warnings about valid results: blank maps, no curvature, probabilities in place of logits."""
+"""Warnings about valid results: blank maps, no curvature, probabilities in place of logits, methods left out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.cams.heatmaps import is_blank
+from shapleycam.cams.method import Method
 from shapleycam.errors import (
     BlankHeatmapWarning,
     ExclusiveClassesWarning,
     MethodLeftOutWarning,
     NoCurvatureWarning,
     ProbabilitiesWarning,
+    RemovalNotUsedWarning,
     warn,
 )
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game.removal import Removal
 from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import classes_exclude_each_other
@@ -35,6 +38,18 @@ def warn_of_left_out(reasons: Mapping[str, str], messages: set[str]) -> None:
         if message not in messages:
             messages.add(message)
             warn(MethodLeftOutWarning, message)
+
+
+def warn_of_unused_removal(rows: Iterable[Method], removal: Removal, messages: set[str]) -> None:
+    """Warn once of methods whose formula has no removal; `messages` are those that were issued."""
+    names = [row.name for row in rows if not row.uses_removal]
+    message = (
+        f"removal {removal.name!r} is not used by {', '.join(names)}: a formula that does not divide the score has "
+        "none, so the values are the same for every removal; choose a method in units of the utility"
+    )
+    if names and not removal.is_zero and message not in messages:
+        messages.add(message)
+        warn(RemovalNotUsedWarning, message)
 
 
 def warn_of_nothing_in_common(explanation: Explanation) -> None:

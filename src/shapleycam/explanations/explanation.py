@@ -15,7 +15,7 @@ from shapleycam.cams.table import METHODS
 from shapleycam.drawing.map_style import MapStyle, StyleKeywords
 from shapleycam.drawing.overlays import Kind
 from shapleycam.explanations import figures, notebook, pictures, storage
-from shapleycam.explanations.pictures import DrawnMap, Ground
+from shapleycam.explanations.drawn_map import DrawnMap, Ground, count_frames
 from shapleycam.explanations.regions import RegionValue, is_unsure, region_values
 from shapleycam.files import write_atomically
 from shapleycam.images import Source
@@ -336,4 +336,4 @@ class Explanation:
         """Return what the network saw of one image as an array of pixels (H, W, 3), with frames before the height."""
         if self.images.dim() == 4:
             return storage.to_array(self.picture(index))
-        return np.stack([storage.to_array(self.picture(index, frame)) for frame in range(pictures.count_frames(self))])
+        return np.stack([storage.to_array(self.picture(index, frame)) for frame in range(count_frames(self))])

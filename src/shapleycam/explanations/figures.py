@@ -16,7 +16,8 @@ from shapleycam.drawing.colour_bars import (
 )
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import OptionError
-from shapleycam.explanations.pictures import DrawnMap, drawn_regions, largest_size, of_kind, overlay, sign_of
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, largest_size, of_kind, sign_of
+from shapleycam.explanations.pictures import overlay
 from shapleycam.explanations.regions import UNSURE, RegionMap
 from shapleycam.explanations.titles import class_title, figure_title, frame_note
 from shapleycam.printable import printable_name, printable_text

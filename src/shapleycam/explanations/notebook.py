@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shapleycam.drawing.data_uri import picture_data_uri
+from shapleycam.explanations.drawn_map import DrawnMap, of_kind
 from shapleycam.explanations.figures import map_bar, map_title
-from shapleycam.explanations.pictures import DrawnMap, of_kind, overlay
+from shapleycam.explanations.pictures import overlay
 from shapleycam.wording import number, precision_phrase, removal_phrase, smoothing_phrase
 
 if TYPE_CHECKING:

@@ -48,6 +48,7 @@ class CoalitionEvaluator:
         memory: int,
         removal: Removal,
     ) -> None:
+        self._image_count = len(contents.activation)
         self.batches = CoalitionBatches(players, utility, target, memory)
         self._check = ShortcutCheck(trace, contents, players)
         self._shortcuts = ConfirmedShortcuts(trace, contents, removal, self.batches, self._check)
@@ -112,6 +113,11 @@ class CoalitionEvaluator:
             if runner is not None:
                 return runner
         return self.general
+
+    def image_groups(self, coalitions: int) -> list[list[int]]:
+        """Return the images in groups that share what is made once for so many coalitions of each."""
+        with without_gradients():
+            return self.runner_for(coalitions).image_groups(self._image_count)
 
     @property
     def cost(self) -> str:

@@ -12,9 +12,8 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.game.affine_utility import is_affine
 from shapleycam.game.attended_utility import AttendedUtility
-from shapleycam.game.channels import ChannelLayout, layout_of_positions, players_of
+from shapleycam.game.channels import layout_of_positions, players_of
 from shapleycam.game.coalition_batches import BatchProgress, check_finite_without
-from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
 from shapleycam.game.derivatives import UtilityDerivatives
 from shapleycam.game.grad_modes import without_gradients
@@ -24,7 +23,7 @@ from shapleycam.game.removal import ZERO, Removal
 from shapleycam.game.shortcuts.class_token import ClassTokenRunner
 from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 from shapleycam.game.structure import Structure
-from shapleycam.game.varying_removal import VaryingRemovalEvaluator
+from shapleycam.game.varying_removal import coalition_evaluator
 from shapleycam.game.window_table import WindowedUtility
 from shapleycam.images import Seed, content_seeds
 from shapleycam.models.layout import Layout
@@ -113,22 +112,9 @@ class Game:
         self.utility = utility
         self.target = target
         self._trace, self.memory, self.image_channels = trace, memory, image_channels
-        self._coalitions = self._evaluator()
+        self._coalitions = coalition_evaluator(trace, self._contents, self.players, utility, target, memory, removal)
         self._derivatives = UtilityDerivatives(trace, self._contents, utility, target)
         self._path_gradients = PathGradients(trace, self._contents, utility, target, self._coalitions, memory)
-
-    def _evaluator(self) -> CoalitionEvaluator:
-        """Return what evaluates coalitions under the removal."""
-        of_game = self._trace, self._contents, self.players, self.utility, self.target, self.memory, self.removal
-        make_runners = self.removal.runners
-        if make_runners is None:
-            return CoalitionEvaluator(*of_game)
-        if isinstance(self.layout, ChannelLayout):
-            raise OptionError(
-                f"players 'channels' hold all places, and removal {self.removal.name!r} is of some of them; expected "
-                "regions as players, or another removal"
-            )
-        return VaryingRemovalEvaluator(*of_game, make_runners)
 
     @property
     def contents(self) -> Contents:
@@ -339,6 +325,15 @@ class Game:
         """
         cheapest = self._coalitions.cheapest
         return None if cheapest is None else cheapest.name
+
+    @restore_when_interrupted
+    def image_groups(self, coalitions: int) -> list[list[int]]:
+        """Return the indices of the images in groups, to be played one after another, each to its end.
+
+        A table that a shortcut looks up coalitions in is kept for the images of one group at a time. `coalitions` is
+        how many of each image are played at once.
+        """
+        return self._coalitions.image_groups(coalitions)
 
     @property
     def coalition_bytes(self) -> int:

@@ -51,6 +51,13 @@ class HeadRunner(ABC):
     def outputs(self, presence: Presence, images: Images) -> Any:
         """Return the head's output for a x s coalitions, as a · s rows, image by image."""
 
+    def image_groups(self, images: int) -> list[list[int]]:
+        """Return the images 0, 1, … in groups, to be played one after another where that takes many rounds.
+
+        What the coalitions of an image share is kept for one group at a time.
+        """
+        return [list(range(images))]
+
     @property
     def row_hashes(self) -> Sequence[bytes] | None:
         """Return of each image a hash of what its outputs are made of beside `presence` and the model.

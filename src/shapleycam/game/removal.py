@@ -23,14 +23,14 @@ from shapleycam.game.imputed import imputing_runners
 from shapleycam.game.players import Players
 from shapleycam.game.removal_functions import apply_to_images
 from shapleycam.game.removal_names import hash_of_tensor
+from shapleycam.game.replacement_checks import check_numbers, like_activation
 from shapleycam.game.sampled_removal import refuse_without_samples
+from shapleycam.game.stand_ins import blurred, own_mean
 from shapleycam.models.layout import Layout
 from shapleycam.names import canonical_name
 from shapleycam.tracing import Trace
 from shapleycam.tracing.input_layer import image_as_layer
 
-_BLUR = 1 / 16
-"""The standard deviation of the blur, as a share of the image's shorter side: 14 pixels of 224."""
 StandIn: TypeAlias = "Callable[[Tensor, Layout], Any]"
 """Makes R (b, ...) of an activation A (b, ...) and its layout."""
 RunnerMaker: TypeAlias = "Callable[[Trace, Tensor, Players], Sequence[HeadRunner]]"
@@ -132,30 +132,12 @@ class Removal:
             return None
         with without_gradients():
             replacement = self.stand_in(activation.detach().clone(), layout)
-            return _like_activation(replacement, activation, layout, f"removal {self.name!r} at layer {layer!r}")
-
-
-def _own_mean(activation: Float[Tensor, "b *shape"], layout: Layout) -> Float[Tensor, "b *shape"]:
-    """Return each image's mean over its own positions; prefix tokens, each the only one of its kind, as they are."""
-    positions, prefix = layout.positions(activation), layout.prefix
-    cells = positions[:, prefix:]
-    means = torch.cat([positions[:, :prefix], cells.mean(1, keepdim=True).expand_as(cells)], 1)
-    return layout.from_positions(means, activation.shape)
-
-
-def _blurred(images: Float[Tensor, "b *image"], layout: Layout) -> Float[Tensor, "b *image"]:
-    """Return images under a Gaussian whose standard deviation is a sixteenth of the shorter side."""
-    from scipy.ndimage import gaussian_filter  # takes a while to import
-
-    sides = layout.grid
-    sigma = (0.0, 0.0, *[min(sides) * _BLUR] * len(sides))
-    blurred = gaussian_filter(images.detach().cpu().numpy(), sigma, mode="reflect")
-    return torch.from_numpy(blurred).to(images)
+            return like_activation(replacement, activation, layout, f"removal {self.name!r} at layer {layer!r}")
 
 
 ZERO = Removal("zero")
-OWN_MEAN = Removal("mean", _own_mean)
-BLUR = Removal("blur", _blurred, is_of_images=True)
+OWN_MEAN = Removal("mean", own_mean)
+BLUR = Removal("blur", blurred, is_of_images=True)
 IMPUTE = Removal("impute", is_of_images=True, runners=imputing_runners)
 DROP = Removal("drop", is_of_images=True, runners=dropping_runners)
 SAMPLES = Removal("samples", is_of_images=True, runners=refuse_without_samples)
@@ -224,49 +206,7 @@ def removal_by_tensor(tensor: Tensor, kind: str) -> Removal:
     Raises:
         OptionError: it is not of finite floating-point numbers.
     """
-    _check_numbers(tensor, "removal")
+    check_numbers(tensor, "removal")
     with torch.inference_mode(mode=False), torch.no_grad():
         content = tensor.detach().clone()
     return Removal(f"{kind} {hash_of_tensor(content)}", lambda _activation, _layout: content)
-
-
-def _check_numbers(tensor: Any, what: str) -> None:
-    """Refuse what is no tensor of finite floating-point numbers.
-
-    Raises:
-        OptionError: naming what it is.
-    """
-    if not isinstance(tensor, torch.Tensor):
-        raise OptionError(f"{what} is a {type(tensor).__name__}; expected a tensor like the layer's activation")
-    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
-        kind = "device meta" if tensor.is_meta else f"{tensor.dtype}, {tensor.layout}"
-        raise OptionError(f"{what} is a tensor of {kind}; expected stored floating-point numbers (torch.strided)")
-    if not bool(torch.isfinite(tensor).all()):
-        raise OptionError(f"{what} holds NaN or infinity; expected finite numbers")
-
-
-def _like_activation(replacement: Any, activation: Tensor, layout: Layout, what: str) -> Tensor:
-    """Return what stands in as a tensor of the activation's shape, precision and device.
-
-    Raises:
-        OptionError: it cannot be.
-    """
-    _check_numbers(replacement, what)
-    given, shape = tuple(replacement.shape), tuple(activation.shape)
-    if len(given) == 1 and given[0] == layout.positions(activation[:1]).shape[2]:
-        replacement = layout.single_position(replacement[None])
-    elif len(given) == len(shape) - 1:
-        replacement = replacement[None]
-    try:
-        expanded = replacement.expand(shape) if replacement.dim() == len(shape) else None
-    except RuntimeError:
-        expanded = None
-    if expanded is None:
-        channels = layout.positions(activation[:1]).shape[2]
-        raise OptionError(
-            f"{what} has shape {given}; expected the activation's, {shape}, or {shape[1:]} for all images, or "
-            f"({channels},), its channels"
-        )
-    like: Tensor = expanded.detach().to(activation.device, activation.dtype).clone()
-    _check_numbers(like, f"{what}, in the activation's precision ({activation.dtype}),")
-    return like

@@ -41,7 +41,7 @@ class ShortcutCheck:
         They are random ones of a few images, and of the strongest image a random one, all players, its strongest
         player alone, and all others.
         """
-        image, player = self._strongest
+        image, player = self._strongest_of(torch.arange(len(self._trace.activation), device="cpu"))
         images = torch.arange(PROBES, device="cpu") % len(self._trace.activation)
         images = torch.cat([images, torch.full((4,), image, device="cpu")]).to(self._trace.activation.device)
         size = (PROBES + 1, self._players.count)
@@ -58,10 +58,13 @@ class ShortcutCheck:
         return picks // size[1], picks % size[1]
 
     def probes_of_strongest_image(self, images: Int[Tensor, " a"]) -> tuple[Bool[Tensor, "2 1 n"], Int[Tensor, " 2"]]:
-        """Return a random player of the strongest image alone and all others; the dtype and device are of `images`."""
+        """Return a random player of the strongest of these images alone and all others; the device is that of `images`.
+
+        Of other images nothing may be at hand that a shortcut needs.
+        """
         player = int(torch.randint(self._players.count, (), generator=self._generator, device="cpu"))
         alone = self._only(player).to(images.device)
-        return torch.stack([alone, ~alone])[:, None], images.new_full((2,), self._strongest[0])
+        return torch.stack([alone, ~alone])[:, None], images.new_full((2,), self._strongest_of(images)[0])
 
     def confirms(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> bool:
         """Return whether a shortcut gives the utilities of the model itself, up to rounding."""
@@ -88,11 +91,18 @@ class ShortcutCheck:
         return ~((utilities - expected).abs() <= limit)  # NaN counts as a difference
 
     @cached_property
-    def _strongest(self) -> tuple[int, int]:
-        """Return the image with the largest number in its activation, present or removed, and the player who has it."""
-        largest = torch.maximum(self._contents.positions.abs().amax(2), self._contents.absent_positions.abs().amax(2))
-        image = int(largest.amax(1).argmax())
-        return image, int(self._players.member[image, largest[image].argmax()])
+    def _largest_numbers(self) -> Float[Tensor, "b positions"]:
+        """Return the largest number at each position, present or removed, on the CPU."""
+        contents = self._contents
+        return torch.maximum(contents.positions.abs().amax(2), contents.absent_positions.abs().amax(2)).cpu()
+
+    def _strongest_of(self, images: Int[Tensor, " a"]) -> tuple[int, int]:
+        """Return which of these images has the largest number in its activation, and the player who has it."""
+        images = images.cpu()
+        largest = self._largest_numbers[images]
+        index = int(largest.amax(1).argmax())
+        image = int(images[index])
+        return image, int(self._players.member[image, largest[index].argmax()])
 
     def _only(self, player: int) -> Tensor:
         """Return the coalition (n,) of one player."""

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from shapleycam.errors import OptionError
+from shapleycam.game.channels import ChannelLayout
 from shapleycam.game.coalition_batches import BatchProgress
 from shapleycam.game.coalitions import CoalitionEvaluator
 from shapleycam.game.contents import Contents
@@ -86,3 +88,28 @@ class VaryingRemovalEvaluator(CoalitionEvaluator):
         in_order = coalitions.gather(1, order[..., None].expand_as(coalitions))
         utilities = self.batches.utilities(runner, in_order, images, progress)
         return torch.empty_like(utilities).scatter(1, order, utilities)
+
+
+def coalition_evaluator(
+    trace: Trace,
+    contents: Contents,
+    players: Players,
+    utility: Utility,
+    target: Int[Tensor, " b"],
+    memory: int,
+    removal: Removal,
+) -> CoalitionEvaluator:
+    """Return what evaluates coalitions under a removal; arguments as of `CoalitionEvaluator`.
+
+    Raises:
+        OptionError: the players are channels, which hold all places, and the removal is of some of them.
+    """
+    make_runners = removal.runners
+    if make_runners is None:
+        return CoalitionEvaluator(trace, contents, players, utility, target, memory, removal)
+    if isinstance(players.layout, ChannelLayout):
+        raise OptionError(
+            f"players 'channels' hold all places, and removal {removal.name!r} is of some of them; expected regions as "
+            "players, or another removal"
+        )
+    return VaryingRemovalEvaluator(trace, contents, players, utility, target, memory, removal, make_runners)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shapleycam.experiments import Store
-from shapleycam.experiments.merging import describe_deviations, read_curves, summarise_runs
+from shapleycam.experiments.deviations import describe_deviations
+from shapleycam.experiments.merging import read_curves, summarise_runs
 from shapleycam.experiments.results import MissingResult, ResultsSummary
 from shapleycam.experiments.results.text_tables import TextTable, text_tables
 from shapleycam.report import protocol_in_words

@@ -16,7 +16,7 @@ from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.lazy import Lazy
-from shapleycam.experiments.protocol import preprocess_as_data
+from shapleycam.experiments.plain_data import preprocess_as_data
 from shapleycam.experiments.provenance import code_hash, weights_hash
 from shapleycam.experiments.rules import complete_protocol
 from shapleycam.explaining.explainer import Explainer

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from shapleycam.cams.table import METHODS
 from shapleycam.experiments.results import Cell, Column, ResultsSummary
-from shapleycam.explanations.summary import ImageSummary
+from shapleycam.explanations.image_summary import ImageSummary
 from shapleycam.metrics import METRICS
 from shapleycam.wording import counted, number, percent
 

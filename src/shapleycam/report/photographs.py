@@ -15,17 +15,12 @@ from shapleycam.errors import ReplayError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explanations.comparison import Comparison
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, largest_size
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import describe_unsure
-from shapleycam.explanations.pictures import DrawnMap, drawn_regions, largest_size
-from shapleycam.explanations.summary import (
-    ImageSummary,
-    describe_curvature,
-    gap_of_values,
-    sum_of_values,
-    summarise_image,
-)
+from shapleycam.explanations.image_summary import ImageSummary, describe_curvature
+from shapleycam.explanations.summary import gap_of_values, sum_of_values, summarise_image
 from shapleycam.printable import printable_name
 from shapleycam.report.outcome import describe_photographs
 from shapleycam.report.page import Section, render_page

@@ -141,7 +141,7 @@ class Trace:
         Raises:
             ModelError: the output has not one row an image, or is a part of a softmax's.
         """
-        traced = copy(self)
+        traced: Trace = copy(self)
         with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
             output = as_rows(self._selected.output, len(self.images), "images", utility_input)
             conversion = None
@@ -149,8 +149,7 @@ class Trace:
                 conversion = identify_scores(output, self._selected, self.activation)
                 output = conversion.convert(output, self._selected.nonlinearity_call)
             traced.output = output
-            reading = replace(self._reading, utility_input=utility_input, score_conversion=conversion)
-            traced._reading = reading  # noqa: SLF001
+            traced._reading = replace(self._reading, utility_input=utility_input, score_conversion=conversion)
         return traced
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:

@@ -137,9 +137,10 @@ class TracedPasses:
         noise = torch.rand(
             self.images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
         )
-        of_noise, handled = replace(self, images=noise), sys.exception()
+        of_noise: TracedPasses = replace(self, images=noise)
+        handled = sys.exception()
         try:
-            of_noise._run_fastest(None, lambda: of_noise._plain_run(1, 1))  # noqa: SLF001  # its own
+            of_noise._run_fastest(None, lambda: of_noise._plain_run(1, 1))
         except Exception as error:  # whatever a model raises for noise
             if has_interrupt(error, handled):
                 raise

@@ -90,14 +90,18 @@ class AttentionControl(ControlVariate):
         return estimates
 
 
-def attention_control(game: Game, coalitions: int, generators: list[torch.Generator]) -> AttentionControl | None:
-    """Return a control variate, None where no queries are known, or so few coalitions are not worth it."""
+def attention_control(
+    game: Game, coalitions: int, generators: list[torch.Generator], images: Int[Tensor, " a"]
+) -> AttentionControl | None:
+    """Return a control variate for some images; None where no queries are known, or so few coalitions not worth it."""
     if coalitions < _WORTH * AttentionControl.spent:
         return None
     attended = game.attended(coalitions)
     if attended is None:
         return None
-    near = [_nearest_game(game, attended, image, generator) for image, generator in enumerate(generators)]
+    near: list[NearGame | None] = [None] * len(generators)
+    for image in images.tolist():
+        near[image] = _nearest_game(game, attended, image, generators[image])
     if all(each is None for each in near):
         return None
     return AttentionControl(near, generators, game.n_players)

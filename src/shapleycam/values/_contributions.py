@@ -52,7 +52,7 @@ def marginal_contributions(
     """
     streams = order_streams(game, seed)
     everyone = torch.arange(len(streams), device="cpu")
-    control = control_variate(game, 4 * FEWEST * (game.n_players - 1), seed)
+    control = control_variate(game, 4 * FEWEST * (game.n_players - 1), seed, everyone)
     for count in samples:
         drawn = torch.stack([orders.draw(count) for orders in streams])
         gained, errors = marginals(game, control, drawn, everyone)
@@ -73,13 +73,13 @@ def order_streams(game: Game, seed: Seed) -> list[OrderStreams]:
     return [OrderStreams(game.n_players, generator, has_prefix=has_prefix) for generator in generators]
 
 
-def control_variate(game: Game, coalitions: int, seed: Seed) -> ControlVariate | None:
-    """Return the control variate that a head has; None where it has none, or so few coalitions are not worth it."""
-    windows = window_control(game, coalitions)
+def control_variate(game: Game, coalitions: int, seed: Seed, images: Int[Tensor, " a"]) -> ControlVariate | None:
+    """Return the control variate of some images; None where there is none, or so few coalitions are not worth it."""
+    windows = window_control(game, coalitions, images)
     if windows is not None:
         return windows
     generators = [torch.Generator().manual_seed(further_seed(image_seed)) for image_seed in game.seeds(seed)]
-    return attention_control(game, coalitions, generators)
+    return attention_control(game, coalitions, generators, images)
 
 
 def marginals(

@@ -14,14 +14,14 @@ from torch import Tensor
 
 
 class ControlVariate(ABC):
-    """A game near each image's own.
+    """A game near the own one of each of some images of a batch; tensors have a row for all images of the batch.
 
     Attributes:
         note: what an explanation says where it was used.
         tries_single_orders: whether sampling to a tolerance begins with single orders.
         is_near: (b,), whether so little is left to sample that these may do.
         spent: head evaluations and derivatives that it took to make it, for each image.
-        centre: (b, n), about its Shapley values; nothing depends on how near they are.
+        centre: (b, n), about its Shapley values, 0 of other images; nothing depends on how near they are.
     """
 
     note: ClassVar[str]

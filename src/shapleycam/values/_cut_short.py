@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -56,21 +57,22 @@ def behind_the_cut(
 
 
 def cut_short(
-    game: Game, streams: list[OrderStreams], sums: StreamSums, back: Float[Tensor, " b"], limits: tuple[float, int]
+    game: Game, streams: list[OrderStreams], sums: StreamSums, back: Mapping[int, float], limits: tuple[float, int]
 ) -> dict[int, ShapleyValues]:
     """Return the values of images that orders cut short are cheaper for, as the first samples and a trial say.
 
-    What it takes to find out is counted, also where it is of no use.
+    `back` has of each image that is sampled the variance of what its samples gain behind the cut. What it takes to find
+    out is counted, also where it is of no use.
     """
     tolerance, most_orders = limits
     shares, cut = sums.shares(game), {}
-    for image in range(len(streams)):
+    for image, variance in back.items():
         uncertainty, samples = float(shares.uncertainty[image]), int(sums.samples[image])
         if not uncertainty > tolerance or samples < _SAMPLES:
             continue
         whole = float(shares.stderr[image].square().sum()) * samples if shares.stderr is not None else 0.0
         spent = int(shares.evaluations[image])
-        pilot = Pilot(float(back[image]), whole, spent * (uncertainty / tolerance) ** 2)
+        pilot = Pilot(variance, whole, spent * (uncertainty / tolerance) ** 2)
         sampler = front_sampler(game, image, streams[image].generator, pilot)
         if sampler is None:
             continue

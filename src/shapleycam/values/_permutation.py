@@ -8,7 +8,7 @@ How orders are drawn is in `_orders`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -54,7 +54,8 @@ def permutation(
         tolerance: 0.01 is 1%.
         seed: with the image's content, what the orders are drawn from.
         most_orders: where sampling to a tolerance ends in any case, with a warning of what was reached.
-        progress: called after each round with the orders so far and the largest ‖stderr‖ / ‖values‖.
+        progress: called after each round with the orders so far and the largest ‖stderr‖ / ‖values‖, of the images that
+            are sampled together.
 
     Returns:
         The values and their standard errors, both (b, n), in units of the utility, in float64.
@@ -75,36 +76,76 @@ def permutation(
         (torch.Size([1, 4]), torch.Size([1, 4]), tensor([8]))
     """
     _check_options(orders, most_orders, tolerance)
-    streams = order_streams(game, seed)
-    sums = StreamSums.none(game)
-    control = control_variate(game, 4 * min(FEWEST, _samples(orders, most_orders)) * (game.n_players - 1), seed)
-    if control is not None:
-        sums.use(control)
-    surrogates = surrogate_control(game, _samples(orders, most_orders)) if control is None else None
-    cut: dict[int, ShapleyValues] = {}
-    active = torch.arange(len(streams), device="cpu")
-    for number, (count, each) in enumerate(_rounds(orders, most_orders, control)):
-        drawn = torch.stack([streams[image].draw(count) for image in active.tolist()])[:, :, :each]
-        gained, errors = marginals(game, control, drawn, active)
-        sums.add(gained.mean(2) - errors, errors, active, each)
-        if surrogates is not None:
-            surrogates.add(drawn, gained, active)
-            surrogates.correct(sums, game, active, None if orders else tolerance)
-        reached = sums.shares(game).uncertainty.cpu()
-        if progress is not None:
-            progress(int(sums.count.sum(1).max()), float(reached.max()))
-        if orders is not None:
-            continue
-        if control is not None and each == 1:  # single orders may be far from normal where much is left to sample
-            reached = torch.where(control.is_near, reached * (_MARGIN if number == 0 else 1), torch.inf)
-        elif number == 0:
-            cut = cut_short(game, streams, sums, behind_the_cut(gained, drawn), (tolerance, most_orders))
-        active = _still_open(reached, active, cut, tolerance)
-        if not len(active):
-            break
-    if orders is None:
-        _check_reached(reached, tolerance, most_orders)
-    return with_cut(sums.shares(game), cut, _notes(game, control, sums, cut))
+    sampling = _Sampling(game, seed, (orders, tolerance, most_orders), progress)
+    for images in game.image_groups(sampling.first_coalitions):
+        sampling.sample(torch.tensor(images, device="cpu"))
+    return sampling.shares()
+
+
+class _Sampling:
+    """The samples of a batch's games, drawn for one group of its images after the other."""
+
+    def __init__(
+        self, game: Game, seed: Seed, limits: tuple[int | None, float, int], progress: Progress | None
+    ) -> None:
+        self._game, self._seed, self._progress = game, seed, progress
+        self._orders, self._tolerance, self._most_orders = limits
+        self._streams = order_streams(game, seed)
+        self._sums = StreamSums.none(game)
+        self._cut: dict[int, ShapleyValues] = {}
+        self._control_note = ""
+
+    @property
+    def first_coalitions(self) -> int:
+        """Return how many coalitions of an image the first samples take."""
+        return 4 * min(FEWEST, self._most_samples) * (self._game.n_players - 1)
+
+    def sample(self, images: Int[Tensor, " a"]) -> None:
+        """Sample the games of some images to their end."""
+        game, sums = self._game, self._sums
+        control = control_variate(game, self.first_coalitions, self._seed, images)
+        if control is not None:
+            sums.use(control, images)
+            self._control_note = control.note
+        surrogates = surrogate_control(game, self._most_samples) if control is None else None
+        active = images
+        for number, (count, each) in enumerate(_rounds(self._orders, self._most_orders, control)):
+            drawn = torch.stack([self._streams[image].draw(count) for image in active.tolist()])[:, :, :each]
+            gained, errors = marginals(game, control, drawn, active)
+            sums.add(gained.mean(2) - errors, errors, active, each)
+            if surrogates is not None:
+                surrogates.add(drawn, gained, active)
+                surrogates.correct(sums, game, active, None if self._orders else self._tolerance)
+            reached = sums.shares(game).uncertainty.cpu()
+            if self._progress is not None:
+                self._progress(int(sums.count[images].sum(1).max()), float(reached[images].max()))
+            if self._orders is not None:
+                continue
+            if control is not None and each == 1:  # single orders may be far from normal where much is left to sample
+                reached = torch.where(control.is_near, reached * (_MARGIN if number == 0 else 1), torch.inf)
+            elif number == 0:
+                self._try_cutting_short(dict(zip(images.tolist(), behind_the_cut(gained, drawn).tolist(), strict=True)))
+            active = _still_open(reached, active, self._cut, self._tolerance)
+            if not len(active):
+                break
+
+    def shares(self) -> ShapleyValues:
+        """Return the estimates, with notes; warn of images that did not reach the tolerance."""
+        shares = self._sums.shares(self._game)
+        if self._orders is None:
+            reached = shares.uncertainty.cpu()
+            for image, of_image in self._cut.items():
+                reached[image] = float(of_image.uncertainty)
+            _check_reached(reached, self._tolerance, self._most_orders)
+        return with_cut(shares, self._cut, _notes(self._game, self._control_note, self._sums, self._cut))
+
+    @property
+    def _most_samples(self) -> int:
+        return _samples(self._orders, self._most_orders)
+
+    def _try_cutting_short(self, back: Mapping[int, float]) -> None:
+        limits = self._tolerance, self._most_orders
+        self._cut |= cut_short(self._game, self._streams, self._sums, back, limits)
 
 
 def _samples(orders: int | None, most: int) -> int:
@@ -132,13 +173,13 @@ def _rounds(orders: int | None, most: int, control: ControlVariate | None) -> It
 
 
 def _notes(
-    game: Game, control: ControlVariate | None, sums: StreamSums, cut: dict[int, ShapleyValues]
+    game: Game, control_note: str, sums: StreamSums, cut: dict[int, ShapleyValues]
 ) -> tuple[tuple[str, ...], ...]:
     """Return of each image what the sampling chose to do, and what is to be doubted; nothing where that is nothing."""
     rare = note_rare(game, sums.deviations, sums.count > 0, sums.mean)
     notes: list[tuple[str, ...]] = []
     for image, has_control in enumerate((sums.square > 0).any(1).tolist()):
-        sentences = {} if control is None else {control.note: has_control}
+        sentences = {control_note: has_control}
         sentences[_CUT] = image in cut
         sentences[SurrogateControl.note] = image not in cut and bool((sums.fitted[image] != 0).any())
         notes.append((*(sentence for sentence, holds in sentences.items() if holds), *rare.get(image, ())))

@@ -52,10 +52,11 @@ class StreamSums:
         error, fitted = total.clone(), total.clone()
         return cls(count, total, error, square, square.clone(), centre, none.clone(), none.clone(), fitted)
 
-    def use(self, control: ControlVariate) -> None:
-        """Note the values of a control variate, and what it took to make it."""
-        self.centre = control.centre
-        self.trials += control.spent
+    def use(self, control: ControlVariate, images: Int[Tensor, " a"]) -> None:
+        """Note the values of a control variate of some images, and what it took to make it."""
+        images = images.to(self.centre.device)
+        self.centre[images] = control.centre[images].to(self.centre)
+        self.trials[images] += control.spent
 
     def add(
         self,

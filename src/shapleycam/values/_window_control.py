@@ -9,6 +9,8 @@ unbiased, since c is chosen before anything is drawn. (Control variates: Owen, M
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -30,10 +32,12 @@ class WindowControl(ControlVariate):
     note = "only the difference from a linearised game was sampled, whose values are known in closed form"
     spent = 0
 
-    def __init__(self, games: list[WindowGame]) -> None:
+    def __init__(self, games: Mapping[int, WindowGame], batch: int) -> None:
         self._games = games
-        self.centre = torch.stack([each.shapley() for each in games])
-        self.is_near = torch.zeros(len(games), dtype=torch.bool, device="cpu")
+        shapley = {image: each.shapley() for image, each in games.items()}
+        nothing = torch.zeros_like(next(iter(shapley.values())))
+        self.centre = torch.stack([shapley.get(image, nothing) for image in range(batch)])
+        self.is_near = torch.zeros(batch, dtype=torch.bool, device="cpu")
 
     def errors(self, places: Int[Tensor, "a samples k n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a samples n"]:
         coalitions = prefixes(places.flatten(1, 2)).flatten(1, 2).to(self.centre.device)
@@ -47,12 +51,16 @@ class WindowControl(ControlVariate):
         return torch.stack([self._games[image].value(chosen) for image, chosen in pairs])
 
 
-def window_control(game: Game, coalitions: int) -> WindowControl | None:
-    """Return a control variate, None where the head has no windows, or so few coalitions are not worth their table."""
+def window_control(game: Game, coalitions: int, images: Int[Tensor, " a"]) -> WindowControl | None:
+    """Return a control variate for some images, or None.
+
+    That is where the head has no windows, or so few coalitions are not worth their table.
+    """
     windows = game.windows(coalitions)
     if windows is None:
         return None
-    return WindowControl([_linearised(game, windows, image) for image in range(len(game.activation))])
+    games = {image: _linearised(game, windows, image) for image in images.tolist()}
+    return WindowControl(games, len(game.activation))
 
 
 def _linearised(game: Game, windows: WindowedUtility, image: int) -> WindowGame:

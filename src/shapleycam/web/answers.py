@@ -12,7 +12,8 @@ from shapleycam.web.job import Check, Content, QueueFullError, Update, Work
 from shapleycam.web.jobs import Jobs
 from shapleycam.web.pictures import draw_picture
 from shapleycam.web.question import Question
-from shapleycam.web.resolved import ResolvedQuestion, Resources
+from shapleycam.web.resolved import ResolvedQuestion
+from shapleycam.web.resources import Resources
 from shapleycam.web.shared_cache import SharedCache
 from shapleycam.web.views import View
 from shapleycam.web.views.view import Render

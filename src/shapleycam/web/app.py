@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,19 @@ from shapleycam.errors import ShapleyCamError
 from shapleycam.html import ASSETS, read_asset, template_environment
 from shapleycam.version import __version__
 from shapleycam.web.access import Access
+from shapleycam.web.answer_states import FULL, AnswerStates
 from shapleycam.web.answers import Answers
 from shapleycam.web.choice_lists import LISTS, answer_list
 from shapleycam.web.client_limits import ClientLimit, TooManyError, address_of
 from shapleycam.web.frame import frame_content
-from shapleycam.web.job import QueueFullError, Update
+from shapleycam.web.job import QueueFullError
 from shapleycam.web.jobs import Jobs
-from shapleycam.web.links import carry
 from shapleycam.web.model_cache import ModelCache
 from shapleycam.web.photograph_store import PhotographGoneError, PhotographStore
 from shapleycam.web.pictures import media_type
 from shapleycam.web.preview import preview_address
 from shapleycam.web.question import Question
-from shapleycam.web.resolved import Resources
+from shapleycam.web.resources import Resources
 from shapleycam.web.runs import Runs
 from shapleycam.web.site import Site
 from shapleycam.web.streams import EventStream, until_left
@@ -39,13 +38,10 @@ from shapleycam.web.uploads import Uploads
 from shapleycam.web.views import TABS, VIEWS, View
 
 _STATIC = Path(__file__).parent / "static"
-_STREAMS, _PICTURES = (32, 256), (128, 512)
-"""Answers and pictures that are waited for at the same time, by one client's address and by all."""
+_PICTURES = 128, 512
+"""Pictures and lists that are waited for at the same time, by one client's address and by all."""
 _WITHOUT_SCRIPT = ("script", "off")
 """The parameter of an address whose page carries its answer, for browsers without scripts."""
-_FULL = "Too many people are asking just now; reload the page in a minute"
-_STOPPED = "This answer was not finished: the server is stopping, or has logged what failed"
-_MESSAGE_AND_LINK = "message_and_link.html"
 
 
 class Page:
@@ -62,8 +58,9 @@ class Page:
         self.runs = Runs(site.runs)
         self.resources = Resources.of(models, self.photographs, self.runs)
         self.answers = Answers(self.resources, self.jobs, self.render)
+        self.states = AnswerStates(self.answers, self.render)
         self.uploads = Uploads(self.photographs, site.limits)
-        self._streams, self._pictures = ClientLimit(*_STREAMS), ClientLimit(*_PICTURES)
+        self._pictures = ClientLimit(*_PICTURES)
 
     def render(self, template: str, **content: Any) -> str:
         """Return a template as HTML; whatever is in `content` is escaped."""
@@ -95,7 +92,7 @@ class Page:
             return RedirectResponse(f"{view.name}?{question.address()}", 308)
         if _WITHOUT_SCRIPT not in parameters:
             return self.page(request, view.name, question, "")
-        states = self._states(view, question, address_of(request))
+        states = self.states.follow(view, question, address_of(request))
         (*_, last) = [state async for state in states]
         return self.page(request, view.name, question, "", answer=last)
 
@@ -107,23 +104,10 @@ class Page:
             if "photo" in view.fields:
                 self.photographs.get(question.photo)
         except PhotographGoneError as error:
-            example = f"{view.name}?{question.but(photo='').address()}"
-            html = self.render(_MESSAGE_AND_LINK, message=str(error), address=example, label="Take the example")
-            return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 410)
+            return HTMLResponse(self.states.photograph_gone(view, question, str(error)), 410)
         except ShapleyCamError as error:
-            html = self.render("message.html", message=str(error))
-            return HTMLResponse(self._state(view, question, Update(0, html, is_last=True)), 422)
-        return EventStream(self._states(view, question, address_of(request)))
-
-    async def _states(self, view: View, question: Question, client: str) -> AsyncGenerator[str, None]:
-        try:
-            with self._streams.hold(client):
-                async with aclosing(self.answers.follow(view, question)) as updates:
-                    async for update in updates:
-                        yield self._state(view, question, update)
-        except (QueueFullError, TooManyError):
-            message = self.render("message.html", message=_FULL)
-            yield self._state(view, question, Update(0, message, is_last=True))
+            return HTMLResponse(self.states.refused(view, question, str(error)), 422)
+        return EventStream(self.states.follow(view, question, address_of(request)))
 
     async def choices(self, request: Request) -> Response:
         """Return the classes or the layers of a model."""
@@ -132,7 +116,7 @@ class Page:
                 name = request.url.path.rpartition("/")[2]
                 return await answer_list(request, name, self._question(request), self.answers)
         except (QueueFullError, TooManyError):
-            return PlainTextResponse(_FULL, 503, {"Retry-After": "60"})
+            return PlainTextResponse(FULL, 503, {"Retry-After": "60"})
         except ShapleyCamError as error:
             return PlainTextResponse(str(error), 422)
 
@@ -151,7 +135,7 @@ class Page:
                 work = self.answers.picture(kind, question)
                 content = await until_left(work, request.receive)
         except (QueueFullError, TooManyError):
-            return PlainTextResponse(_FULL, 503, {"Retry-After": "60"})
+            return PlainTextResponse(FULL, 503, {"Retry-After": "60"})
         except PhotographGoneError as error:
             return PlainTextResponse(str(error), 410)
         except ShapleyCamError as error:
@@ -224,18 +208,6 @@ class Page:
     def _canonical(self, question: Question) -> Question:
         """Return the question with the short name of its model."""
         return question.but(model=self.resources.models.names.canonical(question.model))
-
-    def _state(self, view: View, question: Question, update: Update) -> str:
-        """Return a state of an answer, which names the question that it is of: no other may be shown in its place."""
-        if update.content is not None:
-            html = carry(str(update.content), question, view.fields, TABS)
-        elif update.is_last:
-            again = f"{view.name}?{question.address()}"
-            html = self.render(_MESSAGE_AND_LINK, message=_STOPPED, address=again, label="Ask again")
-        else:
-            html = self.render("waiting.html", place=update.place)
-        address = f"{view.name}?{question.only(view.fields).address()}"
-        return self.render("state.html", address=address, is_last=update.is_last, html=Markup(html))  # noqa: S704 - made by templates
 
 
 def page_routes(page: Page) -> list[BaseRoute]:

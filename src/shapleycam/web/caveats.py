@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from shapleycam.cams.heatmaps import is_blank
 from shapleycam.cams.table import METHODS
 from shapleycam.drawing.map_style import Sign
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.pictures import DrawnMap, drawn_regions
 from shapleycam.explanations.summary import gap_of_values, sum_of_values
 from shapleycam.wording import number, percent
 

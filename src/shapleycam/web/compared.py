@@ -19,7 +19,8 @@ from shapleycam.game import Game
 from shapleycam.names import canonical_name
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import run_limit
-from shapleycam.web.resolved import DEFAULT_METHODS, ResolvedQuestion
+from shapleycam.web.defaults import DEFAULT_METHODS
+from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.wording import counted, on_one_line, smoothing_phrase
 
 _QUICK_RUNS = 64

@@ -10,9 +10,9 @@ from pathlib import Path
 from shapleycam.drawing.colour_bars import ColourBar, heatmap_bar, with_style
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.drawing.figures import grid
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, largest_size
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import map_title
-from shapleycam.explanations.pictures import DrawnMap, drawn_regions, largest_size
 from shapleycam.explanations.summary import summarise_image
 from shapleycam.models.labels import class_name
 from shapleycam.output_names import class_part, output_stem

@@ -10,10 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from shapleycam.cams.table import METHODS
+from shapleycam.explanations.drawn_map import DrawnMap, largest_size, sign_of
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.pictures import DrawnMap, largest_size, sign_of
-from shapleycam.explanations.summary import describe_curvature, gap_of_values, sum_of_values, top_classes
+from shapleycam.explanations.image_summary import describe_curvature
+from shapleycam.explanations.summary import gap_of_values, sum_of_values, top_classes
 from shapleycam.smoothing import SMOOTHINGS
 from shapleycam.web.addresses import view_address
 from shapleycam.web.caveats import GAP, Caveat, caveats

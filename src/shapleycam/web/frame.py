@@ -7,7 +7,7 @@ from typing import Any
 from shapleycam.version import __version__
 from shapleycam.web.panel import hidden_pairs, layer_options, panel_boxes, upload_pairs
 from shapleycam.web.question import Question
-from shapleycam.web.resolved import Resources
+from shapleycam.web.resources import Resources
 from shapleycam.web.site import Site
 from shapleycam.web.views import TABS, VIEWS
 

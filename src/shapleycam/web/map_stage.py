@@ -12,9 +12,9 @@ from torch import Tensor
 
 from shapleycam.cams.heatmaps import min_max
 from shapleycam.drawing.map_style import DEFAULT_STYLE, MapStyle, Sign
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, sign_of
 from shapleycam.explanations.evidence import describe_evidence
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.pictures import DrawnMap, drawn_regions, sign_of
 from shapleycam.explanations.regions import RegionMap, RegionValue, describe_value
 from shapleycam.web.addresses import picture_address
 from shapleycam.web.resolved import ResolvedQuestion

@@ -19,11 +19,7 @@ from shapleycam.smoothing.table import NONE
 from shapleycam.tracing.input_layer import INPUT
 from shapleycam.utilities import UTILITIES
 from shapleycam.web.compared import family_in_addresses, method_sets
-from shapleycam.web.map_choices import read_contours, read_share
-from shapleycam.web.player_choices import DEFAULT_RUNS, read_players, read_runs
-from shapleycam.web.question import Question
-from shapleycam.web.resolved import (
-    ABOUT_PLAYERS,
+from shapleycam.web.defaults import (
     DEFAULT_CONTRAST,
     DEFAULT_LAYER,
     DEFAULT_METHODS,
@@ -31,6 +27,10 @@ from shapleycam.web.resolved import (
     DEFAULT_UTILITY,
     default_method,
 )
+from shapleycam.web.map_choices import read_contours, read_share
+from shapleycam.web.player_choices import DEFAULT_RUNS, read_players, read_runs
+from shapleycam.web.question import Question
+from shapleycam.web.resolved import ABOUT_PLAYERS
 from shapleycam.wording import counted, percent
 
 LAYERS = {

@@ -10,8 +10,9 @@ from PIL import Image
 from shapleycam.drawing.colour_bars import bar_picture
 from shapleycam.drawing.data_uri import encode_picture
 from shapleycam.errors import OptionError, nearest
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.explanations.pictures import DrawnMap, drawn_regions, lines, shade
+from shapleycam.explanations.pictures import lines, shade
 from shapleycam.web.compared import compared_by
 from shapleycam.web.downloads import FILES as DOWNLOADS
 from shapleycam.web.explained import explained, explained_after

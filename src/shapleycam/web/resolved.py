@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from PIL import Image
-
 from shapleycam.drawing.map_style import MapStyle, StyleKeywords
-from shapleycam.errors import ModelError, OptionError, ShapleyCamError, nearest
+from shapleycam.errors import ModelError, OptionError, nearest
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
-from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
+from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
@@ -23,71 +20,25 @@ from shapleycam.game.removal import NAMED, SAMPLES
 from shapleycam.models.labels import class_index
 from shapleycam.names import canonical_name
 from shapleycam.smoothing import Smooth, parse_smoothing
-from shapleycam.tracing.input_layer import INPUT, is_input
+from shapleycam.tracing.input_layer import is_input
 from shapleycam.utilities import Utility, contrast, resolve_utility
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.web.classes import class_choice
-from shapleycam.web.hidden_paths import HiddenPaths
+from shapleycam.web.defaults import DEFAULT_CONTRAST, DEFAULT_LAYER, DEFAULT_REMOVAL, DEFAULT_UTILITY, default_method
+from shapleycam.web.drawn_size import shrink_photograph
 from shapleycam.web.map_choices import read_style
-from shapleycam.web.model_cache import LoadedModel, ModelCache
-from shapleycam.web.photograph_store import PhotographStore
+from shapleycam.web.model_cache import LoadedModel
 from shapleycam.web.photographs import Photograph
 from shapleycam.web.player_choices import DEFAULT_PLAYERS, DEFAULT_RUNS, RunPlan, read_players, read_runs
 from shapleycam.web.question import Question
-from shapleycam.web.runs import Runs
-from shapleycam.web.shared_cache import SharedCache
-from shapleycam.web.visitor_words import visitor_words
+from shapleycam.web.resources import Resources
 
-_LOG = logging.getLogger(__name__)
-DEFAULT_LAYER, DEFAULT_METHOD, DEFAULT_METHODS = "before-pool", "shapleycam", "paper"
-DEFAULT_METHOD_AT_INPUT = "sampledshapley"
-"""There each place of a layer is a pixel, of which a derivative says little."""
-DEFAULT_REMOVAL = "zero"
-DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
-"""Of two classes it is the difference of their logits: the log-odds between them."""
-_LONGEST_SIDE = 1280
-"""Pixels of a photograph that pictures are drawn on."""
-_CACHED, _CACHED_MEGABYTES = 24, 64
-"""Explanations and other results that are kept, whatever they are of: some 1.5 MB of a usual photograph."""
-_GAMES = 6
-"""Games that are kept, each with what its forward pass recorded."""
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility", "removal")
 """The fields of every view of a photograph."""
 ABOUT_PLAYERS = ("players", "runs")
 """The fields of the view that divides among regions of the photograph."""
 ABOUT_MAPS = ("smooth", "colours", "contours", "sign", "top_value")
 """The fields of the views that draw maps: how these are smoothed and drawn."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """All that questions can reach."""
-
-    models: ModelCache
-    photographs: PhotographStore
-    runs: Runs
-    results: SharedCache[Any]
-    games: SharedCache[Any]
-    hidden: HiddenPaths
-
-    @classmethod
-    def of(cls, models: ModelCache, photographs: PhotographStore, runs: Runs) -> Resources:
-        """Return resources with empty caches."""
-        hidden = HiddenPaths(models.names.by_full_name, runs.places)
-        results: SharedCache[Any] = SharedCache(_CACHED, _CACHED_MEGABYTES)
-        return cls(models, photographs, runs, results, SharedCache(_GAMES), hidden)
-
-    def words_of(self, error: ShapleyCamError) -> str:
-        """Return why something cannot be done, as a visitor can follow it; what is left out is logged."""
-        text = self.hidden.hide(visitor_words(str(error)))
-        if text != str(error):
-            _LOG.warning("an answer was refused: %s", error)
-        return text
-
-    @property
-    def caches(self) -> tuple[SharedCache[Any], ...]:
-        """The caches of what was made of photographs."""
-        return tuple(value for value in vars(self).values() if isinstance(value, SharedCache))
 
 
 @dataclass(frozen=True)
@@ -126,7 +77,7 @@ class ResolvedQuestion:
         if transform is None:
             raise ModelError(f"model {self.model_name!r} does not say how it wants photographs; the operator must")
         prepared = prepare_photograph(self.photograph.image(), transform, self.photograph.name)
-        return stack_photographs([_shrunk(prepared)], self.explainer.model)
+        return stack_photographs([shrink_photograph(prepared)], self.explainer.model)
 
     @cached_property
     def target(self) -> Target:
@@ -262,29 +213,3 @@ class ResolvedQuestion:
     def _class(self, text: str) -> int | None:
         labels = self.explainer.labels
         return class_index(text, labels, len(labels) if labels else 10**9) if text else None
-
-
-def default_method(question: Question) -> str:
-    """Return the method of the first tab where the address does not say.
-
-    Examples:
-        >>> from shapleycam.web.question import Question
-        >>> from shapleycam.web.resolved import default_method
-        >>> default_method(Question()), default_method(Question(layer="input"))
-        ('shapleycam', 'sampledshapley')
-    """
-    return DEFAULT_METHOD_AT_INPUT if question.layer == INPUT else DEFAULT_METHOD
-
-
-def _shrunk(prepared: PreparedPhotograph) -> PreparedPhotograph:
-    """Return the same image with a photograph of at most `_LONGEST_SIDE` to draw on."""
-    photo, box = prepared.source.photo, prepared.source.box
-    if not isinstance(photo, Image.Image):
-        return prepared
-    scale = min(1.0, _LONGEST_SIDE / max(photo.size))
-    if scale == 1:
-        return prepared
-    small = photo.resize((max(1, round(photo.width * scale)), max(1, round(photo.height * scale))))
-    across, down = small.width / photo.width, small.height / photo.height
-    moved = None if box is None else (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-    return prepared._replace(source=replace(prepared.source, photo=small, box=moved))

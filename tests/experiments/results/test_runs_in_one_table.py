@@ -17,14 +17,9 @@ from torch import nn
 from helpers.result_rows import failed_row, measured_rows, metrics_named
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments.deviations import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, describe_deviations
 from shapleycam.experiments.manifest import run_identity
-from shapleycam.experiments.merging import (
-    PUBLISHED_IMAGES,
-    PUBLISHED_WEIGHTS,
-    describe_deviations,
-    read_curves,
-    summarise_runs,
-)
+from shapleycam.experiments.merging import read_curves, summarise_runs
 from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_frames
 from shapleycam.experiments.rows import metrics_in, to_table
 from shapleycam.experiments.run_opening import open_run

@@ -12,10 +12,10 @@ from shapleycam.errors import OptionError
 from shapleycam.experiments.results._published import PublishedFigures
 from shapleycam.experiments.results.cells import ResultGroup, sort_by_table
 from shapleycam.experiments.results.columns import Column, parts_of
+from shapleycam.experiments.results.combining import combine_of
 from shapleycam.experiments.results.grouping import GroupValues, TableOrder, check_columns, group_values, sort_groups
 from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.results.statistics import holm, lead_from_resamples, pair_values
-from shapleycam.experiments.results.summarising import combine_of
 
 RESAMPLES_OF_LEADS = 10_000
 """So many that p can be as small as Holm's correction needs in a family of a hundred figures."""

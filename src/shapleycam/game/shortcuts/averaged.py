@@ -21,7 +21,7 @@ class AveragedRunner(WindowSumRunner):
         super().__init__(trace, contents)
         count = contents.positions.shape[1]
         self._shares, self._empty = [], []
-        for image in range(len(self._tables)):
+        for image in range(len(contents.activation)):
             removed, present = self.table(image).unbind(1)
             shares = removed.new_zeros(count + 1, removed.shape[1])  # the last: of windows that hold no position
             shares.index_add_(0, self.positions[:, 0], (present - removed) / len(removed))

@@ -7,7 +7,7 @@ product of its presence with a table of these, and one token through the rest of
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -16,12 +16,11 @@ from torch import Tensor
 from shapleycam.errors import ReplayError
 from shapleycam.game.attention import AttentionReader
 from shapleycam.game.contents import Contents
+from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_recording import record_with_removal
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
+from shapleycam.game.shortcuts.image_tables import MOST_BYTES, ImageTables
 from shapleycam.tracing import Trace
-
-_MOST_BYTES = 2**29
-"""Bytes that the tables of all images may take together."""
 
 
 class ClassTokenRunner(HeadRunner):
@@ -31,21 +30,24 @@ class ClassTokenRunner(HeadRunner):
     """
 
     def __init__(self, trace: Trace, contents: Contents, first: AttentionReader | None = None) -> None:
-        self._readers: list[AttentionReader] = []
         positions = contents.positions
         self._everything = positions.new_ones(1, positions.shape[1])
-        for image in range(len(trace.activation)):
-            reader = first if image == 0 and first is not None else _make_reader(trace, contents, image)
-            self._readers.append(reader)
-            if reader.bytes_of_tables * len(trace.activation) > _MOST_BYTES:
+        self._readers = ImageTables(partial(_make_reader, trace, contents), lambda reader: reader.bytes_of_tables)
+        if first is not None:
+            self._readers.keep(0, first)
+        for image in range(len(trace.activation)):  # each has to be proven
+            if self._readers[image].bytes_of_tables > MOST_BYTES:
                 raise ReplayError("the tables of tokens are larger than the memory for them")
 
     @cached_property
     def bytes_per_coalition(self) -> int:
-        reader = self._readers[0]
+        reader = self._readers.latest
         with LargestTensor() as largest:
             reader.output(self._everything)
         return TENSORS_AT_ONCE * max(int(largest.bytes), reader.bytes_per_coalition)
+
+    def image_groups(self, images: int) -> list[list[int]]:
+        return self._readers.groups(images)
 
     def reader(self, image: int) -> AttentionReader:
         """Return what an image's coalitions are read from."""
@@ -57,6 +59,7 @@ class ClassTokenRunner(HeadRunner):
         )
 
 
+@without_gradients()
 def _make_reader(trace: Trace, contents: Contents, image: int) -> AttentionReader:
     def head(rows: Tensor) -> Any:
         samples = torch.full((len(rows),), image, device=rows.device)

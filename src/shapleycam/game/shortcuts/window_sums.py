@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,23 +18,15 @@ from torch import Tensor
 
 from shapleycam.errors import ReplayError
 from shapleycam.game.contents import Contents
-from shapleycam.game.grad_modes import with_gradients
+from shapleycam.game.grad_modes import with_gradients, without_gradients
 from shapleycam.game.head_halves import differentiate_at_sum, run_from_sum, run_to_sum
 from shapleycam.game.head_recording import record_with_removal
 from shapleycam.game.head_runner import TENSORS_AT_ONCE, HeadRunner, Images, LargestTensor, Presence
+from shapleycam.game.shortcuts.image_tables import MOST_BYTES, ImageTables
 from shapleycam.game.windows import WindowSum, prove_window_sum
 from shapleycam.tracing import Trace
 
-_MOST_BYTES = 2**29
-"""Bytes that the tables of all images may take together."""
 _MAPS_AT_ONCE = 32
-
-
-class _ImageTable(NamedTuple):
-    """The windows of an image: their sum, and the table, entries (windows, contents, features)."""
-
-    window_sum: WindowSum
-    entries: Float[Tensor, "windows contents features"]
 
 
 class WindowSumRunner(HeadRunner):
@@ -43,23 +35,22 @@ class WindowSumRunner(HeadRunner):
     def __init__(self, trace: Trace, contents: Contents) -> None:
         self._trace, self._contents = trace, contents
         self._activation = contents.activation
-        self._tables = [self._table(image) for image in range(len(self._activation))]
-        first = self._tables[0].window_sum
-        for table in self._tables[1:]:
-            is_same = table.window_sum.feature_shape == first.feature_shape
-            if not is_same or not torch.equal(table.window_sum.cells, first.cells):
+        self._window_sums = [self._prove(image) for image in range(len(self._activation))]
+        first = self._window_sums[0]
+        for other in self._window_sums[1:]:
+            if other.feature_shape != first.feature_shape or not torch.equal(other.cells, first.cells):
                 raise ReplayError("the images' heads sum up different windows; expected the same")
         self._positions = _positions_by_colour(first, self._activation.device)
-        entries = self._tables[0].entries.flatten(0, 1)
+        self._tables = ImageTables(self._entries, lambda entries: int(entries.nbytes))
+        entries = self._tables[0].flatten(0, 1)
         self._check_rows(entries[torch.arange(3, device=entries.device) % len(entries)])
 
     @cached_property
     def bytes_per_coalition(self) -> int:
-        entries = self._tables[0].entries
+        any_sum = self._tables.latest[:1, 0]
         with LargestTensor() as largest:
-            self._run_from(entries[:1, 0], 0)
-        row = entries.shape[2] * entries.element_size()
-        return TENSORS_AT_ONCE * max(int(largest.bytes), row, 8 * self._positions.numel())
+            self._run_from(any_sum, 0)
+        return TENSORS_AT_ONCE * max(int(largest.bytes), int(any_sum.nbytes), 8 * self._positions.numel())
 
     def outputs(self, presence: Presence, images: Images) -> Any:
         rows = [
@@ -75,13 +66,13 @@ class WindowSumRunner(HeadRunner):
 
     def table(self, image: int) -> Float[Tensor, "windows contents features"]:
         """Return what each window of an image becomes by its contents: the head's sum is the mean over the windows."""
-        return self._tables[image].entries
+        return self._tables[image]
 
     def differentiate(
         self, utilities_of: Callable[[Any], Float[Tensor, " rows"]], sums: Float[Tensor, "rows features"], image: int
     ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows features"]]:
         """Return utilities of the head's output where these are the sums of an image, and their gradients in them."""
-        window_sum = self._tables[image].window_sum
+        window_sum = self._window_sums[image]
         with with_gradients():
             leaf = self._any_map(image).repeat_interleave(len(sums), 0).requires_grad_()
             samples = torch.full((len(sums),), image, device=leaf.device)
@@ -100,7 +91,7 @@ class WindowSumRunner(HeadRunner):
 
     def _run_from(self, sums: Float[Tensor, "s features"], image: int) -> Any:
         """Return the head's output of rows of one image that have these sums: its map needs to be run once."""
-        window_sum = self._tables[image].window_sum
+        window_sum = self._window_sums[image]
         rows, any_map = len(sums), self._any_map(image)
         value = sums.reshape(rows, *window_sum.feature_shape)
         return run_from_sum(lambda: self._trace.head_of_one_row(any_map, image, rows), window_sum, value)
@@ -120,16 +111,17 @@ class WindowSumRunner(HeadRunner):
         if together.shape != apart.shape or not bool((together - apart).abs().max() <= 1e-3 * apart.abs().max()):
             raise ReplayError("what follows the sum takes its number of rows from the map before it")
 
-    def _table(self, image: int) -> _ImageTable:
+    @without_gradients()
+    def _entries(self, image: int) -> Float[Tensor, "windows contents features"]:
         """Return the table of an image.
 
         Raises:
-            ReplayError: its head is no sum over windows, or the table would be too large.
+            ReplayError: it would be too large.
         """
-        window_sum = self._prove(image)
+        window_sum = self._window_sums[image]
         patterns = _patterns(window_sum.colours).to(self._activation.device)
-        numbers = len(window_sum.cells) * len(patterns) * window_sum.features * len(self._activation)
-        if numbers * self._activation.element_size() > _MOST_BYTES:
+        numbers = len(window_sum.cells) * len(patterns) * window_sum.features
+        if numbers * self._activation.element_size() > MOST_BYTES:
             raise ReplayError("the table of windows is larger than the memory for it")
         parts, result = [], None
         for chunk in patterns.split(_MAPS_AT_ONCE):
@@ -141,7 +133,7 @@ class WindowSumRunner(HeadRunner):
         entries = torch.cat(parts, 1)
         # Where all are absent the mean of the entries is the head's own sum, a constant that it adds included.
         constant = 0 if result is None else result.flatten() - entries[:, 0].sum(0)
-        return _ImageTable(window_sum, entries.mul_(len(entries)).add_(constant))
+        return entries.mul_(len(entries)).add_(constant)
 
     def _prove(self, image: int) -> WindowSum:
         def head(rows: Tensor) -> Any:

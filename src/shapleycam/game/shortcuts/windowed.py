@@ -13,6 +13,9 @@ from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 class WindowedRunner(WindowSumRunner):
     """Looks up what each window adds to the sum by its contents, and sums that up."""
 
+    def image_groups(self, images: int) -> list[list[int]]:
+        return self._tables.groups(images)
+
     def _sums(self, presence: Float[Tensor, "s positions"], image: int) -> Float[Tensor, "s features"]:
         entries = self.table(image)
         present = presence.bool()

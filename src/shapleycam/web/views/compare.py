@@ -8,7 +8,7 @@ from typing import Any
 from shapleycam.cams.families import FAMILIES, methods_by_family
 from shapleycam.cams.table import METHODS
 from shapleycam.explanations.comparison import group_by_map
-from shapleycam.explanations.pictures import DrawnMap, drawn_numbers, sign_of
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_numbers, sign_of
 from shapleycam.web.addresses import view_address
 from shapleycam.web.classes import class_title
 from shapleycam.web.compared import Compared, compare, methods_of

@@ -15,10 +15,11 @@ from shapleycam.errors import OptionError
 from shapleycam.values.distance import efficiency_gap, rank_correlation, relative_error
 from shapleycam.values.shares import ShapleyValues
 from shapleycam.web.addresses import picture_address
+from shapleycam.web.defaults import DEFAULT_METHOD
 from shapleycam.web.error_curve import error_curve
 from shapleycam.web.map_stage import MapStage, grid_of_values, unit_of
 from shapleycam.web.played_game import METHODS_MEASURED, ORDERS, PlayedGame, played_game
-from shapleycam.web.resolved import DEFAULT_METHOD, ResolvedQuestion
+from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import ABOUT_A_PHOTOGRAPH, Render, View
 from shapleycam.wording import counted, number, percent, signed
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from shapleycam.errors import ImageError, ShapleyCamError
-from shapleycam.experiments.datasets.regions import Annotations
+from shapleycam.experiments.datasets.regions import Annotations, Region
 from shapleycam.images import walk_files
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import open_regular_file, regular_file_status
@@ -46,6 +46,26 @@ class NameIndex:
                 "the annotations alike, with their sub-folders"
             )
         return entries[0] if entries else None
+
+
+class FolderAnnotations(Annotations):
+    """A folder with a file for each photograph, matched by their stems; read when they are needed.
+
+    Args:
+        folder: as the user named it.
+        names: of the files, relative to the folder.
+        read: returns the regions in a file; a function of a module, so that it can be pickled.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str], read: Callable[[Path], list[Region]]) -> None:
+        self.origin = str(folder)
+        self._folder, self._names, self._read = folder, names, read
+        self._index = NameIndex((name, entry) for entry, name in enumerate(names))
+
+    def regions_of(self, name: str) -> list[Region] | None:
+        """Return what is read of the photograph's file."""
+        entry = self._index.entry_of(name)
+        return None if entry is None else self._read(self._folder / self._names[entry])
 
 
 def list_files(folder: Path, suffix: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shapleycam.errors import ImageError
-from shapleycam.experiments.datasets.annotations.base import Annotations, NameIndex, check_masks, read_content
+from shapleycam.experiments.datasets.annotations.base import check_masks, read_content
 from shapleycam.experiments.datasets.dataset import open_encoded_image
 from shapleycam.experiments.datasets.regions import Region
 from shapleycam.images import check_before_decoding
@@ -24,25 +23,15 @@ _MAX_VALUES = 256
 """A picture with more values than this is a photograph rather than a mask."""
 
 
-class MaskAnnotations(Annotations):
-    """A folder of PNG masks matched by their stems, read when they are needed; 0 is the background.
+def read_regions(path: Path) -> list[Region]:
+    """Return a region for each value of a photograph's mask; 0 is the background.
 
     A mask of one other value, 1 or 255, is an object without a label, unless it has a palette. Otherwise each value is
     a region with that number as its label, and 255 is void.
+
+    Raises:
+        ImageError: it cannot be read, or is no mask.
     """
-
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        self.origin = str(folder)
-        self._folder, self._names = folder, names
-        self._index = NameIndex((name, entry) for entry, name in enumerate(names))
-
-    def regions_of(self, name: str) -> list[Region] | None:
-        """Return a region for each value of the photograph's mask."""
-        entry = self._index.entry_of(name)
-        return None if entry is None else _read_regions(self._folder / self._names[entry])
-
-
-def _read_regions(path: Path) -> list[Region]:
     values, palette = _read_values(path)
     size = (values.shape[1], values.shape[0])
     labels = [int(value) for value in np.unique(values) if value != 0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.annotations import coco, masks, voc
-from shapleycam.experiments.datasets.annotations.base import Annotations, list_files
+from shapleycam.experiments.datasets.annotations.base import Annotations, FolderAnnotations, list_files
 from shapleycam.regular_files import is_file, is_folder, is_there
 
 
@@ -27,4 +27,6 @@ def open_annotations(path: str | Path) -> Annotations:
     if bool(xml_files) == bool(mask_files):
         content = "both .xml and .png files" if xml_files else "neither .xml nor .png files"
         raise OptionError(f"{path}: {content} in the folder; expected one kind, name the sub-folder that holds it")
-    return voc.VocAnnotations(path, xml_files) if xml_files else masks.MaskAnnotations(path, mask_files)
+    if xml_files:
+        return FolderAnnotations(path, xml_files, voc.read_regions)
+    return FolderAnnotations(path, mask_files, masks.read_regions)

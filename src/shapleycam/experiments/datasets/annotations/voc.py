@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -11,7 +10,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from shapleycam.errors import ImageError
-from shapleycam.experiments.datasets.annotations.base import Annotations, NameIndex, read_content
+from shapleycam.experiments.datasets.annotations.base import read_content
 from shapleycam.experiments.datasets.regions import Region
 from shapleycam.images import Box
 
@@ -19,21 +18,12 @@ _LIMIT = 4 << 20
 """An XML file of more bytes than this is not one photograph's boxes."""
 
 
-class VocAnnotations(Annotations):
-    """A folder of XML files, one for each photograph, matched by their stems; read when they are needed."""
+def read_regions(path: Path) -> list[Region]:
+    """Return a region for each object of a photograph's XML; its parts, such as a person's head, have none.
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        self.origin = str(folder)
-        self._folder, self._names = folder, names
-        self._index = NameIndex((name, entry) for entry, name in enumerate(names))
-
-    def regions_of(self, name: str) -> list[Region] | None:
-        """Return a region for each object; its parts, such as a person's head, have none of their own."""
-        entry = self._index.entry_of(name)
-        return None if entry is None else _read_regions(self._folder / self._names[entry])
-
-
-def _read_regions(path: Path) -> list[Region]:
+    Raises:
+        ImageError: it cannot be read, or is not such XML.
+    """
     root = _parse(path)
     size = _size(root, path)
     return [Region(_label(element), _box(element, path), size=size) for element in root.findall("object")]

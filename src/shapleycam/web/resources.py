@@ -1,0 +1,52 @@
+"""All that the answers of one server share: models, photographs, runs, and the caches of what was made of them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from shapleycam.errors import ShapleyCamError
+from shapleycam.web.hidden_paths import HiddenPaths
+from shapleycam.web.model_cache import ModelCache
+from shapleycam.web.photograph_store import PhotographStore
+from shapleycam.web.runs import Runs
+from shapleycam.web.shared_cache import SharedCache
+from shapleycam.web.visitor_words import visitor_words
+
+_LOG = logging.getLogger(__name__)
+_CACHED, _CACHED_MEGABYTES = 24, 64
+"""Explanations and other results that are kept, whatever they are of: some 1.5 MB of a usual photograph."""
+_GAMES = 6
+"""Games that are kept, each with what its forward pass recorded."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """All that questions can reach."""
+
+    models: ModelCache
+    photographs: PhotographStore
+    runs: Runs
+    results: SharedCache[Any]
+    games: SharedCache[Any]
+    hidden: HiddenPaths
+
+    @classmethod
+    def of(cls, models: ModelCache, photographs: PhotographStore, runs: Runs) -> Resources:
+        """Return resources with empty caches."""
+        hidden = HiddenPaths(models.names.by_full_name, runs.places)
+        results: SharedCache[Any] = SharedCache(_CACHED, _CACHED_MEGABYTES)
+        return cls(models, photographs, runs, results, SharedCache(_GAMES), hidden)
+
+    def words_of(self, error: ShapleyCamError) -> str:
+        """Return why something cannot be done, as a visitor can follow it; what is left out is logged."""
+        text = self.hidden.hide(visitor_words(str(error)))
+        if text != str(error):
+            _LOG.warning("an answer was refused: %s", error)
+        return text
+
+    @property
+    def caches(self) -> tuple[SharedCache[Any], ...]:
+        """The caches of what was made of photographs."""
+        return tuple(value for value in vars(self).values() if isinstance(value, SharedCache))
