@@ -28,6 +28,9 @@ from helpers.small_evaluations import (
 from shapleycam import Explainer
 from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.experiments.datasets.annotations.opening import open_annotations
+from shapleycam.experiments.started_chunk import StartedChunk
+from shapleycam.game.head_runner import GeneralRunner
+from shapleycam.game.kept_runs import KeptRuns
 from shapleycam.metrics import METRICS, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.ShapleyCamWarning")
@@ -410,3 +413,27 @@ def test_strict_names_the_first_unreadable_image(shots, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match=r"bad\.jpg: the file is empty"):
         run_evaluation(tmp_path / "bad.jpg", tmp_path / "out", settings=replace(HERE, strict=True))
+
+
+class TestKeptRuns:
+    """Runs of the head behind sampled values and behind the true values that they are measured against."""
+
+    SAMPLED = replace(
+        QUICK, layers="input", players=(2, 3), methods=("sampledshapley",), metrics=("shapley_error",), tolerance=0.5
+    )
+
+    def test_true_values_are_found_again_too(self, tmp_path, monkeypatch):
+        counts, outputs, blocks = [], GeneralRunner.outputs, {}
+
+        def counted(runner, presence, images):
+            counts.append(presence.shape[:2].numel())
+            return outputs(runner, presence, images)
+
+        monkeypatch.setattr(GeneralRunner, "outputs", counted)
+        monkeypatch.setattr(StartedChunk, "of_layer", lambda _, layer: KeptRuns(layer, blocks))
+        data = folder_of(tmp_path / "data", 2)
+        once = run_evaluation(data, tmp_path / "once", tiny_network(), self.SAMPLED).rows()
+        assert sum(counts) > 2 * 2**6, "all coalitions for the true values, and some for the sampled ones"
+        counts.clear()
+        assert_near(once, run_evaluation(data, tmp_path / "again", tiny_network(), self.SAMPLED).rows(), 0)
+        assert not counts

@@ -126,15 +126,18 @@ class LayerEvaluator:
     ) -> Iterator[Row]:
         """Yield a row for each method and image."""
         protocol = self.protocol
-        # Metrics keep nothing: some change the model's weights, which nothing that is kept says.
         with ignore_warnings(BlankHeatmapWarning), keeping_runs(self.kept_runs):  # the row says that a map is blank
             explanations = self.explain(batch, traced_batch, target, utility)
-        explanation = next(iter(explanations.values()))
+        first, explanation = next(iter(explanations.items()))
         metrics = self._metric_evaluator(utility, batch, traced_batch, explanations, images)
+        # Other quantities keep nothing: some change the model's weights, which nothing that is kept says.
+        if "true_values" in metrics.needed:
+            with keeping_runs(self.kept_runs):
+                metrics.quantity("true_values", first)
         of_image = {
             "utility": [utility.name] * len(images),
             "target": explanation.target.tolist(),
-            "probability": metrics.quantity("score", next(iter(explanations))).double().tolist(),
+            "probability": metrics.quantity("score", first).double().tolist(),
         }
         lists = [name for name in LISTS if name in required_quantities(protocol.metrics)]
         for method in explanations:
