@@ -21,6 +21,7 @@ from typing import Any
 from shapleycam.errors import ModelError
 from shapleycam.experiments import Evaluation, Protocol, RunSettings, Store
 from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.experiments.manifest import chunk_size
 from shapleycam.experiments.plan import plan_models
 from shapleycam.experiments.progress import SilentListener
 from shapleycam.experiments.run_opening import is_run
@@ -51,15 +52,21 @@ class Part:
 
 
 class Clock(SilentListener):
-    """A listener that ends a run, between two batches, when the study's time is up."""
+    """A listener that ends a run when the time is up: where a chunk of images is written, so that none is lost."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, batch_size: int) -> None:
         self.started, self.seconds = time.monotonic(), seconds
+        self.chunk, self.images = chunk_size(batch_size), 0
 
     @property
     def elapsed(self) -> float:
         """Seconds since the study was started."""
         return time.monotonic() - self.started
+
+    def start_part(self) -> None:
+        """Begin a part, unless the time is up."""
+        self.images = 0
+        self.check()
 
     def check(self) -> None:
         """Raise when the time is up."""
@@ -67,8 +74,10 @@ class Clock(SilentListener):
             raise TimeIsUp
 
     def batch_finished(self, images: int, rows: Sequence[Any]) -> None:  # noqa: ARG002  # a listener's
-        """The batch is written."""
-        self.check()
+        """A batch is measured: if it is the first of a chunk, the chunk before it is written."""
+        if self.images and self.images % self.chunk == 0:
+            self.check()
+        self.images += images
 
 
 def parts_of(data: dict[str, Any], out: Path, arguments: argparse.Namespace) -> Iterator[Part]:
@@ -115,7 +124,7 @@ def measure(parts: Sequence[Part], data: Path, settings: RunSettings, clock: Clo
     for part in parts:
         before = clock.elapsed
         try:
-            clock.check()
+            clock.start_part()
             part.evaluation(data, settings).run(clock)
         except ModelError as error:  # its weights are not installed, say
             print(f"{part.name}, {part.network}: left out: {error}", flush=True)
@@ -160,7 +169,7 @@ def main() -> None:
     if arguments.plan:
         print_plan(parts, arguments.data, settings)
         return
-    clock = Clock(arguments.seconds)
+    clock = Clock(arguments.seconds, settings.batch_size)
     measure(parts, arguments.data, settings, clock)
     measured = measured_parts(parts)
     if not measured:

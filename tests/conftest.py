@@ -18,7 +18,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 lets the other
 import pytest
 from hypothesis import settings
 
-from helpers import checked_calls
+from helpers import checked_calls, slow_tests
 
 if TYPE_CHECKING:
     import torch
@@ -63,68 +63,6 @@ FIRST = (
 
 Ray's come first and the page's when they are nearly done, since both start processes of their own.
 """
-SLOW = (
-    *("experiments/engines/", "experiments/test_crashes.py", "cli/test_by_ray.py"),
-    *("web/test_addresses.py", "web/test_appearance.py", "web/test_class_chooser.py", "web/test_hostile.py"),
-    *("web/test_keyboard.py", "web/test_many_tabs.py", "web/test_server_gone.py", "web/test_uploads.py"),
-    *("web/test_visits.py", "report/test_reports_in_a_browser.py", "explanations/test_notebook_in_a_browser.py"),
-    *("test_readme.py", "test_notebooks.py", "test_survey.py::test_a_row_is_found_again", "test_real_models.py"),
-    *("test_conformance.py", "metrics/test_metric_conformance.py", "test_random_networks.py", "models/test_paper.py"),
-    *("report/test_report_of_runs.py", "cli/test_fidelity_command.py", "cli/test_explain.py::TestTour"),
-    *("layers/test_layers.py::test_finds_the_layer_before_pooling", "cli/test_evaluate.py::test_reproduce"),
-    *("tracing/test_head.py::test_head_equals_the_full_forward", "tracing/test_isolation.py::test_memory_is_flat"),
-    *("game/test_structure_of_heads.py::test_the_structure_is_what_theory_says", "values/test_axioms.py"),
-    *("values/test_front.py::test_many_seeds", "game/test_shortcuts_on_real_networks.py"),
-    *("metrics/test_metric_traps.py::test_every_metric_", "game/test_coalitions.py::test_real_networks"),
-    *(
-        "web/test_ending.py",
-        "web/test_real_proxies.py",
-        "test_dockerfile.py::test_what_it_starts",
-        "web/test_login.py",
-        "cli/test_explain.py::TestPhotographs",
-        "cli/test_compare.py",
-        "test_docs.py",
-        "test_coming_from.py",
-    ),
-    "docs_site/",
-    *("cli/test_report_command.py", "test_public_names.py", "models/test_zero_shot.py", "tracing/test_threads.py"),
-    *("compat/test_grad_cam_agrees.py", "explaining/test_while_training.py", "compat/test_torchcam_agrees.py"),
-    *("tracing/test_attention.py", "game/test_structure_of_heads.py", "metrics/test_metric_oracles.py::test_road"),
-    *("metrics/test_metric_options.py::test_the_package_has", "metrics/test_metric_traps.py::test_inside"),
-    *("experiments/datasets/test_dataset_contract.py::test_goes", "explaining/test_fusing.py::test_the_mean"),
-    *(
-        "experiments/test_decoding.py::TestProcessesThatAreNotForked",
-        "experiments/test_decoding.py::test_a_worker_ends",
-    ),
-    *("cams/test_methods.py::test_independent", "cams/test_methods.py::test_a_scale", "test_planted.py"),
-    *("game/test_adversarial_heads.py", "values/test_interactions.py::test_sampled", "tracing/test_wrapped_code.py"),
-    *("experiments/test_runner.py::TestRows::test_default_model", "metrics/test_metric_passes.py"),
-    *("cli/test_your_model.py", "test_peers.py", "cli/test_evaluate.py", "game/test_proofs.py"),
-    "models/test_detectors.py",
-    *("layers/test_layout_proofs.py", "test_docstrings.py::test_the_example_runs"),
-    *("game/test_windowed_heads.py::test_real_heads", "game/test_class_token_heads.py::test_real_heads"),
-    *("game/test_windowed_heads.py::test_overlapping_maxima", "game/test_kept_class_tokens.py"),
-    *("game/test_nearly_sums.py", "game/test_shortcuts_with_removal.py::test_coalitions_of_real_networks"),
-    *("values/test_closed_form.py::test_real_heads", "values/test_attention_control.py"),
-    *("values/test_control_variate.py", "values/test_surrogate_control.py"),
-    *("values/test_permutation.py::test_two_hundred", "values/test_permutation.py::test_every_order_is_equally"),
-    *("cams/test_conditional_rows.py", "cams/test_factorisations.py::test_pytorch_grad_cam", "cli/test_timings.py"),
-    *("cams/test_methods.py::test_randomcam_weights", "smoothing/test_smoothing.py::test_every_method"),
-    *("cli/test_removal_option.py::test_every_command", "cli/test_web_command.py::test_a_missing_extra"),
-    *("cli/test_table.py::test_a_table_is_made", "cli/test_table.py::test_reproduce", "cli/test_file_names.py"),
-    *("tracing/test_bfloat16_before_the_layer.py::test_fidelity", "web/test_fidelity_view.py::TestSampling"),
-    *("tracing/test_head.py::test_head_", "values/test_closed_form.py", "game/test_windowed_heads.py"),
-    *("game/test_class_token_heads.py", "game/test_shortcuts_with_removal.py", "models/test_next_token.py"),
-    *("cams/test_masked_images.py::test_independent", "cams/test_masked_images.py::test_each_masked_image"),
-    *("cams/test_guided_gradients.py::test_networks", "cams/test_full_gradient.py::test_all_terms"),
-    *("cams/test_method_choice.py", "cams/test_factorisations.py::test_one_that", "cli/test_explain.py::TestOptions"),
-    *("values/test_permutation.py::test_intervals", "values/test_permutation.py::test_each_image_stops"),
-    *("values/test_other_values.py::test_sampled", "values/test_exact.py::test_shapiq", "cli/test_style_options.py"),
-    *("tracing/test_isolation.py::test_eight_threads", "models/test_zoo.py::test_the_default_network_s_layers"),
-    *("tracing/test_hooks_of_the_layer.py::test_hidden_states", "layers/test_layers.py::test_every_candidate"),
-    *("cli/test_removal_option.py", "models/test_outputs.py::test_transformers_classifiers", "values/test_attention"),
-)
-"""Beginnings of tests that get the marker `slow`: processes, servers, browsers, commands and networks of full size."""
 
 
 def group_of(nodeid: str) -> str:
@@ -165,7 +103,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if group_of(item.nodeid) in TRIED_TWICE:
             item.add_marker(pytest.mark.flaky(reruns=1))
-        if item.nodeid.removeprefix("tests/").startswith(SLOW):
+        if slow_tests.is_slow(item.nodeid):
             item.add_marker("slow")
 
 

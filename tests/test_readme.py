@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import skimage
 import timm
 import torch
 import torchvision
@@ -27,6 +28,14 @@ COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL
 SMALL = f"{Path(colour_network.__file__).resolve()}:network"
 """A small network for `fidelity`, `layers`, `ladder` and the layer "input", which take ten seconds and more with the
 default one: with that cli/test_fidelity_command.py, layers/test_layers.py and test_docs.py (bridge.md) run them."""
+DETECTOR = """
+from helpers.detectors import cell_detector
+from shapleycam import Network
+
+def network():
+    return Network(cell_detector(64), labels=("nothing", "pair"))
+"""
+"""A small one for `--box`, whose weights need not be loaded from elsewhere."""
 SERVERS = {"web"}
 """Commands that do not end by themselves; tests/web starts it."""
 
@@ -66,12 +75,25 @@ def test_command(photo, run, runs, line):
     assert program == "shapleycam"
     if arguments[0] in SERVERS:
         pytest.skip("it serves until it is stopped")
+    if "--box" in arguments:
+        Path("detector.py").write_text(DETECTOR, encoding="utf-8")
+        picture = Image.new("RGB", (192, 128))
+        picture.paste("white", (64, 32, 128, 64))  # what it detects
+        picture.save(photo)
+        arguments[arguments.index("--model") + 1] = "detector.py:network"
+        arguments += ["--layer", "backbone.cells"]
+    if "--mosaic" in arguments:  # of these few photographs the default network is less sure than of those that it needs
+        for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"):
+            shutil.copy(Path(skimage.__file__).parent / "data" / name, "photos")
+        arguments += ["--confidence", "0.1"]
     if arguments[0] in {"table", "report"}:  # of the run that the line before it makes
         evaluate_as_shown(run, photo.parent, runs)
-    if arguments[0] == "fidelity" or "input" in arguments:
+    if arguments[0] == "fidelity" or {"input", "--check"} & set(arguments):
         arguments += ["--model", SMALL]
     elif arguments[0] in {"layers", "ladder"}:
         arguments[1] = SMALL
+    elif arguments[0] == "reproduce":  # which test_docs.py (reproducing.md) lets come to its end
+        arguments.append("--plan")
     ran = run(*arguments)
     assert ran.code == 0, ran.err
     assert ran.out

@@ -112,7 +112,7 @@ def test_detr_is_explained_at_its_encoder_and_its_queries_are_no_grid():
 @pytest.mark.parametrize(
     ("build", "shape", "layer", "grid"),
     [
-        (lambda: torchvision.models.video.r3d_18(weights=None), (1, 3, 8, 64, 64), "layer4", (1, 4, 4)),
+        (lambda: torchvision.models.video.r3d_18(weights=None), (1, 3, 4, 48, 48), "layer4", (1, 3, 3)),
         (
             lambda: transformers.VideoMAEForVideoClassification(
                 transformers.VideoMAEConfig(

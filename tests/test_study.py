@@ -5,12 +5,15 @@ from __future__ import annotations
 import lzma
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from helpers.small_evaluations import folder_of
+from helpers.small_evaluations import HERE, QUICK, folder_of, tiny_network
+from shapleycam.experiments import Evaluation, Store
+from shapleycam.experiments.datasets.opening import open_dataset
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "bench"))
@@ -81,6 +84,23 @@ def test_time_that_is_up_leaves_nothing_begun(monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit, match="1"):
         run(monkeypatch, tmp_path, "--seconds", "0", "--parts", "half")
     assert "nothing is measured yet" in capsys.readouterr().err
+
+
+def test_time_that_is_up_loses_no_chunk(tmp_path):
+    """Stopped after whole chunks of 32 images, the run has the rows of all of them but one batch."""
+
+    class Slow(study.Clock):
+        @property
+        def elapsed(self):
+            return self.images
+
+    clock = Slow(seconds=30, batch_size=4)
+    data, settings = open_dataset(folder_of(tmp_path / "photos", 70)), replace(HERE, batch_size=4)
+    evaluation = Evaluation([tiny_network()], data, QUICK, tmp_path / "out", settings=settings)
+    with pytest.raises(study.TimeIsUp):
+        evaluation.run(clock)
+    store = Store(tmp_path / "out")
+    assert sum(map(len, store.measured(store.manifest["order"][0]))) == 32
 
 
 def test_refuses_a_part_that_is_not_there(monkeypatch, tmp_path, capsys):

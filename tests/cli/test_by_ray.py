@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 
 from shapleycam.experiments import Store
 
 pytestmark = pytest.mark.ray
-BY_RAY = ("--engine", "ray", "--actors", 1, "--actor-cpus", 1)
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
+@pytest.fixture
+def by_ray(run, monkeypatch):
+    """Run a command by a cluster of its own, of which no process is left afterwards."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+
+    def command(*args: object) -> Any:
+        before = set(psutil.Process().children(recursive=True))
+        ran = run(*args, "--engine", "ray", "--actors", 1, "--actor-cpus", 1)
+        _, left = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=10)
+        assert [process for process in left if is_alive(process)] == []
+        return ran
+
+    return command
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture
@@ -40,7 +55,7 @@ def sorted_documents(out: str) -> list[dict]:
     return sorted((json.loads(line) for line in out.splitlines()), key=lambda line: line["image"])
 
 
-def test_explain_writes_and_says_the_same(photos, run, tiny):
+def test_explain_writes_and_says_the_same(photos, run, by_ray, tiny):
     arguments = (
         "explain",
         "photos",
@@ -54,7 +69,7 @@ def test_explain_writes_and_says_the_same(photos, run, tiny):
         "--save",
     )
     local = run(*arguments, "--out", "here", "--batch-size", 2)
-    remote = run(*arguments, "--out", "there", "--batch-size", 2, *BY_RAY)
+    remote = by_ray(*arguments, "--out", "there", "--batch-size", 2)
     assert local.code == remote.code == 2  # for the file that is none
     assert "3.png" in remote.err
     for local_line, remote_line in zip(sorted_documents(local.out), sorted_documents(remote.out), strict=True):
@@ -63,9 +78,9 @@ def test_explain_writes_and_says_the_same(photos, run, tiny):
     assert read_files(photos.parent / "here") == read_files(photos.parent / "there")
 
 
-def test_evaluate_prints_the_same(photos, run, tiny):
+def test_evaluate_prints_the_same(photos, run, by_ray, tiny):
     arguments = ("evaluate", "photos", "--model", tiny, "--method", "gradcam", "--method", "shapleycam", "--quiet")
-    local, remote = run(*arguments, "--out", "here"), run(*arguments, "--out", "there", *BY_RAY)
+    local, remote = run(*arguments, "--out", "here"), by_ray(*arguments, "--out", "there")
     assert remote.code == 0, remote.err
     assert remote.out == local.out.replace("results in here", "results in there")
     assert Store(photos.parent / "there").rows().equals(Store(photos.parent / "here").rows())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchvision.models import VisionTransformer
 
 from helpers.lazy_modules import LazyModule
+from shapleycam import Explainer
 from shapleycam.compat.torchcam import methods
 
 peer = LazyModule("torchcam.methods")
@@ -82,3 +84,23 @@ def test_the_product_of_layers(build):
         with library.RefineCAM(model, ["layer3", "layer4"], base_method=library.LayerCAM) as extractor:
             maps.append(extractor(CLASSES, model(images))[0].float())
     torch.testing.assert_close(*maps, rtol=0, atol=1e-4)
+
+
+def test_legrad_is_the_same_for_all_blocks_by_the_models_own_head_and_another_by_default():
+    """Why LeGrad is refused here: by default it scores the mean of all tokens, which this model's head never sees."""
+    torch.manual_seed(0)
+    model = VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=5).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    image = torch.rand(1, 3, 32, 32)
+
+    def theirs(**options):
+        with peer.LeGrad(model, list(model.encoder.layers), **options) as extractor:
+            model(image)
+            return extractor(2, normalized=False)[0]
+
+    ours = Explainer(model, utility="logit").explain(image, "legrad", 2).values
+    own_head = theirs(score_projection=lambda tokens: model.heads(model.encoder.ln(tokens)[:, 0]))
+    torch.testing.assert_close(ours, own_head, atol=1e-7, rtol=1e-5)
+    assert float((ours - theirs()).abs().max()) > 0.1 * float(ours.abs().max())

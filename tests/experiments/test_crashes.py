@@ -136,9 +136,9 @@ def check_kept(out: Path, before: dict[Path, bytes], whole: pl.DataFrame) -> dic
 def test_undisturbed_table_is_that_of_one_process(runs, whole, tmp_path):
     """Of one with other batches, and with as many threads as it likes."""
     assert len(whole) == 2 * IMAGES * 3
-    assert_near(
-        run_evaluation(runs.data, tmp_path, [tiny_network(), tiny_network(1, "other")]).rows(), whole, 1e-5, within=1e-5
-    )
+    models = [tiny_network(), tiny_network(1, "other")]
+    rows = run_evaluation(runs.data, tmp_path, models, forked_evaluations.PROTOCOL).rows()
+    assert_near(rows, whole, 1e-5)
 
 
 def test_killed_at_three_random_moments(runs, whole, tmp_path):
@@ -247,7 +247,9 @@ def test_two_at_once(runs, whole, tmp_path):
         before = chunk_files(tmp_path)
         for _ in range(2):
             with pytest.raises(OptionError) as caught:
-                run_evaluation(runs.data, tmp_path, [tiny_network(), tiny_network(1, "other")])
+                run_evaluation(
+                    runs.data, tmp_path, [tiny_network(), tiny_network(1, "other")], forked_evaluations.PROTOCOL
+                )
             assert str(caught.value) == (
                 f"{tmp_path}: another run writes to this folder; wait for it, or choose another out="
             )

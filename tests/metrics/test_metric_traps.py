@@ -209,31 +209,32 @@ def join_batches(parts):
 
 
 def test_every_metric_is_of_the_image_alone():
-    explainer, images = Explainer(small().double(), layer="4"), random_images(4).double()
-    methods, objects = [*SOME_METHODS, "pathcam", "sampledshapley"], boxes(4)
-    objects[2] = False
-    objects[3] = objects[3].roll(5, 0)
-    options = MetricOptions(steps=8, sensitivity_draws=3, randomised_stages=2, smooth_draws=2, shapley_tolerance=0.02)
+    """By methods of a gradient, of random weights and of sampled values; each method alone: tests/cams."""
+    explainer, images = Explainer(small().double(), layer="4"), random_images(3).double()
+    methods, objects = ["gradcam", "randomcam", "sampledshapley"], boxes(3)
+    objects[1] = False
+    objects[2] = objects[2].roll(5, 0)
+    options = MetricOptions(steps=4, sensitivity_draws=2, randomised_stages=2, smooth_draws=2, shapley_tolerance=0.05)
 
     def measured(places):
         chosen = images[places]
         explanations = explainer.compare(chosen, methods)
         return measure(explainer, chosen, explanations, ["all"], options, objects[places])
 
-    together = measured([0, 1, 2, 3])
-    alone = join_batches([measured([place]) for place in range(4)])
+    together = measured([0, 1, 2])
+    alone = join_batches([measured([place]) for place in range(3)])
     assert_same(alone, together, 1e-5)
-    backwards = measured([3, 1, 0])
-    assert_same(backwards, {n: {m: v[[3, 1, 0]] for m, v in of.items()} for n, of in together.items()}, 1e-5)
-    assert together["pointing_game"]["gradcam"].isnan().tolist() == [False, False, True, False]
+    backwards = measured([2, 0])
+    assert_same(backwards, {n: {m: v[[2, 0]] for m, v in of.items()} for n, of in together.items()}, 1e-5)
+    assert together["pointing_game"]["gradcam"].isnan().tolist() == [False, True, False]
 
 
 def test_every_metric_of_the_default_model_is_of_the_image_alone(explainer, images):
-    two = nn.functional.avg_pool2d(0.3 * images, 9, 1, padding=4) * 9
+    two = nn.functional.avg_pool2d(0.3 * images[:, :, :128, :128], 9, 1, padding=4) * 9
     options = MetricOptions(
         steps=3, percentiles=(30,), sensitivity_draws=2, randomised_stages=1, smooth_draws=1, shapley_tolerance=0.05
     )
-    objects = boxes(2, 224)
+    objects = boxes(2, 128)
 
     def measured(places):
         explanations = explainer.compare(two[places], ["shapleycam"])

@@ -100,6 +100,38 @@ def start_server() -> Iterator[Callable[..., Served]]:
         yield lambda *options, **more: servers.enter_context(WebServer(*options, **more))
 
 
+@pytest.fixture(scope="module")
+def shared_window(chromium: Any, served: Served) -> Iterator[Visitor]:
+    """A window for as long as a module; tests have it by `visitor`."""
+    context = new_context(chromium)
+    visitor = Visitor(context.new_page(), served.address)
+    visitor.watch()
+    yield visitor
+    context.close()
+
+
+@pytest.fixture
+def visitor(shared_window: Visitor) -> Iterator[Visitor]:
+    """The window of tests that leave nothing behind but a page: to open one for each takes a second.
+
+    As by `visit`, nothing that must never happen has happened in it at the end.
+    """
+    shared_window.allowed.clear()
+    shared_window.answers.clear()
+    shared_window.faults.clear()
+    yield shared_window
+    shared_window.page.unroute_all()
+    shared_window.page.goto("about:blank")
+    assert shared_window.faults == []
+
+
+def new_context(browser: Any, scheme: str = "light") -> Any:
+    """Return a context of a browser, whose window has the size of a small screen."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(TIMEOUT)
+    return context
+
+
 @pytest.fixture
 def visit(
     chromium: Any, start_server: Callable[..., Served], request: pytest.FixtureRequest
@@ -112,8 +144,7 @@ def visit(
     contexts = []
 
     def opened(*, scheme: str = "light", address: str | None = None, browser: Any = chromium) -> Visitor:
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
-        context.set_default_timeout(TIMEOUT)
+        context = new_context(browser, scheme)
         contexts.append(context)
         visitor = Visitor(context.new_page(), address or request.getfixturevalue("served").address)
         visitor.watch()

@@ -57,8 +57,7 @@ class Walk:
 
 
 @pytest.mark.parametrize("view", OF_VIEWS)
-def test_each_change_is_shown(view, visit, library, photographs):
-    visitor = visit()
+def test_each_change_is_shown(view, visitor, library, photographs):
     walk = Walk(visitor, view, library)
     visitor.open(view, model=COLOURS)
     walk.check()
@@ -111,8 +110,7 @@ def expect_panel(visitor):
         assert shown == value or not value, name
 
 
-def test_the_method_and_its_alternatives(visit, library):
-    visitor = visit()
+def test_the_method_and_its_alternatives(visitor, library):
     walk = Walk(visitor, "explain", library)
     visitor.open("explain", model=COLOURS)
     for method in ("gradcam", "sampledshapley", "layercam"):
@@ -120,8 +118,7 @@ def test_the_method_and_its_alternatives(visit, library):
         walk.check()
 
 
-def test_tabs_carry_the_question(visit, library, photographs):
-    visitor = visit()
+def test_tabs_carry_the_question(visitor, library, photographs):
     walk = Walk(visitor, "explain", library)
     visitor.open("explain", model=COLOURS, layer="body", target="redder", utility="probability")
     walk.upload(photographs[2])
@@ -134,10 +131,9 @@ def test_tabs_carry_the_question(visit, library, photographs):
             assert getattr(visitor.question, name) == getattr(question, name)
 
 
-def test_a_change_while_an_answer_is_on_its_way(visit, library):
+def test_a_change_while_an_answer_is_on_its_way(visitor, library):
     """The long one is left in the middle, come back to and left again; none of its states appears elsewhere."""
     slow = Question(layer="blocks.3", error="0.1")
-    visitor = visit()
     going = visitor.page.locator("#answer [data-state=going]")
     visitor.page.goto(f"{visitor.address}/fidelity?{slow.address()}")
     going.wait_for()
@@ -155,8 +151,7 @@ def test_a_change_while_an_answer_is_on_its_way(visit, library):
     assert visitor.answers  # or nothing was recorded
 
 
-def test_what_is_offered_and_does_not_load_is_said(visit, library):
-    visitor = visit()
+def test_what_is_offered_and_does_not_load_is_said(visitor, library):
     visitor.open("explain", model=COLOURS)
     visitor.pick("model", "not_there:net")
     answer = visitor.change(model="not_there:net")

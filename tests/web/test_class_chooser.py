@@ -8,8 +8,7 @@ from helpers.web_library import COLOURS
 
 
 @pytest.fixture
-def visitor(visit):
-    visitor = visit()
+def visitor(visitor):
     visitor.open("explain", model=COLOURS)
     return visitor
 
@@ -101,8 +100,7 @@ def test_labels_are_text(visitor, library):
     assert visitor.page.locator("#answer b").count() == 0
 
 
-def test_classes_of_the_default_model(visit, library):
-    visitor = visit()
+def test_classes_of_the_default_model(visitor, library):
     visitor.open("explain")
     box = box_of(visitor)
     box.press_sequentially("crane")

@@ -25,9 +25,8 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_message_and_the_server_goes_on(name, visit, served, colours):
+def test_a_message_and_the_server_goes_on(name, visitor, served, colours):
     content, message = HOSTILE[name]
-    visitor = visit()
     visitor.open("explain", model=COLOURS, target="redder")
     before = visitor.page.url
     visitor.allowed.append("422")  # which the browser writes on its console

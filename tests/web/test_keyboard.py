@@ -30,8 +30,7 @@ FOCUSED = """() => {
 
 
 @pytest.mark.parametrize("tab", TABS)
-def test_every_control_is_reached_and_shows_its_focus(tab, visit):
-    visitor = visit()
+def test_every_control_is_reached_and_shows_its_focus(tab, visitor):
     visitor.open(tab, **({} if tab == "results" else {"model": COLOURS}))
     controls = visitor.page.evaluate(CONTROLS)
     reached, hidden = [], []
@@ -56,8 +55,7 @@ def tab_to(page, name):
     raise AssertionError(name)
 
 
-def test_a_question_is_asked_by_the_keyboard_alone(visit, library):
-    visitor = visit()
+def test_a_question_is_asked_by_the_keyboard_alone(visitor, library):
     visitor.open("explain", model=COLOURS)
     keys = visitor.page.keyboard
     tab_to(visitor.page, "class")
@@ -83,8 +81,7 @@ def test_a_question_is_asked_by_the_keyboard_alone(visit, library):
     library.check("compare", visitor.answer(), visitor.question)
 
 
-def test_the_skip_link_leads_to_the_answer(visit):
-    visitor = visit()
+def test_the_skip_link_leads_to_the_answer(visitor):
     visitor.open("explain", model=COLOURS)
     visitor.page.keyboard.press("Tab")
     visitor.page.keyboard.press("Enter")

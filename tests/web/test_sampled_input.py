@@ -19,10 +19,11 @@ from shapleycam import Explainer
 from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.web.explained import explained
+from shapleycam.web.input_games import watched_input
 from shapleycam.web.job import Cancelled
 from shapleycam.web.panel import panel_boxes
+from shapleycam.web.player_choices import RunPlan
 from shapleycam.web.question import Question
-from shapleycam.web.sampled_input import sampled_input
 from shapleycam.web.views import VIEWS
 
 QUESTION = {"layer": "input", "players": "2x3", "removal": "blur", "target": "blue"}
@@ -69,14 +70,14 @@ def test_states_run_from_the_third_sample_on_and_say_how_many_runs_are_left(view
 
 def test_who_stops_keeps_what_was_reached_and_no_run_is_made_again(views):
     views.states("explain", **QUESTION, runs="110")
-    sampled = sampled_input(views.resolved(**QUESTION))
-    assert sampled.runs_drawn == 5 * A_SAMPLE
+    sampled = watched_input(views.resolved(**QUESTION))
+    assert sampled.runs_drawn(RunPlan(1, 1)) == 5 * A_SAMPLE
     stopped = explained(views.resolved(**QUESTION, runs="60")).explanation
-    assert sampled.runs_drawn == 5 * A_SAMPLE
+    assert sampled.runs_drawn(RunPlan(1, 1)) == 5 * A_SAMPLE
     assert torch.allclose(stopped.values, from_library(60).values, rtol=1e-4, atol=1e-8)
     explained(views.resolved(**QUESTION, runs="140"))
-    assert sampled_input(views.resolved(**QUESTION)) is sampled
-    assert sampled.runs_drawn == 7 * A_SAMPLE
+    assert watched_input(views.resolved(**QUESTION)) is sampled
+    assert sampled.runs_drawn(RunPlan(1, 1)) == 7 * A_SAMPLE
 
 
 def test_what_was_kept_is_not_shown_state_by_state(views):

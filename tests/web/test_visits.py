@@ -18,8 +18,7 @@ from shapleycam.web.question import Question
 
 
 class TestExplain:
-    def test_the_example_is_answered_before_anything_is_done(self, visit, explainer):
-        visitor = visit()
+    def test_the_example_is_answered_before_anything_is_done(self, visitor, explainer):
         visitor.page.goto(visitor.address)
         text = visitor.answer().inner_text()
         e = explainer.explain(HOPPER)
@@ -30,8 +29,7 @@ class TestExplain:
         (shown,) = [value for name, value in facts.items() if name.startswith("Efficiency gap")]
         assert percent(shown) == pytest.approx(gap, abs=6e-4)
 
-    def test_a_likely_class_is_chosen_by_its_link(self, visit, library):
-        visitor = visit()
+    def test_a_likely_class_is_chosen_by_its_link(self, visitor, library):
         answer = visitor.open("explain", model=COLOURS)
         order = explainer_of(COLOURS, "").explain(HOPPER).probabilities(0).argsort(descending=True).tolist()
         rows = answer.locator("table.classes tbody tr")
@@ -42,8 +40,7 @@ class TestExplain:
         library.check("explain", answer, visitor.question)
         assert int(answer.locator("article").get_attribute("data-target")) == order[1]
 
-    def test_why_this_and_not_that_in_one_click_and_swapped(self, visit, library):
-        visitor = visit()
+    def test_why_this_and_not_that_in_one_click_and_swapped(self, visitor, library):
         answer = visitor.open("explain", model=COLOURS)
         e = explainer_of(COLOURS, "").explain(HOPPER)
         logits = e.probabilities(0).log()
@@ -57,9 +54,8 @@ class TestExplain:
             shown = float(answer.locator("article").get_attribute("data-utility"))
             assert shown == pytest.approx(sign * float(logits[first] - logits[second]), abs=1e-4)  # log-odds
 
-    def test_classes_of_the_same_name(self, visit, explainer):
+    def test_classes_of_the_same_name(self, visitor, explainer):
         """ImageNet has two cranes: the bird and the machine."""
-        visitor = visit()
         answer = visitor.open("explain", target="134", against="517")
         with quiet():
             e = explainer.explain(HOPPER, target=134, utility=contrast(517, "logit"))
@@ -71,8 +67,7 @@ class TestExplain:
             -float(e.utility[0]), rel=1e-4
         )
 
-    def test_a_map_is_read_and_enlarged(self, visit):
-        visitor = visit()
+    def test_a_map_is_read_and_enlarged(self, visitor):
         answer = visitor.open("explain", model=COLOURS)
         e = explainer_of(COLOURS, "").explain(HOPPER)
         stage = answer.locator(".stage[data-kind=values]")
@@ -96,8 +91,7 @@ class TestExplain:
         visitor.page.keyboard.press("Escape")
         visitor.page.locator("dialog").wait_for(state="detached")
 
-    def test_the_opacity_and_what_is_shown(self, visit):
-        visitor = visit()
+    def test_the_opacity_and_what_is_shown(self, visitor):
         answer = visitor.open("explain", model=COLOURS)
         shade = answer.locator(".stage image.shade").first
         assert shade.evaluate("e => getComputedStyle(e).opacity") == "0.75"
@@ -106,8 +100,7 @@ class TestExplain:
         answer.get_by_label("the colours alone").check()
         assert not answer.locator(".stage image.photo").first.is_visible()
 
-    def test_contours_and_the_sign_are_chosen_and_stay_in_the_address(self, visit):
-        visitor = visit()
+    def test_contours_and_the_sign_are_chosen_and_stay_in_the_address(self, visitor):
         visitor.open("explain", model=COLOURS)
         visitor.pick("contours", "4")
         visitor.change(contours="4")
@@ -118,8 +111,7 @@ class TestExplain:
         assert "contours=4" in shade
         assert "sign=negative" in shade
 
-    def test_downloads(self, visit, tmp_path):
-        visitor = visit()
+    def test_downloads(self, visitor, tmp_path):
         answer = visitor.open("explain", model=COLOURS, target="redder", against="blue")
         with quiet():
             e = explainer_of(COLOURS, "").explain(HOPPER, target=1, utility=contrast(3, "logit"))
@@ -141,8 +133,7 @@ class TestExplain:
         sizes = [Image.open(path).size for name, path in saved.items() if name.endswith(".png")]
         assert e.overlay().size in sizes
 
-    def test_a_caveat_is_a_link_that_does_what_it_advises(self, visit, library):
-        visitor = visit()
+    def test_a_caveat_is_a_link_that_does_what_it_advises(self, visitor, library):
         answer = visitor.open("explain", method="gradcam")
         answer.locator(".hint", has_text="trust the order").get_by_role("link").first.click()
         visitor.page.wait_for_url(lambda url: "method=gradcam" not in url)
@@ -152,8 +143,7 @@ class TestExplain:
 
 
 class TestCompare:
-    def test_all_methods_and_their_maps(self, visit):
-        visitor = visit()
+    def test_all_methods_and_their_maps(self, visitor):
         answer = visitor.open("compare", model=COLOURS, layer="body")
         cards = answer.locator(".card")
         shown = [name for i in range(cards.count()) for name in cards.nth(i).get_by_role("link").all_inner_texts()]
@@ -167,8 +157,7 @@ class TestCompare:
         maps = [e[cards.nth(i).get_by_role("link").first.inner_text()].heatmap for i in range(cards.count())]
         assert all(not torch.allclose(a, b, atol=1e-6) for i, a in enumerate(maps) for b in maps[:i])
 
-    def test_enlarged_by_the_keyboard(self, visit):
-        visitor = visit()
+    def test_enlarged_by_the_keyboard(self, visitor):
         answer = visitor.open("compare", model=COLOURS)
         button = answer.locator(".card button.enlarge").first
         button.press("Enter")
@@ -178,8 +167,7 @@ class TestCompare:
         visitor.page.locator("dialog").wait_for(state="detached")
         assert button.evaluate("e => e === document.activeElement")
 
-    def test_a_method_leads_to_its_explanation(self, visit, library):
-        visitor = visit()
+    def test_a_method_leads_to_its_explanation(self, visitor, library):
         answer = visitor.open("compare", model=COLOURS, layer="body", target="redder")
         answer.get_by_role("link", name="layercam", exact=True).click()
         visitor.page.wait_for_url("**/explain?**")
@@ -203,8 +191,7 @@ class TestFidelity:
         assert [orders for orders, _ in steps] == sorted(orders for orders, _ in steps)
         assert steps[-1][1] <= 0.0005 < steps[0][1]
 
-    def test_methods_are_scored_against_the_true_values(self, visit):
-        visitor = visit()
+    def test_methods_are_scored_against_the_true_values(self, visitor):
         answer = visitor.open("fidelity", model=COLOURS, layer="body")
         rows = {cells[0]: cells[1:] for cells in rows_of(answer.locator("table").first)}
         explainer = explainer_of(COLOURS, "body")
@@ -214,8 +201,7 @@ class TestFidelity:
             expected = float((own - true).norm() / true.norm())
             assert percent(rows[name][0]) == pytest.approx(expected, abs=0.012)
 
-    def test_the_tolerance_is_in_the_address(self, visit):
-        visitor = visit()
+    def test_the_tolerance_is_in_the_address(self, visitor):
         reached = []
         for error in ("1", "0.1"):
             visitor.open("fidelity", model=COLOURS, layer="body", error="2")
@@ -227,8 +213,7 @@ class TestFidelity:
 
 
 class TestCoalitions:
-    def test_what_a_coalition_is_worth(self, visit, library):
-        visitor = visit()
+    def test_what_a_coalition_is_worth(self, visitor, library):
         answer = visitor.open("coalitions", model=COLOURS, layer="body")
         places = answer.locator("#board button.place")
         explainer = explainer_of(COLOURS, "body")
@@ -249,8 +234,7 @@ class TestCoalitions:
         answer.get_by_role("button", name="nobody").click()
         answer.locator("#worth", has_text=re.compile(r"(0 of 49|no place|nobody)", re.IGNORECASE)).wait_for()
 
-    def test_by_the_keyboard(self, visit, library):
-        visitor = visit()
+    def test_by_the_keyboard(self, visitor, library):
         answer = visitor.open("coalitions", model=COLOURS)
         places = answer.locator("#board button.place")
         places.nth(8).focus()
@@ -261,8 +245,7 @@ class TestCoalitions:
         assert places.nth(15).evaluate("e => e === document.activeElement")
         library.check("coalitions", answer, visitor.question)
 
-    def test_quick_clicks_end_at_the_worth_of_the_last(self, visit, library):
-        visitor = visit()
+    def test_quick_clicks_end_at_the_worth_of_the_last(self, visitor, library):
         answer = visitor.open("coalitions")
         for place in (0, 1, 2, 3, 9, 16, 23, 3, 9):
             answer.locator("#board button.place").nth(place).click(no_wait_after=True)
@@ -271,8 +254,7 @@ class TestCoalitions:
 
 
 class TestResults:
-    def test_a_run(self, visit, evaluated):
-        visitor = visit()
+    def test_a_run(self, visitor, evaluated):
         answer = visitor.open("results")
         rows = rows_of(answer.locator("table.sortable").first)
         assert {row[0] for row in rows} == {"gradcam", "shapleycam", "layercam"}
@@ -281,8 +263,7 @@ class TestResults:
         assert number_of(cell) == pytest.approx(100 * drop, abs=0.006)
         assert all(alt for alt in answer.locator("img").evaluate_all("all => all.map(each => each.alt)"))
 
-    def test_sorted(self, visit):
-        visitor = visit()
+    def test_sorted(self, visitor):
         table = visitor.open("results").locator("table.sortable").first
         head = table.locator("thead button").nth(2)
         head.click()
@@ -292,8 +273,7 @@ class TestResults:
         assert sorted(once) in (once, once[::-1])
         assert twice == once[::-1]
 
-    def test_where_methods_differ(self, visit, evaluated):
-        visitor = visit()
+    def test_where_methods_differ(self, visitor, evaluated):
         answer = visitor.open("results", metric="average_drop")
         rows = rows_of(answer.locator("table", has_text="differ most"))
         image = Store(evaluated).rows().filter(image=rows[0][0])["average_drop"]
@@ -302,8 +282,7 @@ class TestResults:
         visitor.page.wait_for_url("**metric=coherency**")
         assert "coherency" in visitor.answer().inner_text()
 
-    def test_another_run(self, visit, evaluated_two):
-        visitor = visit()
+    def test_another_run(self, visitor, evaluated_two):
         visitor.open("results")
         visitor.pick("run", evaluated_two.name)
         answer = visitor.change(run=evaluated_two.name)

@@ -13,6 +13,7 @@ from shapleycam.cams.bases import Basis, BasisResult, ChannelWeights, PositionVa
 from shapleycam.cams.method import Method
 from shapleycam.cams.spreads import Spread
 from shapleycam.game import Game
+from shapleycam.game.players import Players
 from shapleycam.precision import widened
 from shapleycam.values._taylor import first_order
 from shapleycam.values.options import EstimatorOptions
@@ -53,7 +54,7 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
             notes = result.notes
             result = result.weights.to(activation.dtype)[:, None].expand(activation.shape)
         if isinstance(result, PlayerValues):
-            values[method.name] = values_of_players(game, result)
+            values[method.name] = values_of_players(game.players, result)
         elif isinstance(result, PositionValues):
             values[method.name] = _values_of_positions(game, result)
         elif method.spread is None:
@@ -88,13 +89,13 @@ def measure_curvature(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tenso
     return torch.where(total > 0, change / total, 0.0)
 
 
-def values_of_players(game: Game, shares: PlayerValues) -> CamValues:
+def values_of_players(players: Players, shares: PlayerValues) -> CamValues:
     """Return the players' values on the layer's grid, a region's shared evenly by its cells."""
-    prefix, stderr = game.players.prefix(shares.values), shares.stderr
+    prefix, stderr = players.prefix(shares.values), shares.stderr
     return CamValues(
-        game.players.cells(shares.values).float(),
+        players.cells(shares.values).float(),
         None if prefix is None else prefix.float(),
-        None if stderr is None else game.players.cells(stderr).float(),
+        None if stderr is None else players.cells(stderr).float(),
         shares.notes,
     )
 

@@ -101,7 +101,11 @@ _MODEL = _Record(
     },
     _ANYTHING,
 )
-_SESSION = _Record({}, {"versions": _ANY_RECORD, "machine": _ANY_RECORD, "dataset": _TEXT, "folder": _TEXT}, _ANYTHING)
+_SESSION = _Record(
+    {},
+    {"versions": _ANY_RECORD, "machine": _ANY_RECORD, "dataset": _TEXT, "dataset_maker": _TEXT, "folder": _TEXT},
+    _ANYTHING,
+)
 _MANIFEST = _Record(
     {
         "format": _WHOLE,

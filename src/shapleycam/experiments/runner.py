@@ -162,6 +162,7 @@ class Evaluation:
             **collect_provenance(self._device()),
             **self.settings.effective_engine.provenance(),
             "dataset": self.dataset.origin,
+            "dataset_maker": self.dataset.maker,
             "folder": working_folder(),
         }
         return {**self._manifest_without_models, "models": records, "sessions": [provenance]}

@@ -44,7 +44,7 @@ class MapReproducer:
     Args:
         stores: the runs, which share their photographs.
         trusted: the name of the model whose code may run.
-        data: where the photographs are; None for where they were.
+        data: where the photographs are, or the dataset itself, as mosaics must be made again; None for where they were.
         device: None for the best of this machine.
 
     Examples:
@@ -59,7 +59,11 @@ class MapReproducer:
     """
 
     def __init__(
-        self, stores: Sequence[Store], trusted: str | None = None, data: str | None = None, device: str | None = None
+        self,
+        stores: Sequence[Store],
+        trusted: str | None = None,
+        data: str | Dataset | None = None,
+        device: str | None = None,
     ) -> None:
         self._stores, self._trusted, self._device = stores, trusted, device
         self._dataset = Lazy(lambda: _open_dataset(stores[0], data))
@@ -76,7 +80,7 @@ class MapReproducer:
         layers = {rule: name for store in stores for rule, name in store.manifest["models"][model]["layers"].items()}
         protocol = complete_protocol(stores[0].manifest["protocol"])
         explainer = Explainer(
-            self._load(model, stores[0]),
+            self._load(model, stores[0], dataset.input_size),
             layers[layer],
             utility,
             device=self._device or default_device(),
@@ -94,12 +98,12 @@ class MapReproducer:
         batch, smooth = stack_photographs([photo], explainer.model), protocol["smooth"]
         return explainer.compare_with(options, batch, methods, [target], smooth=smooth)[0]
 
-    def _load(self, name: str, store: Store) -> Network:
+    def _load(self, name: str, store: Store, input_size: tuple[int, int] | None) -> Network:
         """Return a model of a run; the last one is cached."""
         if self._network[0] != name:
             self._network = (
                 name,
-                _load_network(name, store, trusted=name == printable_name(self._trusted or "")),
+                _load_network(name, store, input_size, trusted=name == printable_name(self._trusted or "")),
             )
         return self._network[1]
 
@@ -119,9 +123,15 @@ def _removal(store: Store) -> str:
     return name
 
 
-def _open_dataset(store: Store, data: str | None) -> Dataset:
+def _open_dataset(store: Store, data: str | Dataset | None) -> Dataset:
     """Open the photographs of a run; refuse others than those that were measured."""
-    origin = data or [{}, *store.manifest["sessions"]][-1].get("dataset", "")
+    session = [{}, *store.manifest["sessions"]][-1]
+    origin, maker = session.get("dataset", ""), session.get("dataset_maker", "")
+    if maker and not isinstance(data, Dataset):
+        raise OptionError(
+            f"the run measured {printable_name(origin)}, which were made and lie nowhere; make them again by "
+            f"{maker} and give them to shapleycam.report.MapReproducer in Python"
+        )
     if data is None and (origin.startswith("hf:") or "://" in origin):
         raise OptionError(f"the dataset {origin} may not lie on this machine; give data={origin!r} to have it read")
     problems = []
@@ -134,12 +144,13 @@ def _open_dataset(store: Store, data: str | None) -> Dataset:
             problems.append(f"{error}; say with data= where the photographs are")
         else:
             problems.append(
-                f"{printable_name(place)} holds other photographs than the run measured; say with data= where they are"
+                f"{printable_name(dataset.origin)} holds other photographs than the run measured; say with data= "
+                "where they are"
             )
     raise OptionError(next((problem for problem in problems if "other photographs" in problem), problems[0]))
 
 
-def _load_network(name: str, store: Store, *, trusted: bool) -> Network:
+def _load_network(name: str, store: Store, input_size: tuple[int, int] | None, *, trusted: bool) -> Network:
     """Load a model of a run; refuse it where it is not the one that was measured."""
     if not trusted and not _in_zoo(name):
         raise ModelError(f"model {name} is code of its user's own, which is run only if asked: give trusted={name!r}")
@@ -150,6 +161,8 @@ def _load_network(name: str, store: Store, *, trusted: bool) -> Network:
         seed_torch(protocol["seed"])  # so that a model without published weights is always the same
         network = zoo.load_network(original_name(name), checkpoint, pretrained=recorded.get("origin") != UNTRAINED)
     network = replace(network, preprocess=_preprocess(protocol["preprocess"]) or network.preprocess)
+    if input_size is not None and isinstance(network.preprocess, Preprocess):  # its pictures have to be seen whole
+        network = replace(network, preprocess=replace(network.preprocess, resize=input_size, crop=input_size))
     current = {
         "weights": weights_hash(network.model),
         "code": code_hash(network.model, original_name(name)),

@@ -11,8 +11,10 @@ and coarsely at all others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from math import comb, prod
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,6 +26,9 @@ from shapleycam.values._exact import members as coalitions_by_number
 from shapleycam.values._exact import shapley_weights
 from shapleycam.values.group_tree import GroupTree
 
+Worth: TypeAlias = "Callable[[Bool[Tensor, 's n']], Float[Tensor, ' s']]"
+"""Evaluates coalitions of one image's players."""
+
 
 class GroupedOrders:
     """Samples of one image's game; a coalition is evaluated once, and its worth is kept.
@@ -33,11 +38,15 @@ class GroupedOrders:
         image: the index of this one.
         tree: the groups of its players.
         generator: what is random comes from it alone.
+        worth: evaluates coalitions; None for the game itself.
     """
 
-    def __init__(self, game: Game, image: int, tree: GroupTree, generator: torch.Generator) -> None:
-        self._game, self._tree, self._generator = game, tree, generator
-        self._image = torch.tensor([image], device="cpu")
+    def __init__(
+        self, game: Game, image: int, tree: GroupTree, generator: torch.Generator, worth: Worth | None = None
+    ) -> None:
+        self._tree, self._generator = tree, generator
+        of_image = torch.tensor([image], device="cpu")
+        self._evaluate: Worth = worth or (lambda coalitions: game.value(coalitions, of_image)[0])
         self.grand = float(game.grand[image])
         everyone = torch.ones(game.n_players, dtype=torch.bool, device="cpu")
         self._known = {_key(~everyone): 0.0, _key(everyone): self.grand}
@@ -113,7 +122,7 @@ class GroupedOrders:
         keys = [_key(coalition) for coalition in coalitions]
         new = {key: row for row, key in enumerate(keys) if key not in self._known}
         if new:
-            worth = self._game.value(coalitions[list(new.values())], self._image)[0]
+            worth = self._evaluate(coalitions[list(new.values())])
             self._known |= dict(zip(new, worth.to(accurate(worth.device)).tolist(), strict=True))
             self.spent += len(new)
         return torch.tensor([self._known[key] for key in keys], dtype=torch.float64, device="cpu")

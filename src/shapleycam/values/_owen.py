@@ -19,6 +19,7 @@ from shapleycam.errors import OptionError, ToleranceWarning, warn
 from shapleycam.game import Game
 from shapleycam.images import Seed
 from shapleycam.precision import accurate
+from shapleycam.values._grouped_orders import Worth
 from shapleycam.values._limited_runs import with_run_notes
 from shapleycam.values._refining import Refining
 from shapleycam.values.group_tree import Groups, trees_of_images
@@ -97,7 +98,9 @@ def owen(
     check_tolerance(tolerance)
     refining = _start(game, groups, seed, runs)
     for image in refining:
-        _refine_to(tolerance, image, progress)
+        for error in _refine_to(tolerance, image):
+            if progress is not None:
+                progress(4 * image.sums.drawn, error if isfinite(error) else nan)
     shares = _together(game, refining)
     if runs is not None:
         return with_run_notes(shares, tolerance, game.runs_per_coalition)
@@ -111,15 +114,44 @@ def owen(
     return shares
 
 
-def _refine_to(tolerance: float, image: Refining, progress: Progress | None) -> None:
-    """Sample one image to a tolerance, or as long as its runs last; the error is looked at ever more rarely."""
+def owen_within(
+    game: Game, runs: int, tolerance: float, seed: Seed = 0, *, worth: Worth | None = None
+) -> Iterator[OwenValues]:
+    """Yield the Owen values of one image on the way to those of `owen`, which are the last, within so many runs.
+
+    `worth` evaluates coalitions of the image; whoever keeps what it evaluated can begin again, or with other runs, and
+    evaluates none twice. Arguments and errors are else as of `owen`.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values._owen import owen, owen_within
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(4, 4))
+        >>> *_, last = owen_within(game, 500, 0.01)
+        >>> torch.equal(last.values, owen(game, runs=500).values)
+        True
+    """
+    check_tolerance(tolerance)
+    refining = _start(game, None, seed, runs, worth)
+    yield _together(game, refining)
+    for image in refining:
+        for _ in _refine_to(tolerance, image):
+            yield _together(game, refining)
+
+
+def _refine_to(tolerance: float, image: Refining) -> Iterator[float]:
+    """Sample one image to a tolerance, or as long as its runs last; yield the error whenever that is looked at.
+
+    It is looked at ever more rarely.
+    """
     reached, goes_on = image.uncertainty, True
     while goes_on and not (reached <= tolerance and (image.sums.drawn >= _FEWEST_TO_STOP or reached == 0)):
         for _ in range(max(1, image.sums.drawn // 8)):
             goes_on = image.refine()
         reached = image.uncertainty
-        if progress is not None:
-            progress(4 * image.sums.drawn, reached if isfinite(reached) else nan)
+        yield reached
 
 
 def owen_refined(game: Game, groups: Groups = None, seed: Seed = 0, *, runs: int | None = None) -> Iterator[OwenValues]:
@@ -145,7 +177,7 @@ def owen_refined(game: Game, groups: Groups = None, seed: Seed = 0, *, runs: int
         yield _together(game, refining)
 
 
-def _start(game: Game, groups: Groups, seed: Seed, runs: int | None) -> list[Refining]:
+def _start(game: Game, groups: Groups, seed: Seed, runs: int | None, worth: Worth | None = None) -> list[Refining]:
     """Return the sampling of each image, before the first sample.
 
     Raises:
@@ -156,7 +188,7 @@ def _start(game: Game, groups: Groups, seed: Seed, runs: int | None) -> list[Ref
     coalitions = MOST_RUNS if runs is None else runs // game.runs_per_coalition
     generators = [torch.Generator().manual_seed(image_seed) for image_seed in game.seeds(seed)]
     return [
-        Refining(game, image, tree, generator, coalitions)
+        Refining(game, image, tree, generator, coalitions, worth)
         for image, (tree, generator) in enumerate(zip(trees_of_images(groups, game.players), generators, strict=True))
     ]
 

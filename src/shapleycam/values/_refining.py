@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.game import Game
-from shapleycam.values._grouped_orders import GroupedOrders
+from shapleycam.values._grouped_orders import GroupedOrders, Worth
 from shapleycam.values._grouped_sums import GroupedSums
 from shapleycam.values.group_tree import GroupTree
 
@@ -32,9 +32,17 @@ class Refining:
     then those that lower the square error most for their runs, in proportion (Neyman 1934).
     """
 
-    def __init__(self, game: Game, image: int, tree: GroupTree, generator: torch.Generator, runs: int) -> None:
+    def __init__(
+        self,
+        game: Game,
+        image: int,
+        tree: GroupTree,
+        generator: torch.Generator,
+        runs: int,
+        worth: Worth | None = None,
+    ) -> None:
         self.tree, self._runs = tree, runs
-        self._orders = GroupedOrders(game, image, tree, generator)
+        self._orders = GroupedOrders(game, image, tree, generator, worth)
         self.sums = GroupedSums(tree, self._orders.grand)
         self._costs = torch.tensor([4 * max(0, len(parts) - 1) for parts in tree.children], device="cpu")
         self._all, self._sampled = tree.opened_to(tree.depth), 0

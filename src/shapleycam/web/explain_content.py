@@ -175,6 +175,8 @@ def _regions(made: Explained) -> str | None:
         return None
     rows, columns = made.explanation.values.shape[1:]
     cost = "these are sampled" if made.explanation.stderr is not None else "each is computed by itself"
+    if made.has_no_error:
+        cost = "these are exact"
     if made.are_exact:
         cost = f"these are exact, over all {2**made.players:,} coalitions of them"
     return (

@@ -16,10 +16,10 @@ from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import RUNS_AT_INPUT
-from shapleycam.web.player_choices import DEFAULT_RUNS
+from shapleycam.web.input_games import watched_input, watched_players
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.web.sampled_input import SampledInput, Step, is_sampled_at_input, sampled_input
-from shapleycam.wording import smoothing_phrase
+from shapleycam.web.watched_input import Step, WatchedInput
+from shapleycam.wording import counted, smoothing_phrase
 
 _EXACT_SIDE, _CHEAP_SIDE = 3, 4
 """Regions down and across for exact values: 512 coalitions, each a run of what comes after the layer; 65,536 where a
@@ -45,6 +45,12 @@ class Explained:
         """Return whether all coalitions were evaluated."""
         return METHODS[self.explanation.method].basis is EXACT
 
+    @property
+    def has_no_error(self) -> bool:
+        """Return whether values that might be sampled are exact, since all the coalitions that they need were few."""
+        stderr = self.explanation.stderr
+        return stderr is not None and not bool(stderr.any())
+
 
 def explained(resolved: ResolvedQuestion) -> Explained:
     """Return one method's explanation, from one forward pass and sampling, or from the cache."""
@@ -61,17 +67,20 @@ def explained_after(resolved: ResolvedQuestion, runs: str) -> Explained:
     Raises:
         OptionError: it is not watched, or has no such number.
     """
-    sampled = sampled_input(resolved) if is_sampled_at_input(resolved) else None
-    for step in () if sampled is None else sampled.steps(resolved.runs or DEFAULT_RUNS, resolved.check):
-        if str(step.runs) == runs and sampled is not None:
-            return _of_step(resolved, sampled, step)
+    watched = watched_input(resolved)
+    for step in () if watched is None else watched.steps(resolved.run_plan, resolved.check):
+        if str(step.runs) == runs and watched is not None:
+            return _of_step(resolved, watched, step)
     raise OptionError(f"part in the address is {runs[:40]!r}; expected the runs of the model that a state was made of")
 
 
-def _of_step(resolved: ResolvedQuestion, sampled: SampledInput, step: Step) -> Explained:
-    game = sampled.game
-    regions = _in_words(resolved.players or resolved.default_players, game)
-    return Explained(sampled.explanation(step.shares), float(game.grand[0]), game.n_players, regions, resolved.against)
+def _of_step(resolved: ResolvedQuestion, watched: WatchedInput, step: Step) -> Explained:
+    game = watched.game
+    regions = _in_words(watched_players(resolved), game)
+    if step.players is not game.players:
+        regions = f"{counted(step.players.count, 'group')} of {regions}"
+    grand = float(game.grand[0])
+    return Explained(watched.explanation(step), grand, step.players.count, regions, resolved.against)
 
 
 def _in_words(players: Regions, game: Game) -> str | None:
@@ -108,10 +117,10 @@ def _players(resolved: ResolvedQuestion, row: Method, game: Game) -> Regions:
 
 @torch.no_grad()
 def _explain(resolved: ResolvedQuestion, method: str) -> Explained:
-    sampled = sampled_input(resolved) if is_sampled_at_input(resolved) else None
-    if sampled is not None:
-        (*_, last) = sampled.steps(resolved.runs or DEFAULT_RUNS, resolved.check)
-        return _of_step(resolved, sampled, last)
+    watched = watched_input(resolved)
+    if watched is not None:
+        (*_, last) = watched.steps(resolved.run_plan, resolved.check)
+        return _of_step(resolved, watched, last)
     traced_batch = resolved.trace(method, "shapleycam")  # the second for the curvature
     game = resolved.game(traced_batch)
     players = _players(resolved, method_of(method), game)

@@ -48,7 +48,7 @@ REMOVALS = {
 """The removals that have a name and need no photographs, in one line each."""
 _GRID = "grid"
 _PLAYERS = {
-    _GRID: "grid: as fine as the runs allow, 7 x 7 for sampledshapley",
+    _GRID: "grid: as fine as the runs allow, 7 x 7 for sampledshapley, 8 x 8 for owen",
     "4x4": "4x4: a coarse grid, soon sure",
     "10x10": "10x10: a finer grid",
     "superpixels": "superpixels: 50 regions of similar colour",
@@ -199,9 +199,11 @@ def _player_options(question: Question) -> tuple[dict[str, dict[str, str]], str,
 def _run_options(question: Question) -> tuple[dict[str, dict[str, str]], str, str]:
     """Return the options of the number of runs, the one that is chosen, and the default."""
     texts = {text: f"{int(text):,}" for text in _RUNS}
-    runs = _valid(question.runs, lambda: read_runs(question.runs))
-    if runs is not None:
-        texts = {str(each): f"{each:,}" for each in sorted({runs, *map(int, texts)})}
+    plan = _valid(question.runs, lambda: read_runs(question.runs))
+    if plan is not None and plan.is_stopped:
+        texts = {plan.text: f"{plan.label}, where it was stopped", **texts}
+    elif plan is not None:
+        texts = {str(each): f"{each:,}" for each in sorted({plan.most, *map(int, texts)})}
     return {"": texts}, question.runs, str(DEFAULT_RUNS)
 
 

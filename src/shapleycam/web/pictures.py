@@ -17,9 +17,9 @@ from shapleycam.web.compared import compared_by
 from shapleycam.web.downloads import FILES as DOWNLOADS
 from shapleycam.web.explained import explained, explained_after
 from shapleycam.web.game_pictures import draw_input, draw_sampled
+from shapleycam.web.input_games import watched_input
 from shapleycam.web.map_stage import MapKind
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.web.sampled_input import is_sampled_at_input, sampled_input
 from shapleycam.web.views.results import picture_of_run
 
 FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
@@ -64,8 +64,8 @@ def _thumbnail(resolved: ResolvedQuestion) -> Image.Image:
 
 
 def _photo(resolved: ResolvedQuestion) -> Image.Image:
-    sampled = sampled_input(resolved) if is_sampled_at_input(resolved) else None
-    e = explained(resolved).explanation if sampled is None else sampled.image  # which is there from the first run on
+    watched = watched_input(resolved)
+    e = explained(resolved).explanation if watched is None else watched.image  # which is there from the first run on
     return e.overlay(opacity=0)
 
 

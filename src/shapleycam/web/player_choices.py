@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from shapleycam.errors import OptionError
 from shapleycam.explaining.image_regions import check_region_name
 from shapleycam.game.players import Regions
@@ -9,6 +11,8 @@ from shapleycam.values.run_limit import RUNS_AT_INPUT
 
 DEFAULT_PLAYERS, DEFAULT_RUNS = "7x7", RUNS_AT_INPUT
 """At the input."""
+DEFAULT_NESTED_PLAYERS = "8x8"
+"""At the input, of the method that divides among regions of regions: halves of halves."""
 _MOST_RUNS = 20_000
 """Which visitors may ask for."""
 
@@ -33,14 +37,56 @@ def read_players(text: str) -> Regions:
         ) from None
 
 
-def read_runs(text: str) -> int | None:
-    """Return the number of runs that an address says; None for none.
+@dataclass(frozen=True)
+class RunPlan:
+    """How many runs may be made: `most`, of so many `planned`, which are more where somebody stopped before.
+
+    `text` is what an address says; `label` is how it reads in a box.
+
+    Examples:
+        >>> from shapleycam.web.player_choices import RunPlan
+        >>> RunPlan(62, 1000).text, RunPlan(62, 1000).label, RunPlan(500, 500).text
+        ('62of1000', '62 of 1,000', '500')
+    """
+
+    most: int
+    planned: int
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether fewer runs are made than were planned."""
+        return self.most < self.planned
+
+    @property
+    def text(self) -> str:
+        """Return the plan as addresses have it."""
+        return f"{self.most}of{self.planned}" if self.is_stopped else str(self.most)
+
+    @property
+    def label(self) -> str:
+        """Return the plan as people read it."""
+        return f"{self.most:,} of {self.planned:,}" if self.is_stopped else f"{self.most:,}"
+
+
+def read_runs(text: str) -> RunPlan | None:
+    """Return the number of runs that an address says, "500" or "62of1000"; None for none.
 
     Raises:
         OptionError: it is no number, or one that is out of range.
     """
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= _MOST_RUNS):
-        raise OptionError(f"runs in the address are {text[:40]!r}; expected a whole number from 1 to {_MOST_RUNS:,}")
-    return int(text)
+    numbers = [_read_number(part) for part in text.split("of", 1)]
+    most, planned = numbers[0], numbers[-1]
+    if most is None or planned is None or most > planned:
+        raise OptionError(
+            f"runs in the address are {text[:40]!r}; expected a whole number from 1 to {_MOST_RUNS:,}, or two such as "
+            "62of1000, the runs after which it was stopped and those that were planned"
+        )
+    return RunPlan(most, planned)
+
+
+def _read_number(text: str) -> int | None:
+    """Return a number of runs that visitors may ask for; None for anything else."""
+    is_number = text.isascii() and text.isdecimal() and len(text) < 9
+    return int(text) if is_number and 1 <= int(text) <= _MOST_RUNS else None

@@ -32,7 +32,7 @@ class Question:
         players: among whom the first tab divides, a grid such as "7x7", or "superpixels", "superpixels:80" or
             "patches" at layer "input"; empty for the default.
         runs: of the model at layer "input", or of what comes after another, that the first tab may make at most; empty
-            for the default.
+            for the default. "62of1000" are 62 of 1,000 that were planned, where the first tab was stopped.
         methods: those of Compare: a set or one method; empty for the paper's ten.
         smooth: how maps are smoothed, as names joined by commas; empty for not at all.
         colours: the colour map of the maps, by matplotlib's name; empty for the library's own.

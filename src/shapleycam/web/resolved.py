@@ -29,7 +29,7 @@ from shapleycam.web.drawn_size import shrink_photograph
 from shapleycam.web.map_choices import read_style
 from shapleycam.web.model_cache import LoadedModel
 from shapleycam.web.photographs import Photograph
-from shapleycam.web.player_choices import DEFAULT_PLAYERS, read_players, read_runs
+from shapleycam.web.player_choices import DEFAULT_PLAYERS, DEFAULT_RUNS, RunPlan, read_players, read_runs
 from shapleycam.web.question import Question
 from shapleycam.web.resources import Resources
 
@@ -132,7 +132,13 @@ class ResolvedQuestion:
     @cached_property
     def runs(self) -> int | None:
         """How many runs the first tab may make of what comes after the layer; None for the default."""
-        return read_runs(self.question.runs)
+        plan = read_runs(self.question.runs)
+        return None if plan is None else plan.most
+
+    @property
+    def run_plan(self) -> RunPlan:
+        """How many runs of the whole model the first tab may make at layer "input"."""
+        return read_runs(self.question.runs) or RunPlan(DEFAULT_RUNS, DEFAULT_RUNS)
 
     @cached_property
     def smooth(self) -> Smooth:

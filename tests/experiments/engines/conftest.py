@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from helpers.object_store import CREDENTIALS
+from helpers.ports import free_port
 from helpers.slow_network import HOLD
 
 TESTS = Path(__file__).parents[2]
@@ -40,12 +41,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             os.environ[name] = value
 
 
+@pytest.fixture(scope="session")
+def client_port() -> int:
+    """The port of the cluster's server of clients, which addresses with ray:// name."""
+    return free_port()
+
+
 @pytest.fixture(scope="module")
-def cluster(environment: dict[str, str]) -> Iterator[Any]:
+def cluster(environment: dict[str, str], client_port: int) -> Iterator[Any]:
     """A head and another node, of one logical CPU each."""
     from ray.cluster_utils import Cluster
 
-    head = {**NODE, "include_dashboard": False, "_system_config": SOON_MISSED}
+    head = {**NODE, "include_dashboard": False, "_system_config": SOON_MISSED, "ray_client_server_port": client_port}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(**NODE)
     yield cluster

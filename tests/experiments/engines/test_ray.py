@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -22,7 +21,7 @@ import torch
 from helpers import ray_driver
 from helpers.lazy_modules import LazyModule
 from helpers.object_store import object_store
-from helpers.ports import free_port, listens
+from helpers.ports import listens
 from helpers.slow_network import held_after, slow
 from helpers.small_evaluations import (
     RecordingListener,
@@ -133,8 +132,9 @@ class TestTable:
         with pytest.raises(KeyboardInterrupt):
             run_evaluation(many, tmp_path, slow(), settings=settings, listener=RecordingListener(40, stop))
         assert len(chunk_files(tmp_path)) == 1
+        listener = RecordingListener(1, stop)
         with held_after(2, tmp_path), pytest.raises(KeyboardInterrupt):
-            run_evaluation(many, tmp_path, slow(), settings=settings_for(cluster), listener=RecordingListener(1, stop))
+            run_evaluation(many, tmp_path, slow(), settings=settings_for(cluster, actors=1), listener=listener)
         n_chunks = len(chunk_files(tmp_path))
         assert 1 < n_chunks < 5
         assert_near(run_evaluation(many, tmp_path, slow(), settings=settings).rows(), whole, 1e-6, within=1e-6)
@@ -194,9 +194,8 @@ class TestFaults:
             release()
 
         with held_after(1, tmp_path) as release:
-            store = run_evaluation(
-                many, tmp_path, slow(), settings=settings_for(cluster), listener=RecordingListener(1, kill)
-            )
+            settings = settings_for(cluster, actors=1)
+            store = run_evaluation(many, tmp_path, slow(), settings=settings, listener=RecordingListener(1, kill))
         assert killed
         assert store.rows().equals(whole)
         assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
@@ -208,7 +207,7 @@ class TestFaults:
             driver.send_signal(signal.SIGKILL)
         before = {path: path.read_bytes() for path in written}
         assert len(before) < 5
-        store = run_evaluation(many, tmp_path, slow(), settings=settings_for(cluster))
+        store = run_evaluation(many, tmp_path, slow(), settings=settings_for(cluster, actors=1))
         assert store.rows().equals(whole)
         assert all(path.read_bytes() == content for path, content in before.items())
 
@@ -231,42 +230,45 @@ class TestFaults:
             "fewer actors a node"
         )
 
-    def test_a_folder_that_is_not_shared(self, cluster, many, tmp_path, monkeypatch):
-        monkeypatch.setattr(Store, "pending", lambda store, _: store.chunks())
-        with pytest.raises(OptionError) as caught:
-            run_evaluation(many, tmp_path, limit=3, settings=settings_for(cluster, actors=1))
-        assert str(caught.value) == (
-            f"1 chunk that this run wrote to {tmp_path} cannot be found there: removed while the run went on, or the "
-            "machines of the cluster do not share this folder; give one that they share, or a URL such as "
-            "s3://bucket/run"
-        )
+
+def test_a_folder_that_is_not_shared(many, tmp_path, monkeypatch):
+    """What a run finds there afterwards, whichever engine it was given."""
+    monkeypatch.setattr(Store, "pending", lambda store, _: store.chunks())
+    with pytest.raises(OptionError) as caught:
+        run_evaluation(many, tmp_path, limit=3, settings=RunSettings(batch_size=8, engine=Local()))
+    assert str(caught.value) == (
+        f"1 chunk that this run wrote to {tmp_path} cannot be found there: removed while the run went on, or the "
+        "machines of the cluster do not share this folder; give one that they share, or a URL such as "
+        "s3://bucket/run"
+    )
 
 
 @pytest.mark.usefixtures("connection")
 class TestWork:
-    def test_results_of_an_item_are_in_order_and_each_once(self, cluster):
-        results = list(Ray(cluster.address).run([3, 1, 2], lambda item: item * 10, lambda ten: [ten, ten + 1]))
-        assert sorted(results) == [10, 11, 20, 21, 30, 31]
-        assert all(results.index(ten) < results.index(ten + 1) for ten in (10, 20, 30))
+    def test_results_warnings_and_folders(self, cluster, tmp_path, monkeypatch):
+        """The results of an item are in its order and each once, as those of the engine of this process."""
 
-    def test_warnings_are_given_here_and_relative_paths_are_the_users(self, cluster, tmp_path, monkeypatch):
-        def perform(folder: Path) -> list[Path]:
-            warn(ScaleInvariantHeadWarning, "scale of 7")
-            return [folder, Path.cwd()]
+        def perform(ten: int) -> list[tuple[int, Path]]:
+            warn(ScaleInvariantHeadWarning, f"scale of {ten}")
+            return [(ten, Path.cwd()), (ten + 1, Path.cwd())]
 
         monkeypatch.chdir(tmp_path)
-        with pytest.warns(ScaleInvariantHeadWarning, match="scale of 7"):
-            results = list(Ray(cluster.address, actors=1).run([7], lambda _: Path.cwd(), perform))
-        assert results == [tmp_path, tmp_path]
+        for engine in (Local(), Local(2), Ray(cluster.address)):
+            with pytest.warns(ScaleInvariantHeadWarning) as caught:
+                results = list(engine.run([3, 1, 2], lambda item: item * 10, perform))
+            assert sorted(results) == [(number, tmp_path) for number in (10, 11, 20, 21, 30, 31)]
+            order = [number for number, _ in results]
+            assert all(order.index(ten) < order.index(ten + 1) for ten in (10, 20, 30))
+            assert {str(warning.message) for warning in caught} == {f"scale of {ten}" for ten in (10, 20, 30)}
 
-    @pytest.mark.parametrize("step", ["prepare", "perform"])
-    def test_errors_are_raised_here(self, cluster, step):
+    def test_errors_are_raised_here(self, cluster):
+        """Of the step that prepares; the next two tests are about the one that performs."""
+
         def wrong(_: Any) -> Any:
             raise ModelError("found this; expected that; do something")
 
-        steps = (wrong, list) if step == "prepare" else (abs, wrong)
         with pytest.raises(ModelError, match=r"^found this; expected that; do something$"):
-            list(Ray(cluster.address, actors=1).run([1], *steps))
+            list(Ray(cluster.address, actors=1).run([1], wrong, list))
 
     def test_faults_of_the_program_are_one_line(self, cluster):
         def wrong(_: int) -> list[int]:
@@ -292,58 +294,13 @@ class TestWork:
         assert "is another one on this machine: it has other weights" in str(caught.value)
 
 
-class TestOwnCluster:
-    def test_ends_with_the_work(self, environment, many, whole, tmp_path):
-        before = {process.pid for process in psutil.Process().children(recursive=True)}
-        store = run_evaluation(
-            many, tmp_path, limit=16, settings=RunSettings(batch_size=8, engine=Ray(actors=1, cpus=1))
-        )
-        assert store.rows().equals(whole.filter(pl.col("index") < 16))
-        left = [process for process in psutil.Process().children(recursive=True) if process.pid not in before]
-        psutil.wait_procs(left, timeout=10)
-        assert [
-            _command(process) for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        ] == []
-
-
-@contextmanager
-def ray_start():
-    """`ray start` as on a real head; yields the Ray Client's port."""
-    port, client = free_port(), free_port()
-    command = ["ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=1"]
-    command += [f"--ray-client-server-port={client}", "--include-dashboard=false"]
-    program = [sys.executable, "-m", "ray.scripts.scripts", *command[1:]]
-    nowhere = subprocess.DEVNULL
-    with subprocess.Popen(program, stdout=nowhere, stderr=nowhere, start_new_session=True) as head:
-        try:
-            wait_until(lambda: head.poll() is not None or (listens(port) and listens(client)), 120)
-            yield client if head.poll() is None else None
-        finally:
-            below = psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []
-            with suppress(ProcessLookupError):
-                os.killpg(head.pid, signal.SIGKILL)
-            for process in below:
-                if process.is_running():
-                    process.kill()
-
-
 class TestClient:
-    def test_ray_addresses(self, environment, many, whole, tmp_path):
-        """A head ends, or its server of clients does not start, where ports or time are short: then once more."""
-        for attempt in range(4):
-            with ray_start() as client:
-                if client is None:
-                    continue
-                engine = Ray(f"ray://127.0.0.1:{client}")
-                settings = RunSettings(batch_size=8, engine=engine)
-                try:
-                    store = run_evaluation(many, tmp_path / str(attempt), settings=settings, limit=40)
-                except OptionError as error:
-                    assert "Starting Ray client server failed" in str(error) or "no answer" in str(error)  # noqa: PT017
-                    continue
-                assert store.rows().equals(whole.filter(pl.col("index") < 40))
-                return
-        pytest.fail("ray start gave no cluster in four attempts")
+    def test_ray_addresses(self, cluster, client_port, many, whole, tmp_path):
+        """As users of a cluster far away connect: by the head's server of clients, which may start a little later."""
+        wait_until(lambda: listens(client_port), 120)
+        settings = RunSettings(batch_size=8, engine=Ray(f"ray://127.0.0.1:{client_port}"))
+        store = run_evaluation(many, tmp_path, settings=settings, limit=40)
+        assert store.rows().equals(whole.filter(pl.col("index") < 40))
 
 
 def test_no_items_need_no_cluster():
@@ -387,11 +344,3 @@ class TestRefused:
         assert str(caught.value) == (
             "the engine 'ray' needs ray, which is not installed; pip install 'shapleycam[ray]'"
         )
-
-
-@pytest.mark.usefixtures("known_cluster")
-def test_both_engines_do_the_same_work(cluster):
-    """The same steps on each of them."""
-    for engine in (Local(), Local(2), Ray(cluster.address, actors=1)):
-        results = list(engine.run([2, 1], str, lambda text: [text, text + text]))
-        assert sorted(results) == ["1", "11", "2", "22"]

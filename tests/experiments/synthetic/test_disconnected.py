@@ -116,12 +116,13 @@ def test_of_a_real_network_too(layer):
     network = synthetic.disconnected("efficientnet_lite0", layer=layer)
     own = zoo.load_network("efficientnet_lite0")
     seen = own.preprocess(Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)))
-    noise = 0.5 * torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    seen = seen[:, 48:176, 48:176]  # the network takes any size
+    noise = 0.5 * torch.randn(3, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     image = torch.cat([torch.cat([noise[0], seen], 2), torch.cat([noise[1], noise[2]], 2)], 1)[None]
     target = 1000 + int(own.model(seen[None]).argmax())
     explanations = Explainer(network).compare(image, ["hirescam", "pathcam-h"], target=target)
-    objects = torch.zeros(1, 448, 448, dtype=torch.bool)
-    objects[:, :224, 224:] = True
+    objects = torch.zeros(1, 256, 256, dtype=torch.bool)
+    objects[:, :128, 128:] = True
     share = {m: float(METRICS["relevance_mass"].function(e.values, objects)) for m, e in explanations.items()}
     assert share["hirescam"] == pytest.approx(1, abs=1e-4)
     assert share["pathcam-h"] == pytest.approx(1, abs=1e-4)

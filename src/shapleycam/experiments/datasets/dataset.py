@@ -35,6 +35,7 @@ class Dataset(ABC):
         annotations: where the objects are, where the dataset says so by itself.
         input_size: (height, width) at which networks have to see the whole pictures; None where each network cuts them
             in its own way.
+        maker: the function that makes it, where it lies at no place from which it could be opened again; "" otherwise.
     """
 
     origin: str
@@ -43,6 +44,7 @@ class Dataset(ABC):
     classes: Sequence[str] | None = None
     annotations: Annotations | None = None
     input_size: tuple[int, int] | None = None
+    maker: str = ""
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -95,7 +97,7 @@ class Subset(Dataset):
         object.__setattr__(self, "origin", self.whole.origin)
         object.__setattr__(self, "names", self.whole.names[: self.length])
         object.__setattr__(self, "labels", self.whole.labels[: self.length])
-        for name in ("classes", "annotations", "input_size"):
+        for name in ("classes", "annotations", "input_size", "maker"):
             object.__setattr__(self, name, getattr(self.whole, name))
 
     def open(self, index: int) -> Path | Image.Image:

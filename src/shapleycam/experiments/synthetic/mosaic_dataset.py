@@ -70,6 +70,7 @@ class MosaicDataset(Dataset):
             "origin": f"mosaics of {self.cells} x {self.cells} photographs of {self.photographs.origin}",
             "names": tuple(names),
             "labels": tuple(self.label(index, cell) for index, cell in enumerate(cells)),
+            "maker": "shapleycam.experiments.synthetic.mosaics",
             "input_size": (self.cells * height, self.cells * width),
         }
         for name, value in attributes.items():

@@ -193,6 +193,7 @@ class PlantedDataset(Dataset):
         self.origin = f"planted patches, {layout}"
         self.names = tuple(f"{row}-{column}" for row, column in cells)
         self.labels = (0,) * len(cells)
+        self.maker = "shapleycam.experiments.synthetic.planted_dataset"
         self.annotations = _PatchAnnotations(self.origin, self.cells)
 
     def open(self, index: int) -> Image.Image:

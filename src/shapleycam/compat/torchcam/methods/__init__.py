@@ -25,7 +25,8 @@ __all__ = [
     "XGradCAM",
 ]
 MISSING = {
-    "LeGrad": "reads attentions of chosen blocks; shapleycam.Explainer has method 'legrad', of all blocks",
+    "LeGrad": "scores the mean of all tokens of chosen blocks; shapleycam.Explainer has method 'legrad', of all "
+    "blocks by the model's own head",
 }
 """Names that are missing, with what each does and what to use in its place."""
 

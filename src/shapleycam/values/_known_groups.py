@@ -1,0 +1,56 @@
+"""The finest groups of an image's players whose Owen values have a standard error so far."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from shapleycam.values._owen import OwenValues
+from shapleycam.values.group_tree import GroupTree
+from shapleycam.values.shares import PlayerValues
+
+
+def known_groups(tree: GroupTree, shares: OwenValues) -> tuple[Int[Tensor, " n"], PlayerValues]:
+    """Return the group (n,) of each of one image's players, and the values of these groups, by their number.
+
+    A group that was opened in fewer than two samples is a group here, since its own value has a standard error. Those
+    of players inside of it have none, and would be no picture of the image. All others are players by themselves; where
+    all are, the groups are the players.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam import Explainer
+        >>> from shapleycam.values import owen_refined
+        >>> from shapleycam.values._known_groups import known_groups
+        >>> from shapleycam.values.group_tree import trees_of_images
+        >>> _ = torch.manual_seed(0)
+        >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+        >>> game = Explainer(torch.nn.Sequential(*layers), layer="input").game(torch.rand(1, 3, 8, 8), players=(2, 4))
+        >>> tree, first = trees_of_images(None, game.players)[0], next(owen_refined(game))
+        >>> groups, values = known_groups(tree, first)
+        >>> groups.tolist(), values.values.tolist() == first.levels[0].values.tolist()
+        ([0, 0, 1, 1, 2, 2, 3, 3], True)
+    """
+    by_itself = torch.arange(len(tree.leaves), device="cpu")
+    if shares.stderr is None or bool(shares.stderr.isfinite().all()):
+        return by_itself, shares
+    everyone = PlayerValues(
+        shares.values.sum(1, keepdim=True), torch.zeros_like(shares.stderr[:, :1]), shares.evaluations
+    )
+    of_levels = [nodes.unique(return_inverse=True)[1] for nodes in tree.levels]
+    levels = [
+        (torch.zeros_like(by_itself), everyone),
+        *zip(of_levels, shares.levels, strict=True),
+        (by_itself, shares),
+    ]
+    # The number of each player's group among those of all levels, from coarse to fine: the last that is known stays.
+    chosen, values, stderr = torch.zeros_like(by_itself), shares.values[:, :0], shares.stderr[:, :0]
+    for group, level in levels:
+        if level.stderr is None:
+            raise TypeError("a level of Owen values has no standard errors")
+        is_known = level.stderr[0].cpu()[group].isfinite()
+        chosen = torch.where(is_known, values.shape[1] + group, chosen)
+        values, stderr = torch.cat([values, level.values], 1), torch.cat([stderr, level.stderr], 1)
+    numbers, groups = chosen.unique(return_inverse=True)
+    return groups, PlayerValues(values[:, numbers], stderr[:, numbers], shares.evaluations, shares.samples)
