@@ -229,7 +229,9 @@ def _ratio(model: torch.nn.Module, explainer: shapleycam.Explainer, images: torc
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShapleyCamWarning)
-        return time_ratios(forward, {"cam": lambda: explainer.explain(images)}, rounds, torch.device("cpu"))[1]["cam"]
+        return time_ratios(
+            forward, {"cam": lambda: explainer.explain(images, "shapleycam")}, rounds, torch.device("cpu")
+        )[1]["cam"]
 
 
 def _logits(output: object) -> torch.Tensor:
