@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import shapleycam
-from shapleycam.bridge import _ladder, plan_ladder
+from shapleycam.bridge import measurement, plan_ladder
 from shapleycam.bridge.rungs import choose_rungs
 from shapleycam.errors import LayerError, OptionError
 from shapleycam.explaining.inputs import batch_of
@@ -122,7 +122,7 @@ def test_what_was_sampled_is_kept_when_it_is_stopped(images, tmp_path, monkeypat
     def fail(*_, **__):
         raise AssertionError("nothing is left to sample")
 
-    monkeypatch.setattr(_ladder, "own_values", fail)
+    monkeypatch.setattr(measurement, "own_values", fail)
     monkeypatch.setattr(InputQuestion, "values", fail)
     again = shapleycam.ladder(model, images, **measure)
     assert _figures(again) == _figures(whole)

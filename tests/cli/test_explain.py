@@ -89,10 +89,10 @@ class TestTour:
 
 class TestPhotographs:
     def test_what_is_printed_and_written(self, run, hopper, explainer, tmp_path):
-        ran = run("explain", hopper)
+        ran = run("explain", hopper, "--method", "shapleycam")
         assert (ran.code, ran.err) == (0, "")
         assert ran.out.splitlines()[0] == str(hopper)
-        expected = explainer.explain(hopper)
+        expected = explainer.explain(hopper, "shapleycam")
         evidence = describe_evidence(expected.values[0])
         assert (
             printed_after(ran.out, "explained")
@@ -100,8 +100,8 @@ class TestPhotographs:
         )
         assert printed_after(ran.out, "layer") == "bn2 of efficientnet_lite0"
         assert printed_after(ran.out, "curvature").startswith(f"{expected.curvature[0]:.2f}: some of the score")
-        assert printed_after(ran.out, "written") == "grace_hopper_academic-gown-400_pathcam-h.png"
-        figure = open_png(tmp_path / "grace_hopper_academic-gown-400_pathcam-h.png")
+        assert printed_after(ran.out, "written") == "grace_hopper_academic-gown-400_shapleycam.png"
+        figure = open_png(tmp_path / "grace_hopper_academic-gown-400_shapleycam.png")
         assert figure.width == 512 + 2 * 12  # the photograph as it is, between margins
         assert figure.height > 600
 
@@ -338,7 +338,8 @@ class TestOptions:
 
     def test_notes_say_what_there_is_to_know_once(self, run, tiny, photo):
         Image.open(photo).rotate(90).save("other.png")
-        ran = run("explain", photo, "other.png", "--batch-size", 1, "--model", tiny, "--utility", "logit")
+        options = "--model", tiny, "--utility", "logit", "--method", "shapleycam"
+        ran = run("explain", photo, "other.png", "--batch-size", 1, *options)
         assert ran.code == 0
         notes = [line for line in ran.err.splitlines() if "no curvature" in line]
         assert len(notes) == 1

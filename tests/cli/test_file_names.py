@@ -67,7 +67,7 @@ def test_explain(run, tiny, photos):
     for name in NAMES.values():
         (row,) = images[spelled(name)]["explained"]
         stem = f"{portable(name)}_{row['label']}-{row['class']}"
-        assert images[spelled(name)]["files"] == [f"maps/{stem}_shapleycam.png", f"maps/{stem}_shapleycam.npz"]
+        assert images[spelled(name)]["files"] == [f"maps/{stem}_pathcam-h.png", f"maps/{stem}_pathcam-h.npz"]
         for file in images[spelled(name)]["files"]:
             assert Path(file).stat().st_size > 0
     reason = spelled(rf"{BROKEN}: not an image in a format that Pillow reads; convert it to PNG or JPEG")
@@ -175,7 +175,7 @@ class TestStems:
         ran = run("explain", name, "--model", tiny, "--quiet")
         assert ran.code == 0, ran.err
         (file,) = (file for file in Path().iterdir() if file.name.startswith(output_stem(Path(name))))
-        assert file.name.endswith("_shapleycam.png")
+        assert file.name.endswith("_pathcam-h.png")
 
     @pytest.mark.parametrize("longest", [255, 143])  # of most disks, and of eCryptfs
     def test_names_are_no_longer_than_the_disk_allows(self, monkeypatch, longest):
@@ -213,7 +213,7 @@ class TestStems:
             ran = run(
                 "explain", hopper, "--model", tiny, "--target", "heron", "--against", against, "--json", "--quiet"
             )
-            assert json.loads(ran.out)["files"] == [f"grace_hopper_heron-2-not-{other}_shapleycam.png"]
+            assert json.loads(ran.out)["files"] == [f"grace_hopper_heron-2-not-{other}_pathcam-h.png"]
         ran = run("compare", hopper, "--model", tiny, "--target", "dog", "--against", "cat", "--json", "--quiet")
         assert json.loads(ran.out)["file"] == "grace_hopper_dog-1-not-cat-0_compare.png"
 
@@ -233,9 +233,7 @@ class TestPicturesThatDiffer:
 
     @pytest.mark.parametrize("command", ["explain", "compare", "interactions"])
     def test_of_one_name_replace_each_other_with_a_note(self, run, tiny, hopper, command):
-        line = (
-            r"note: grace_hopper_dog-1_\w+\.png: an earlier file of this name was replaced; to keep both, choose --out"
-        )
+        line = r"note: grace_hopper_dog-1_[\w-]+\.png: an earlier file of this name was replaced; to keep both, choose --out"
         runs = ("rest", (), 0), ("rest", (), 0), ("logit", (), 1), ("rest", ("--quiet",), 0)
         for utility, more, is_noted in runs:
             ran = run(command, hopper, "--model", tiny, "--target", "dog", "--utility", utility, *more)

@@ -118,7 +118,7 @@ class TestLayers:
         layers = rows()
         network = vars(sys.modules["shapleycam_user_tiny"])["network"]()
         for name, row in layers.items():
-            explanation = shapleycam.Explainer(network, layer=name).explain(hopper)
+            explanation = shapleycam.Explainer(network, layer=name).explain(hopper, "shapleycam")
             assert row["curvature"] == pytest.approx(float(explanation.curvature), abs=1e-6)
             assert row["curvature"] > 0
 

@@ -20,6 +20,7 @@ from shapleycam.metrics import METRICS
 
 pytestmark = linux_only
 
+METHOD = "--method", "shapleycam"
 LONG = "a_photograph_of_the_summer_of_2024_at_the_lake_with_a_dog_and_two_children_of_the_neighbours.png"
 
 
@@ -71,7 +72,7 @@ class TestProgress:
     def test_no_output_shares_a_line_with_the_bar(self, on_terminal, tiny, photos, count):
         # The note about the curvature is printed while the bar is shown, and so is each photograph.
         options = ("--model", tiny, "--utility", "logit", "--batch-size", 1)
-        terminal = on_terminal(80, "explain", *photos[:count], *options)
+        terminal = on_terminal(80, "explain", *photos[:count], *options, *METHOD)
         assert "explaining" in terminal.text
         assert not [line for line in terminal.lines if "explaining" in line or "━" in line]
         titles = [line for line in terminal.lines if line and not line.startswith(" ")]
@@ -105,7 +106,9 @@ class TestProgress:
 class TestWidth:
     @pytest.mark.parametrize("columns", [40, 80, 120])
     def test_explain(self, on_terminal, tiny, photos, columns):
-        terminal = on_terminal(columns, "explain", *photos, "--model", tiny, "--target", "heron", "--out", "maps")
+        terminal = on_terminal(
+            columns, "explain", *photos, "--model", tiny, "--target", "heron", "--out", "maps", *METHOD
+        )
         files = [f"maps/{name.removesuffix('.png')}_heron-2_shapleycam.png" for name in photos]
         assert_fits(terminal.lines, columns, LONG, *files)
         for line in terminal.lines:

@@ -54,7 +54,7 @@ def test_what_must_be_told_is_asked_for_and_told(run, mine, hopper):
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
     assert document["layer"] == "norm"
-    assert len(document["explained"][0]["values"]["shapleycam"]) == 4
+    assert len(document["explained"][0]["values"]["pathcam-h"]) == 4
 
 
 def test_several_layers_make_one_map(run, mine, hopper, tmp_path):

@@ -146,7 +146,7 @@ def test_killed_at_three_random_moments(runs, whole, tmp_path):
     written: dict[Path, bytes] = {}
     for _ in range(3):
         runs.start(tmp_path)
-        runs.measured(moments.randint(1, 6))
+        runs.measured(moments.randint(1, 3))
         sleep(moments.uniform(0, 0.1))  # the random moment itself
         os.kill(runs.child, signal.SIGKILL)
         assert runs.until_ended() == -signal.SIGKILL

@@ -127,7 +127,7 @@ class TestRows:
     def test_default_model_by_name_with_its_own_preprocessing(self, hopper, tmp_path):
         protocol = Protocol(methods=("shapleycam",), metrics=("average_drop", "complexity"))
         (row,) = run_evaluation(hopper, tmp_path, "efficientnet_lite0", protocol).rows().to_dicts()
-        explanation = Explainer("efficientnet_lite0", device="cpu").explain(hopper)
+        explanation = Explainer("efficientnet_lite0", device="cpu").explain(hopper, "shapleycam")
         assert row["target"] == int(explanation.target)
         assert row["model"] == "efficientnet_lite0"
         assert row["complexity"] == pytest.approx(float(explanation.heatmap.mean()), abs=1e-6)

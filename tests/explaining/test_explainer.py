@@ -112,7 +112,7 @@ def test_a_heatmap_is_bright_where_the_values_are_high():
 
 
 def test_nothing_that_is_returned_keeps_a_graph(small, batch):
-    e = small.explain(batch)
+    e = small.explain(batch, "shapleycam")
     for name in ("heatmap", "values", "output", "utility", "curvature", "images"):
         assert not getattr(e, name).requires_grad, name
 

@@ -181,7 +181,7 @@ def test_a_part_of_a_softmax_is_refused():
 
 def test_a_softmax_over_the_images_is_refused():
     with pytest.raises(ModelError, match=r"the model ends in a softmax over dimension 0 of \(1, 3\), the images"):
-        explainer_of(lambda z: z.softmax(0)).explain(IMAGES[:1])
+        explainer_of(lambda z: z.softmax(0)).explain(IMAGES[:1], "shapleycam")
 
 
 @pytest.mark.parametrize(

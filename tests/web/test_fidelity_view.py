@@ -93,7 +93,7 @@ class TestAnswer:
 
     def test_the_first_sentence_and_what_is_shared_out(self, states, game):
         said = text_of(states[-1])
-        assert re.match(r"After \d+ random orders the shares of \w+ are known to 0\.\d+%\. shapleycam is off by", said)
+        assert re.match(r"After \d+ random orders the shares of \w+ are known to 0\.\d+%\. pathcam-h is", said)
         assert facts_of(states[-1])["To share out"] == f"{float(game.grand[0]):.4g} of log_probability"
         assert "sampling goes on to 0.10%" in text_of(states[0])
 
@@ -203,7 +203,7 @@ class TestSampling:
         names = [row[0] for row in rows_of(html)]
         assert "gradcam" in names
         assert "shapleycam" not in names
-        assert "The nearest method is" in text_of(html)
+        assert "pathcam-h is the nearest method" in text_of(html)
 
     def test_prefix_tokens_are_said(self):
         plan = Plan("tokens", (4, 4), prefix=1)

@@ -27,7 +27,7 @@ class TestExplain:
         facts = facts_of(visitor.answer())
         gap = abs(float(e.values.sum()) - grand) / grand
         (shown,) = [value for name, value in facts.items() if name.startswith("Efficiency gap")]
-        assert percent(shown) == pytest.approx(gap, abs=6e-4)
+        assert percent(shown) == pytest.approx(gap, abs=1.1e-3), "below 0.1% it says so"
 
     def test_a_likely_class_is_chosen_by_its_link(self, visitor, library):
         answer = visitor.open("explain", model=COLOURS)
