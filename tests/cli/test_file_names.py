@@ -233,7 +233,8 @@ class TestPicturesThatDiffer:
 
     @pytest.mark.parametrize("command", ["explain", "compare", "interactions"])
     def test_of_one_name_replace_each_other_with_a_note(self, run, tiny, hopper, command):
-        line = r"note: grace_hopper_dog-1_[\w-]+\.png: an earlier file of this name was replaced; to keep both, choose --out"
+        line = r"note: grace_hopper_dog-1_[\w-]+\.png: an earlier file of this name was replaced; to keep both, "
+        line += "choose --out"
         runs = ("rest", (), 0), ("rest", (), 0), ("logit", (), 1), ("rest", ("--quiet",), 0)
         for utility, more, is_noted in runs:
             ran = run(command, hopper, "--model", tiny, "--target", "dog", "--utility", utility, *more)
