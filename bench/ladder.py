@@ -23,6 +23,7 @@ import torch
 
 from measure import THREADS, machine, report
 from shapleycam import Explainer, ladder
+from shapleycam.allocator import keep_large_blocks
 from shapleycam.bridge import Ladder, plan_ladder
 from shapleycam.cli.input_values import FIGURES, input_facts, input_figures
 from shapleycam.errors import ModelError, ShapleyCamWarning
@@ -94,7 +95,8 @@ def print_plan(chosen: argparse.Namespace, cases: list[tuple[str, str]]) -> None
 
 
 def prepare(chosen: argparse.Namespace, name: str, removal: str) -> tuple[Explainer, list[Path], InputQuestion, Path]:
-    """What one ladder is made of."""
+    """What one ladder is made of, in a process that is its own."""
+    keep_large_blocks()
     torch.set_num_threads(THREADS)
     warnings.simplefilter("ignore", ShapleyCamWarning)
     question = InputQuestion(tuple(chosen.players), removal, runs=chosen.runs)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shapleycam.allocator import keep_large_blocks
 from shapleycam.errors import ModelError
 from shapleycam.experiments import Evaluation, Protocol, RunSettings, Store
 from shapleycam.experiments.datasets.opening import open_dataset
@@ -148,6 +149,7 @@ def measured_parts(parts: Sequence[Part]) -> list[MeasuredPart]:
 
 def main() -> None:
     """Plan, or measure and write what was measured."""
+    keep_large_blocks()  # as the commands do
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)

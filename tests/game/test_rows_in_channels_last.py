@@ -17,8 +17,8 @@ def network(*head):
     return nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), *head).eval()
 
 
-def convolutional(*steps):
-    return network(nn.Conv2d(4, 6, 3), nn.Tanh(), *steps, nn.Conv2d(6, 5, 2), nn.Flatten(), nn.Linear(5, 3))
+def convolutional(*steps, width=6):
+    return network(nn.Conv2d(4, width, 3), nn.Tanh(), *steps, nn.Conv2d(width, 5, 2), nn.Flatten(), nn.Linear(5, 3))
 
 
 class Same(nn.Module):
@@ -45,7 +45,7 @@ def outputs(runner, rows):
 
 
 def test_from_64_rows_on_and_proven_once():
-    model = convolutional()
+    model = convolutional(width=1800)  # 100,848 weights of convolutions; 62 rows have 992 pixels
     runner, orders = runner_of(model)
     outputs(runner, 62)
     assert orders == [False]
@@ -60,6 +60,14 @@ def test_from_64_rows_on_and_proven_once():
         kept = torch.rand(2, 32, 16, generator=torch.Generator().manual_seed(64)).round().unflatten(2, (4, 4))
         by_hand = model[1:]((runner._contents.activation[:, None] * kept[:, :, None]).flatten(0, 1))
     torch.testing.assert_close(first, by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_few_rows_need_a_pixel_for_every_hundred_weights():
+    runner, orders = runner_of(convolutional(width=112))  # 6,320 weights; a row has 16 pixels
+    outputs(runner, 2)
+    assert orders == [False]
+    outputs(runner, 4)
+    assert orders == [False, True, False]
 
 
 @pytest.mark.parametrize(

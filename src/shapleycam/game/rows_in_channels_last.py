@@ -1,7 +1,8 @@
 """Runs many rows of a head in channels_last, where convolutions are faster so, and once proven to change nothing.
 
-It gains from some sixty rows on (bench/channels_last.py), in heads with convolutions on a CPU. As for images, only
-networks of PyTorch, torchvision and timm go this way (docs/decisions.md, "channels_last is for networks ...").
+It gains from some sixty rows on, or from fewer that have a pixel for every hundred weights, as rows of images have
+(bench/channels_last.py), in heads with convolutions on a CPU. As for images, only networks of PyTorch, torchvision and
+timm go this way (docs/decisions.md, "channels_last is for networks ...").
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from shapleycam.errors import ModelError
 from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 from shapleycam.tracing.agreement import outputs_equal
+from shapleycam.tracing.channels_last import has_enough_pixels
 from shapleycam.tracing.checks import check_result, mark_checked
 from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.library_code import library_code
 from shapleycam.tracing.modules import modules_of
 
 _FEWEST = 64
-"""Rows from which on it gains; below, PyTorch's putting the weights in order costs more."""
+"""Rows from which on it gains; fewer need as many pixels as images, since PyTorch puts the weights in order each time."""
 
 
 class RowsInChannelsLast:
@@ -36,7 +38,7 @@ class RowsInChannelsLast:
     def __call__(self, rows: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"]) -> Any:
         """Return the head's output for each row; `samples` is the image of each."""
         owner, key = self._trace.owner, self._key
-        known = False if key is None or len(rows) < _FEWEST else check_result(owner, key)
+        known = check_result(owner, key) if key is not None and self._gains(rows) else False
         if known is False:
             return self._trace.head(rows, samples)
         try:
@@ -49,6 +51,10 @@ class RowsInChannelsLast:
             mark_checked(owner, key, result=is_same)
             return output if is_same else expected
         return self._trace.head(rows, samples) if output is None else output
+
+    def _gains(self, rows: Float[Tensor, "rows *shape"]) -> bool:
+        """Return whether so many rows are faster so."""
+        return len(rows) >= _FEWEST or has_enough_pixels(self._trace.owner, len(rows) * rows.shape[2] * rows.shape[3])
 
 
 def _key_of(trace: Trace, layout: Layout) -> Hashable | None:

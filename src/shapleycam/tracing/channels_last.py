@@ -72,13 +72,18 @@ def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
     code = library_code(modules)
     if code is None:
         return None
-    weights = check_result(model, _WEIGHTS)
-    if weights is None:
-        weights = _weights_of_convolutions(modules)
-        mark_checked(model, _WEIGHTS, weights)
-    if not weights or weights > _MOST_WEIGHTS * len(images) * images.shape[2] * images.shape[3]:
+    if not has_enough_pixels(model, len(images) * images.shape[2] * images.shape[3]):
         return None
     return layer, images.shape, code
+
+
+def has_enough_pixels(model: nn.Module, pixels: int) -> bool:
+    """Return whether convolutions gain from channels_last on maps of so many pixels in all, putting weights in order."""
+    weights = check_result(model, _WEIGHTS)
+    if weights is None:
+        weights = _weights_of_convolutions(modules_of(model))
+        mark_checked(model, _WEIGHTS, weights)
+    return 0 < weights <= _MOST_WEIGHTS * pixels
 
 
 def _weights_of_convolutions(modules: Sequence[nn.Module]) -> int:
