@@ -25,7 +25,7 @@ from shapleycam.tracing.library_code import library_code
 from shapleycam.tracing.modules import modules_of
 
 _FEWEST = 64
-"""Rows from which on it gains; fewer need as many pixels as images, since PyTorch puts the weights in order each time."""
+"""Rows from which on it gains; fewer need as many pixels as images, since each run puts the weights in order too."""
 
 
 class RowsInChannelsLast:

@@ -78,7 +78,7 @@ def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
 
 
 def has_enough_pixels(model: nn.Module, pixels: int) -> bool:
-    """Return whether convolutions gain from channels_last on maps of so many pixels in all, putting weights in order."""
+    """Return whether convolutions gain from channels_last on maps of so many pixels, with the weights put in order."""
     weights = check_result(model, _WEIGHTS)
     if weights is None:
         weights = _weights_of_convolutions(modules_of(model))
