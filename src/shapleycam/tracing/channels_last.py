@@ -83,7 +83,7 @@ def has_enough_pixels(model: nn.Module, pixels: int) -> bool:
     if weights is None:
         weights = _weights_of_convolutions(modules_of(model))
         mark_checked(model, _WEIGHTS, weights)
-    return 0 < weights <= _MOST_WEIGHTS * pixels
+    return bool(0 < weights <= _MOST_WEIGHTS * pixels)
 
 
 def _weights_of_convolutions(modules: Sequence[nn.Module]) -> int:
