@@ -26,6 +26,7 @@ from shapleycam.experiments.manifest import chunk_size
 from shapleycam.experiments.plan import plan_models
 from shapleycam.experiments.progress import SilentListener
 from shapleycam.experiments.run_opening import is_run
+from shapleycam.experiments.synthetic import mosaics
 from shapleycam.metrics import MetricOptions
 from study_report import RESAMPLES, MeasuredPart, study_report, write_rows
 
@@ -43,13 +44,18 @@ class Part:
     name: str
     network: str
     protocol: Protocol
-    photographs: int
+    images: int
+    cells: int | None
     folder: Path
 
     def evaluation(self, data: Path, settings: RunSettings) -> Evaluation:
-        """The evaluation of this part."""
-        return Evaluation([self.network], open_dataset(data, self.photographs), self.protocol, self.folder,
-                          settings=settings)  # fmt: skip
+        """The evaluation of this part, of photographs or of mosaics with so many cells along each side."""
+        if self.cells is None:
+            images = open_dataset(data, self.images)
+        else:
+            images = mosaics(data, self.network, self.cells, count=self.images, seed=self.protocol.seed,
+                             device=settings.device)  # fmt: skip
+        return Evaluation([self.network], images, self.protocol, self.folder, settings=settings)
 
 
 class Clock(SilentListener):
@@ -92,18 +98,19 @@ def parts_of(data: dict[str, Any], out: Path, arguments: argparse.Namespace) -> 
             methods=tuple(part["methods"]),
             metrics=tuple(part["metrics"]),
             tolerance=part["tolerance"],
+            class_rule=part.get("class_rule", "prediction"),
             options=MetricOptions(shapley_tolerance=part["tolerance"], seed=data["seed"]),
             seed=data["seed"],
         )
-        count = min(part["photographs"], arguments.photographs or part["photographs"])
+        count = min(part["images"], arguments.photographs or part["images"])
         for network in part["networks"]:
             if not arguments.networks or network in arguments.networks:
                 folder = out / "runs" / part["name"] / network.rsplit(":", 1)[-1]
-                yield Part(part["name"], network, protocol, count, folder)
+                yield Part(part["name"], network, protocol, count, part.get("mosaic"), folder)
 
 
 def print_plan(parts: Sequence[Part], data: Path, settings: RunSettings) -> None:
-    """Passes and hours of each part from a trial on two photographs, and of all."""
+    """Passes and hours of each part from a trial on two images, and of all."""
     total = 0.0
     for part in parts:
         try:
@@ -115,7 +122,7 @@ def print_plan(parts: Sequence[Part], data: Path, settings: RunSettings) -> None
             passes = plan.passes
             counts = "?" if passes is None else f"{passes.forward:,} forward, {passes.backward:,} backward passes"
             total += plan.trial.seconds
-            print(f"{part.name}, {plan.trial.model}: {plan.trial.images} photographs to do, {counts}, "
+            print(f"{part.name}, {plan.trial.model}: {plan.trial.images} images to do, {counts}, "
                   f"{plan.trial.seconds / 3600:.3f} hours", flush=True)  # fmt: skip
     print(f"in all {total / 3600:.2f} hours at the pace of batches of two; larger batches are faster on a GPU")
 
@@ -155,7 +162,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--protocol", type=Path, default=PROTOCOL)
     parser.add_argument("--device")
-    parser.add_argument("--photographs", type=int, help="at most so many, in each part")
+    parser.add_argument("--photographs", type=int, help="or mosaics: at most so many, in each part")
     parser.add_argument("--parts", nargs="+")
     parser.add_argument("--networks", nargs="+")
     parser.add_argument("--batch-size", type=int)

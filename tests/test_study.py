@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from helpers.colour_network import colour_photographs
 from helpers.small_evaluations import HERE, QUICK, folder_of, tiny_network
 from shapleycam.experiments import Evaluation, Store
 from shapleycam.experiments.datasets.opening import open_dataset
@@ -33,7 +34,7 @@ utilities = ["log_probability", "rest"]
 methods = {METHODS}
 metrics = ["average_drop", "coherency", "complexity", "adcc", "shapley_error", "shapley_spearman"]
 tolerance = 0.05
-photographs = 6
+images = 6
 [[parts]]
 name = "half"
 networks = ["{NETWORK}"]
@@ -42,13 +43,28 @@ utilities = ["rest"]
 methods = ["gradcam", "shapleycam", "layercam"]
 metrics = ["saco", "shapley_spearman"]
 tolerance = 0.05
-photographs = 3
+images = 3
+"""
+MOSAICS = f"""
+seed = 0
+batch_size = 4
+[[parts]]
+name = "mosaics"
+networks = ["{ROOT / "tests/helpers/colour_network.py"}:colour_network"]
+layers = ["patches"]
+utilities = ["logit"]
+methods = ["gradcam", "pathcam-h", "sampledshapley"]
+metrics = ["relevance_mass", "shapley_spearman"]
+class_rule = "label"
+mosaic = 2
+tolerance = 0.05
+images = 5
 """
 
 
-def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) -> Path:
+def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str, text: str = PROTOCOL) -> Path:
     protocol = folder / "study.toml"
-    protocol.write_text(PROTOCOL, encoding="utf-8")
+    protocol.write_text(text, encoding="utf-8")
     out, words = (
         folder / "out",
         [str(folder / "photos"), "--protocol", str(protocol), "--device", "cpu", "--resamples", "2000"],
@@ -76,7 +92,17 @@ def test_the_study(monkeypatch, tmp_path, capsys):
     assert lead == pytest.approx(100 * (by_method["gradcam"] - by_method["shapleycam"]), abs=0.06)
     capsys.readouterr()
     run(monkeypatch, tmp_path, "--plan")
-    assert "0 photographs to do" in capsys.readouterr().out
+    assert "0 images to do" in capsys.readouterr().out
+
+
+def test_a_part_of_mosaics(monkeypatch, tmp_path):
+    """The logit is a mean over places of which one cell alone has the colour: all evidence lies there."""
+    colour_photographs(tmp_path / "photos")
+    out = run(monkeypatch, tmp_path, "--parts", "mosaics", text=MOSAICS)
+    with lzma.open(out / "study.csv.xz") as file:
+        rows = pl.read_csv(file.read()).filter(pl.col("method") != "gradcam")
+    assert rows["relevance_mass"].to_list() == pytest.approx([1] * 10, abs=1e-3)
+    assert "| mosaics | colour_network | patches | logit | 3 | 5 | 5% |" in (out / "study.md").read_text(encoding="utf-8")
 
 
 def test_time_that_is_up_leaves_nothing_begun(monkeypatch, tmp_path, capsys):

@@ -10,52 +10,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
 
-from shapleycam import Network, Preprocess
+from helpers.colour_network import COLOURS, NETWORK, SIDE, colour_photographs
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, RunSettings, evaluate, synthetic
 from shapleycam.experiments.datasets.opening import open_dataset
 
-COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
-SIDE = 16
 HERE = RunSettings(workers=0)
-
-
-class Patches(nn.Module):
-    """The mean colour of 4 x 4 pixels as red, green, blue and white."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        colours = nn.functional.avg_pool2d(x, 4)
-        white = colours.amin(1, keepdim=True)
-        return torch.cat([colours - white, white], 1)
-
-
-class ColourNetwork(nn.Module):
-    """How red, green, blue and white an image is, the mean over its patches."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.patches = Patches()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return 20 * self.patches(x).mean((2, 3))
-
-
-NETWORK = Network(
-    ColourNetwork().eval(), Preprocess(SIDE, (SIDE, SIDE), (0.0,) * 3, (1.0,) * 3), tuple(COLOURS), "colours"
-)
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """Three photographs of each colour, in a folder called by it, and a grey one that nobody is sure of."""
-    for name, colour in COLOURS.items():
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(3):
-            Image.new("RGB", (20, 24), colour).save(tmp_path / "photos" / name / f"{number}.png")
-    Image.new("RGB", (20, 20), (64, 64, 64)).save(tmp_path / "photos" / "red" / "grey.png")
-    return tmp_path / "photos"
+    return colour_photographs(tmp_path / "photos")
 
 
 def colour_of_cells(picture: Image.Image, cells: int = 2) -> list[str]:
