@@ -45,7 +45,7 @@ RESAMPLES = 100_000
 DECIMALS = 3
 VERDICTS = (
     "Better, neither, worse: the number of networks in which the first method is better than the second by more than "
-    "chance, by Holm's correction for all {leads} leads of this page (paired bootstrap over photographs, {resamples:,} "
+    "chance, by Holm's correction for all {leads} leads of this page (paired bootstrap over images, {resamples:,} "
     "resamples, 5%). What is not listed differs in no network by more than chance."
 )
 AGREEMENT = (
@@ -106,7 +106,8 @@ def study_report(parts: Sequence[MeasuredPart], resamples: int) -> str:
     lines = [
         "# The study: methods, true values and metrics",
         f"Measured by `python bench/study.py` on: {'; '.join(_machines(parts))}.",
-        "Class = prediction, removal by zero, each network's own preprocessing; the parts are in bench/study.toml.",
+        "Class = prediction, of mosaics that of one cell; removal by zero, each network's own preprocessing. The parts are "
+        "in bench/study.toml.",
         *_measured(parts),
         "## In how many networks one method leads another",
         VERDICTS.format(leads=len(leads), resamples=resamples),
@@ -185,7 +186,7 @@ def _measured(parts: Sequence[MeasuredPart]) -> Iterator[str]:
             names = (", ".join(protocol["layers"]), ", ".join(protocol["utilities"]), len(protocol["methods"]))
             count = sum(map(len, store.measured(name)))
             rows.append((part.name, name, *names, count, f"{protocol['tolerance']:.0%}"))
-    yield table(("part", "network", "layers", "utilities", "methods", "photographs", "tolerance"), rows)
+    yield table(("part", "network", "layers", "utilities", "methods", "images", "tolerance"), rows)
 
 
 def _verdicts(leads: Sequence[PairLead]) -> Iterator[str]:

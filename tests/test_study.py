@@ -45,6 +45,7 @@ metrics = ["saco", "shapley_spearman"]
 tolerance = 0.05
 images = 3
 """
+COLOURS = f"{ROOT / 'tests/helpers/colour_network.py'}:colour_network"
 MOSAICS = f"""
 seed = 0
 batch_size = 4
@@ -102,7 +103,7 @@ def test_a_part_of_mosaics(monkeypatch, tmp_path):
     with lzma.open(out / "study.csv.xz") as file:
         rows = pl.read_csv(file.read()).filter(pl.col("method") != "gradcam")
     assert rows["relevance_mass"].to_list() == pytest.approx([1] * 10, abs=1e-3)
-    assert "| mosaics | colour_network | patches | logit | 3 | 5 | 5% |" in (out / "study.md").read_text(encoding="utf-8")
+    assert f"| mosaics | {COLOURS} | patches | logit | 3 | 5 | 5% |" in (out / "study.md").read_text(encoding="utf-8")
 
 
 def test_time_that_is_up_leaves_nothing_begun(monkeypatch, tmp_path, capsys):
