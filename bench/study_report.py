@@ -35,6 +35,7 @@ from shapleycam.metrics import METRICS
 PAIRS = (
     ("shapleycam", "gradcam"),
     ("pathcam-h", "gradcam"),
+    ("pathcam-h", "shapleycam"),
     ("sampledshapley", "gradcam"),
     ("sampledshapley", "shapleycam"),
 )
@@ -106,8 +107,8 @@ def study_report(parts: Sequence[MeasuredPart], resamples: int) -> str:
     lines = [
         "# The study: methods, true values and metrics",
         f"Measured by `python bench/study.py` on: {'; '.join(_machines(parts))}.",
-        "Class = prediction, of mosaics that of one cell; removal by zero, each network's own preprocessing. The parts are "
-        "in bench/study.toml.",
+        "Class = prediction, of mosaics that of one cell; removal by zero, the network's own preprocessing.",
+        "The parts are in bench/study.toml.",
         *_measured(parts),
         "## In how many networks one method leads another",
         VERDICTS.format(leads=len(leads), resamples=resamples),

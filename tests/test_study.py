@@ -82,8 +82,8 @@ def test_the_study(monkeypatch, tmp_path, capsys):
         rows = pl.read_csv(file.read())
     assert rows.group_by("part").len().sort("part").rows() == [("half", 3 * 3), ("pooled", 6 * 2 * len(METHODS))]
     report = (out / "study.md").read_text(encoding="utf-8")
-    # Four pairs of the first part, at two utilities by five metrics (ADCC of means is one), and one pair of the second.
-    assert "for all 41 leads" in report
+    # Five pairs of the first part, at two utilities by five metrics (ADCC of means is one), and one pair of the second.
+    assert "for all 51 leads" in report
     by_method = {
         name: rows.filter(part="pooled", utility="rest", method=name)["average_drop"].mean() for name in METHODS[:4]
     }
