@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -10,6 +13,7 @@ from helpers.games import random_table, shapley_of, smooth_game, table_game
 from helpers.networks import Smooth, Toy, logits, power, quadratic
 from shapleycam import Explainer, values
 from shapleycam.errors import EfficiencyGapWarning, OptionError, ScaleInvariantHeadWarning
+from shapleycam.values.scale import ignores_scale
 
 
 def make_game(model, images, utility="logit", **options):
@@ -176,7 +180,7 @@ def test_a_gap_is_told_of_every_image_that_has_one():
 def test_a_head_that_ignores_scale_is_named_and_sampling_is_right(contents):
     game = make_game(make_normed_head(), contents)
     message = (
-        r"what comes after layer 'features' ignores the scale of the activation \(utility 'logit' is the same at A/2 "
+        r"what comes after layer 'features' ignores the scale of the activation \(utility 'logit' is the same at A/16 "
         r"as at A, but not at 0, as before a norm\).*use method 'sampledshapley', which needs no derivative"
     )
     with pytest.warns(ScaleInvariantHeadWarning, match=message) as caught:
@@ -187,6 +191,16 @@ def test_a_head_that_ignores_scale_is_named_and_sampling_is_right(contents):
     truth, sampled = values.exact(game).values, values.permutation(game, orders=400)
     low, high = sampled.interval(0.9999)
     assert bool(((low <= truth) & (truth <= high)).all())
+
+
+def test_a_head_that_is_saturated_halfway_does_not_ignore_scale():
+    """U = tanh(8 S) is 0.9993 of its value at half of S = 1, and 0.46 at a sixteenth: the path divides all of it."""
+    game = make_game(network_of_sum(lambda total: torch.tanh(8 * total)), images_of_totals(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScaleInvariantHeadWarning)
+        assert not ignores_scale(game)
+        total = values.path(game, nodes="auto").values.sum()
+    torch.testing.assert_close(float(total), math.tanh(8), rtol=0.03, atol=0)
 
 
 def test_nothing_to_divide_leaves_no_gap():

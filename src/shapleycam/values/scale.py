@@ -9,7 +9,10 @@ from shapleycam.game.removal import OWN_MEAN
 _CANCELS = 1e-2
 """Below this share of Σ|φ| the sum of first-order values is worth a closer look."""
 _FLAT = 0.05
-"""Of the way from U(head(R)) to U(head(A)): a head that has gone no further halfway ignores scale."""
+"""Of the way from U(head(R)) to U(head(A)): a head that has gone no further at each of `_SCALES` ignores scale."""
+_SCALES = (1 / 2, 1 / 16)
+"""Where between R and A the head is looked at. Halfway alone is not enough: the score of a photograph at half its
+contrast is often that of the whole, and falls before a sixteenth, where a norm still gives the same."""
 
 
 def cancels(game: Game) -> bool:
@@ -22,12 +25,18 @@ def cancels(game: Game) -> bool:
 
 
 def ignores_scale(game: Game) -> bool:
-    """Return whether U is the same halfway from R to A as at A, while it is not at R (two head evaluations)."""
+    """Return whether U near R is what it is at A, while it is not at R (at most three head evaluations).
+
+    Near R is a sixteenth of the way from R to A; halfway is looked at first, where most heads show that they differ.
+    """
     if not game.removal.is_fixed:
         return False
-    full, half, empty = game.full, game.utility_at(game.contents.along(0.5)), game.empty
+    full, empty = game.full, game.empty
     gap = (full - empty).abs()
-    return bool(((half - full).abs() <= _FLAT * gap).all() and (gap > 1e-6 * (1 + full.abs())).all())
+    if not bool((gap > 1e-6 * (1 + full.abs())).all()):
+        return False
+    between = (game.utility_at(game.contents.along(scale)) for scale in _SCALES)
+    return all(bool(((utility - full).abs() <= _FLAT * gap).all()) for utility in between)
 
 
 def divides_nothing(game: Game) -> bool:
@@ -49,9 +58,9 @@ def warn_of_nothing_to_divide(game: Game) -> None:
 
 def warn_of_ignored_scale(game: Game) -> None:
     """Warn that derivatives say little at this layer."""
-    places = "at A/2 as at A, but not at 0"
+    places = "at A/16 as at A, but not at 0"
     if not game.removal.is_zero:
-        places = f"halfway from removal {game.removal.name!r} to A as at A, but not at its beginning"
+        places = f"a sixteenth of the way from removal {game.removal.name!r} to A as at A, but not at its beginning"
     warn(
         ScaleInvariantHeadWarning,
         f"what comes after layer {game.layer!r} ignores the scale of the activation (utility {game.utility.name!r} is "
