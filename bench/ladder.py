@@ -45,7 +45,13 @@ REMOVALS = ("zero", "blur")
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="photographs, searched through")
-    parser.add_argument("--photographs", type=int, default=50, help="how many, evenly spread over the folder")
+    parser.add_argument(
+        "--photographs",
+        type=int,
+        nargs="+",
+        default=[50],
+        help="how many, evenly spread over the folder: for all networks, or for each of them",
+    )
     parser.add_argument("--runs", type=int, default=2000, help="of the model, a photograph")
     parser.add_argument("--networks", nargs="+", default=list(LITE_NETWORKS))
     parser.add_argument("--removals", nargs="+", default=list(REMOVALS))
@@ -68,6 +74,8 @@ def spread(folder: Path, count: int) -> list[Path]:
 
 def main() -> None:
     chosen = read_arguments()
+    if len(chosen.photographs) not in {1, len(chosen.networks)}:
+        raise SystemExit(f"--photographs has {len(chosen.photographs)} numbers; expected one, or one for each network")
     cases = [(name, removal) for name in chosen.networks for removal in chosen.removals]
     if chosen.plan:
         print_plan(chosen, cases)
@@ -81,11 +89,10 @@ def main() -> None:
         "",
         f"`python bench/ladder.py` on {machine()}",
         "",
-        f"{len(spread(chosen.folder, chosen.photographs))} photographs, {rows} x {columns} regions, at most",
-        f"{chosen.runs:,} runs of the model for the values of a photograph, in two halves, and as many of what comes",
-        "after each layer. ReST, the predicted class; at the layers absent places are zero. Correlations are with the",
-        "input's Shapley values; corrected: without what the noise of both sides takes from them. Means over",
-        "photographs ± half of the 95% interval; prices in plain forward passes of one photograph,",
+        f"{rows} x {columns} regions, at most {chosen.runs:,} runs of the model for the values of a photograph, in two",
+        "halves, and as many of what comes after each layer. ReST, predicted class; at the layers absent places are",
+        "zero. Correlations are with the input's Shapley values; corrected: without what the noise of both sides takes",
+        "from them. Means over photographs ± half of the 95% interval; prices in plain passes of one photograph,",
         f"{chosen.jobs} ladders at a time on {chosen.device}. The last column is what the input's own values would",
         "reach by runs of the model of the same price, from how their two halves correlate (Spearman-Brown), where the",
         "price pays for one order of the regions at least.",
@@ -110,7 +117,8 @@ def prepare(chosen: argparse.Namespace, name: str, removal: str) -> tuple[Explai
     torch.set_num_threads(THREADS)
     warnings.simplefilter("ignore", ShapleyCamWarning)
     question = InputQuestion(tuple(chosen.players), removal, runs=chosen.runs)
-    photographs = spread(chosen.folder, chosen.photographs)
+    of_each = chosen.photographs * (len(chosen.networks) if len(chosen.photographs) == 1 else 1)
+    photographs = spread(chosen.folder, of_each[chosen.networks.index(name)])
     return Explainer(name, device=chosen.device), photographs, question, chosen.keep / f"{name}-{removal}"
 
 
@@ -136,7 +144,7 @@ def section(measured: Ladder) -> Iterator[str]:
     """The lines of one network and removal."""
     yield f"## {measured.model}, removal {measured.removal}"
     yield ""
-    for word, fact in input_facts(measured.inputs).items():
+    for word, fact in {"photographs": len(measured.inputs), **input_facts(measured.inputs)}.items():
         yield f"- {word}: {fact}"
     yield ""
     heads = ["layer", "values", *FIGURES, "runs", "input at this price"]
