@@ -46,6 +46,7 @@ class Part:
     protocol: Protocol
     images: int
     cells: int | None
+    cell_side: int | None
     folder: Path
 
     def evaluation(self, data: Path, settings: RunSettings) -> Evaluation:
@@ -53,8 +54,9 @@ class Part:
         if self.cells is None:
             images = open_dataset(data, self.images)
         else:
-            images = mosaics(data, self.network, self.cells, count=self.images, seed=self.protocol.seed,
-                             device=settings.device)  # fmt: skip
+            size = None if self.cell_side is None else (self.cell_side, self.cell_side)
+            images = mosaics(data, self.network, self.cells, count=self.images, cell_size=size,
+                             seed=self.protocol.seed, device=settings.device)  # fmt: skip
         return Evaluation([self.network], images, self.protocol, self.folder, settings=settings)
 
 
@@ -106,7 +108,7 @@ def parts_of(data: dict[str, Any], out: Path, arguments: argparse.Namespace) -> 
         for network in part["networks"]:
             if not arguments.networks or network in arguments.networks:
                 folder = out / "runs" / part["name"] / network.rsplit(":", 1)[-1]
-                yield Part(part["name"], network, protocol, count, part.get("mosaic"), folder)
+                yield Part(part["name"], network, protocol, count, part.get("mosaic"), part.get("cell_side"), folder)
 
 
 def print_plan(parts: Sequence[Part], data: Path, settings: RunSettings) -> None:

@@ -58,6 +58,7 @@ methods = ["gradcam", "pathcam-h", "sampledshapley"]
 metrics = ["relevance_mass", "shapley_spearman"]
 class_rule = "label"
 mosaic = 2
+cell_side = 8
 tolerance = 0.05
 images = 5
 """

@@ -13,6 +13,7 @@ import torch
 
 import shapleycam
 from shapleycam.cams.families import FAMILIES, methods_by_family
+from shapleycam.cams.table import DEFAULT_METHOD
 from shapleycam.utilities import UTILITIES
 
 
@@ -206,3 +207,8 @@ def test_the_help_of_utility_names_every_row_of_the_table(run):
     """The help must not load torch, so that it cannot read the table itself."""
     words = set(re.findall(r"\w+", run("explain", "--help").out))
     assert set(UTILITIES) <= words
+
+
+def test_the_help_of_explain_names_the_default_method(run):
+    """The help cannot read the constant either."""
+    assert f"by {DEFAULT_METHOD}, offline" in " ".join(run("explain", "--help").out.split())

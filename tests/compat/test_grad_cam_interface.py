@@ -278,3 +278,33 @@ def test_what_finercam_does_not_compare(model, images):
     maps = nn.Sequential(*model[:2])
     with pytest.raises(TargetError, match=r"the model returns shape \(2, 4, 8, 8\); without targets= expected"):
         grad_cam.FinerCAM(maps, [maps[0]])(images)
+
+
+class Heads(nn.Module):
+    """Returns two outputs, the tuple of which is as long as a batch of two images."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Conv2d(3, 4, 3, padding=1)
+        self.first, self.second = nn.Linear(4, 5), nn.Linear(4, 2)
+
+    def forward(self, images):
+        pooled = self.features(images).tanh().mean((2, 3))
+        return self.first(pooled), self.second(pooled)
+
+
+@pytest.mark.parametrize("method", ["GradCAM", "EigenCAM", "ScoreCAM"])
+def test_outputs_as_many_as_images_are_no_rows_of_images(images, method):
+    """The other package asks the first target of the first output, and so on: the mean over images of two questions."""
+    model = Heads()
+    with pytest.raises(TargetError, match=r"^the model returns a tuple of shapes \(2, 5\), \(2, 2\) for 2 images"):
+        getattr(grad_cam, method)(model, [model.features])(images, [lambda output: output[:, 1].sum()] * 2)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (1, 8), (8,), (1, 1), (4, 4)])
+def test_a_mask_of_another_size_is_not_broadcast(images, shape):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Softplus(), nn.Conv2d(4, 2, 3, padding=1))
+    targets = [SemanticSegmentationTarget(1, np.ones(shape, np.float32))] * 2
+    with pytest.raises(TargetError, match=r"^the mask has shape .* and the model returns \(8, 8\) for a class"):
+        GradCAM(model, [model[0]])(images, targets)

@@ -515,3 +515,22 @@ def test_what_cannot_be_wrapped_is_refused_and_leaves_no_hook(model, make, messa
 def test_classes_that_cannot_be_compared_are_refused(model, images, options, message):
     with methods.FinerCAM(model, "1") as finer, pytest.raises(OptionError, match=message):
         finer(**{"class_idx": 1, "scores": model(images), **options})
+
+
+def test_scores_as_many_as_images_are_no_rows_of_images(images):
+    """Two outputs of a batch of two: each target would be asked of one of them, and of all images."""
+
+    class Heads(nn.Sequential):
+        def forward(self, images):
+            scores = super().forward(images)
+            return scores[:, :3], scores[:, 3:]
+
+    model = Heads(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    targets = [lambda scores: scores[:, 0].sum()] * 2
+    with methods.GradCAM(model, "0") as extractor:
+        scores = model(images)
+        with pytest.raises(TargetError, match=r"^the model returns a tuple of shapes \(2, 3\), \(2, 2\) for 2 images"):
+            extractor(scores=scores, targets=targets)
+        doubled = tuple(2 * each for each in scores)
+        with pytest.raises(OptionError, match=r"^scores are given as a tuple of shapes .* for 2 images; expected one"):
+            extractor(scores=doubled, targets=targets)

@@ -77,7 +77,7 @@ def explain(  # noqa: PLR0913  # the groups of its options
 ) -> None:
     """Show why the model calls a photograph what it does.
 
-    - `shapleycam explain` explains a photograph that comes along, with the default model, offline.
+    - `shapleycam explain` explains a photograph that comes along, with the default model, by `pathcam-h`, offline.
     - `shapleycam explain cat.jpg dogs/ --out maps` writes one overlay a photograph to the folder `maps`.
     - `shapleycam explain cat.jpg --target lynx --method gradcam --method pathcam` asks why it could be a lynx.
     - `shapleycam explain cat.jpg --target lynx --against tabby` asks why it is a lynx and not a tabby.

@@ -68,13 +68,46 @@ def _no_classes(_: Any, __: Any) -> None:
 
 def _values_of(targets: Sequence[Callable[[Any], Tensor]], output: Any, _: Tensor, images: Tensor) -> Tensor:
     """Return the number of each row by the target of its image; in batches a model returns one row an image."""
-    if not isinstance(output, (Tensor, list, tuple)) or len(output) != len(images):
-        kind = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+    if not has_row_of_each(output, len(images)):
         raise TargetError(
-            f"the model returns {kind} for {len(images)} images; expected one row for each: wrap the model so that it "
-            "returns what the targets take"
+            f"the model returns {form_of(output)} for {len(images)} images; expected one row for each: wrap the model "
+            "so that it returns what the targets take"
         )
     return torch.stack([number_of(targets[image], row) for image, row in zip(images.tolist(), output, strict=True)])
+
+
+def has_row_of_each(output: Any, images: int) -> bool:
+    """Return whether what a model returned has one row for each of so many images.
+
+    Several outputs of a model are no rows where they are as many as the images: each has a row of every image.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.questions import has_row_of_each
+        >>> has_row_of_each(torch.zeros(2, 5), 2), has_row_of_each((torch.zeros(2, 5), torch.zeros(2, 3)), 2)
+        (True, False)
+    """
+    if not isinstance(output, (Tensor, list, tuple)) or len(output) != images:
+        return False
+    if isinstance(output, Tensor) or images < 2:
+        return True
+    return not all(isinstance(each, Tensor) and each.shape[:1] == (images,) for each in output)
+
+
+def form_of(output: Any) -> str:
+    """Return what a model returned in words: its shape, or those of its parts.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.compat.questions import form_of
+        >>> form_of(torch.zeros(2, 5)), form_of((torch.zeros(2, 5), torch.zeros(2, 3)))
+        ('shape (2, 5)', 'a tuple of shapes (2, 5), (2, 3)')
+    """
+    if isinstance(output, Tensor):
+        return f"shape {tuple(output.shape)}"
+    if isinstance(output, (list, tuple)) and output and all(isinstance(each, Tensor) for each in output):
+        return f"a {type(output).__name__} of shapes {', '.join(str(tuple(each.shape)) for each in output)}"
+    return type(output).__name__
 
 
 def number_of(target: Callable[[Any], Tensor], output: Any) -> Float[Tensor, ""]:
@@ -88,14 +121,12 @@ def number_of(target: Callable[[Any], Tensor], output: Any) -> Float[Tensor, ""]
     except Exception as error:
         if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
             raise
-        kind = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
         raise TargetError(
             f"{type(target).__name__} raised {type_and_first_line(error)}, for what the model returns for one image, "
-            f"{kind}; expected a target of that: give a class that the model has, or another target"
+            f"{form_of(output)}; expected a target of that: give a class that the model has, or another target"
         ) from error
     if not isinstance(value, Tensor) or value.numel() != 1:
-        kind = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise TargetError(f"{type(target).__name__} returned {kind}; expected one number, as a tensor")
+        raise TargetError(f"{type(target).__name__} returned {form_of(value)}; expected one number, as a tensor")
     return value.reshape(())
 
 
@@ -107,6 +138,5 @@ def _largest(output: Tensor, _: Tensor, classes: Tensor) -> Tensor:
 def _predicted(output: Any, _: Tensor, __: Any) -> Tensor:
     """Return the class of each image with the largest output."""
     if not isinstance(output, Tensor) or output.dim() != 2:
-        kind = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-        raise TargetError(f"the model returns {kind}; without targets= expected (b, classes): give targets")
+        raise TargetError(f"the model returns {form_of(output)}; without targets= expected (b, classes): give targets")
     return output.detach().argmax(1)

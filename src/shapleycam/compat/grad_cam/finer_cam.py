@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from shapleycam.compat.grad_cam.base_cam import BaseCAM
 from shapleycam.compat.grad_cam.methods import GradCAM
 from shapleycam.compat.grad_cam.utils.model_targets import FinerWeightedTarget
+from shapleycam.compat.questions import form_of
 from shapleycam.errors import OptionError, TargetError
 
 
@@ -65,8 +66,9 @@ class FinerCAM:
         with torch.no_grad():
             outputs = self.base_cam.output_of(images)
         if not isinstance(outputs, Tensor) or outputs.dim() != 2:
-            kind = f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise TargetError(f"the model returns {kind}; without targets= expected (b, classes): give targets")
+            raise TargetError(
+                f"the model returns {form_of(outputs)}; without targets= expected (b, classes): give targets"
+            )
         classes = outputs.shape[1]
         if target is not None and target not in range(classes):
             raise TargetError(f"target_idx={target}; expected a class from 0 to {classes - 1}")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shapleycam.compat.grad_cam.utils.model_targets import ClassifierOutputTarget
-from shapleycam.compat.questions import make_utility, number_of, utility_of
+from shapleycam.compat.questions import form_of, has_row_of_each, make_utility, number_of, utility_of
 from shapleycam.errors import OptionError
 from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.utilities import Utility
@@ -114,19 +114,19 @@ def _check_classes(targets: Sequence[OutputTarget], output: Any) -> None:
     if not classes:
         return
     if not isinstance(output, Tensor) or output.dim() != 2:
-        kind = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
         raise OptionError(
-            f"the model returns {kind}; with class_idx expected (b, classes): hand the scores in it over, or targets="
+            f"the model returns {form_of(output)}; with class_idx expected (b, classes): hand the scores in it over, "
+            "or targets="
         )
     if max(classes) >= output.shape[1]:
         raise OptionError(f"class_idx has {max(classes)}; expected less than the model's {output.shape[1]} classes")
 
 
 def _rows(scores: Any, count: int) -> Tensor | list[Any] | tuple[Any, ...]:
-    if not isinstance(scores, (Tensor, list, tuple)) or len(scores) != count:
-        kind = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
-        raise OptionError(f"scores are given as {kind} for {count} images; expected one row for each")
-    return scores
+    if not has_row_of_each(scores, count):
+        raise OptionError(f"scores are given as {form_of(scores)} for {count} images; expected one row for each")
+    rows: Tensor | list[Any] | tuple[Any, ...] = scores
+    return rows
 
 
 def _gradients(values: Sequence[Tensor], leaves: Sequence[Tensor]) -> dict[int, Tensor]:

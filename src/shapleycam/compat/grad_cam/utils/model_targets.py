@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from shapleycam.errors import TargetError
+
 Output = Float[Tensor, "*b classes"]
 Value = Float[Tensor, "*b"]
 
@@ -63,13 +65,23 @@ class RawScoresOutputTarget:
 
 
 class SemanticSegmentationTarget:
-    """The sum of a class's scores over the pixels of a mask, of an output (classes, h, w)."""
+    """The sum of a class's scores over the pixels of a mask, of an output (classes, h, w).
+
+    Raises:
+        TargetError: a mask of another size; one that is broadcast would count scores of several pixels for one.
+    """
 
     def __init__(self, category: int, mask: np.ndarray) -> None:
         self.category, self.mask = category, torch.from_numpy(mask)
 
     def __call__(self, model_output: Float[Tensor, "classes h w"]) -> Float[Tensor, ""]:
-        return (model_output[self.category] * self.mask.to(model_output.device)).sum()
+        scores = model_output[self.category]
+        if scores.shape != self.mask.shape:
+            raise TargetError(
+                f"the mask has shape {tuple(self.mask.shape)}, and the model returns {tuple(scores.shape)} for a "
+                "class of an image; expected the same size: resize the mask, and leave out an axis of colours"
+            )
+        return (scores * self.mask.to(model_output.device)).sum()
 
 
 class FasterRCNNBoxScoreTarget:
