@@ -81,6 +81,10 @@ REFUSED = {
         ("--players", "16x16"),
         "expected at most 2,000: make fewer regions the players, --players 7x7 say",
     ),
+    "too few runs even of 7x7": (
+        ("--players", "3x3", "--runs", "5"),
+        "expected at most 5: make fewer regions the players, or allow more with --runs",
+    ),
     "no such method": (("--method", "gradcan"), "did you mean 'gradcam'"),
     "no such removal": (("--removal", "gone"), "removal 'gone' is unknown"),
 }

@@ -171,10 +171,11 @@ def check_split_runs(game: Game, runs: int) -> None:
     n, each = game.n_players, game.runs_per_coalition
     fewest = 2 * fewest_runs(n) * each
     if fewest > runs:
+        example = ", players=(7, 7) say" if 2 * fewest_runs(7 * 7) * each <= runs else ""
         raise OptionError(
             f"the values of {n:,} players at layer {game.layer!r} take {fewest:,} runs at least, in two halves, and to "
             f"a standard error of 10% about {TYPICAL_ORDERS * (n - 1) * each:,}; expected at most {runs:,}: make fewer "
-            "regions the players, players=(7, 7) say, or allow more with runs="
+            f"regions the players{example}, or allow more with runs="
         )
 
 
