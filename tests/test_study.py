@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from helpers.colour_network import colour_photographs
+from helpers.four_colours import colour_photographs
 from helpers.small_evaluations import HERE, QUICK, folder_of, tiny_network
 from shapleycam.experiments import Evaluation, Store
 from shapleycam.experiments.datasets.opening import open_dataset
@@ -45,7 +45,7 @@ metrics = ["saco", "shapley_spearman"]
 tolerance = 0.05
 images = 3
 """
-COLOURS = f"{ROOT / 'tests/helpers/colour_network.py'}:colour_network"
+COLOURS = f"{ROOT / 'tests/helpers/four_colours.py'}:four_colours"
 MOSAICS = f"""
 seed = 0
 batch_size = 4

@@ -1,54 +1,46 @@
-"""A network that says how red, green, blue and white a photograph is, and photographs of these colours."""
+"""A small network with labels of its own, which a server offers beside the default model: it answers at once.
+
+`--models tests/helpers/colour_network.py:network`, and `network()` in a test.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from shapleycam import Network, Preprocess
 
-COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
-SIDE = 16
+LABELS = ("red", "redder", "green, lime", "blue", "probability", "<b>bold & 'odd'</b>")
+"""Names of which one begins with another, one with a synonym, and one that is HTML."""
 
 
-class Patches(nn.Module):
-    """The mean colour of 4 x 4 pixels as red, green, blue and white."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        colours = nn.functional.avg_pool2d(x, 4)
-        white = colours.amin(1, keepdim=True)
-        return torch.cat([colours - white, white], 1)
-
-
-class ColourNetwork(nn.Module):
-    """How red, green, blue and white an image is, the mean over its patches."""
+class _Colours(nn.Module):
+    """Two convolutions before a linear head; behind `act` the head is linear, behind `body` it is not."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = Patches()
+        self.stem = nn.Conv2d(3, 12, 7, stride=4, padding=3)
+        self.body = nn.Conv2d(12, 24, 3, stride=2, padding=1)
+        self.act = nn.GELU()
+        self.fc = nn.Linear(24, len(LABELS))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return 20 * self.patches(x).mean((2, 3))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.features(x))
 
-
-NETWORK = Network(
-    ColourNetwork().eval(), Preprocess(SIDE, (SIDE, SIDE), (0.0,) * 3, (1.0,) * 3), tuple(COLOURS), "colours"
-)
-
-
-def colour_network() -> Network:
-    """The network, for whoever names a function of a file."""
-    return NETWORK
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the last layer classifies."""
+        return self.act(self.body(torch.tanh(self.stem(x)))).mean((2, 3))
 
 
-def colour_photographs(folder: Path) -> Path:
-    """Three photographs of each colour, in a folder called by it, and a grey one that nobody is sure of."""
-    for name, colour in COLOURS.items():
-        (folder / name).mkdir(parents=True)
-        for number in range(3):
-            Image.new("RGB", (20, 24), colour).save(folder / name / f"{number}.png")
-    Image.new("RGB", (20, 20), (64, 64, 64)).save(folder / "red" / "grey.png")
-    return folder
+def network() -> Network:
+    """Return the network, the same each time."""
+    generator = torch.Generator().manual_seed(7)
+    model = _Colours().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            scale = 1.5 / max(1, parameter[0].numel()) ** 0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+        grey = model.features(torch.zeros(1, 3, 56, 56))[0]  # has no class: what is not grey decides
+        model.fc.weight.sub_((model.fc.weight @ grey)[:, None] * grey / grey.square().sum()).mul_(3)
+    preprocess = Preprocess(resize=64, crop=(56, 56), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    return Network(model, preprocess, LABELS, name="colours")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.colour_network import COLOURS, NETWORK, SIDE, colour_photographs
+from helpers.four_colours import COLOURS, NETWORK, SIDE, colour_photographs
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, RunSettings, evaluate, synthetic
 from shapleycam.experiments.datasets.opening import open_dataset
