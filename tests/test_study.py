@@ -51,7 +51,7 @@ seed = 0
 batch_size = 4
 [[parts]]
 name = "mosaics"
-networks = ["{ROOT / "tests/helpers/colour_network.py"}:colour_network"]
+networks = ["{COLOURS}"]
 layers = ["patches"]
 utilities = ["logit"]
 methods = ["gradcam", "pathcam-h", "sampledshapley"]
