@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from torch import nn
 from torchvision.transforms.functional import normalize, to_tensor
 
 from helpers.narrow_networks import narrow_network
@@ -157,6 +158,41 @@ def test_a_scale_invariant_head_is_named(method, images):
     text = r"what comes after layer 'stages' ignores the scale of the activation \(utility 'rest'.*sampledshapley"
     with pytest.warns(ScaleInvariantHeadWarning, match=text):
         explainer.explain(images[:, :, :128, :128], method)
+
+
+class NormOfEachPosition(nn.Module):
+    """A norm of each position over its channels: to each position its scale is nothing, not only to their sum."""
+
+    def __init__(self, classes: int = 4) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features, self.norm, self.classifier = nn.Conv2d(3, 16, 4, 4), nn.LayerNorm(16), nn.Linear(16, classes)
+
+    def forward(self, images):
+        positions = self.norm(self.features(images).flatten(2).mT)
+        return self.classifier(positions.tanh().mean(1))
+
+
+@pytest.mark.parametrize("utility", ["logit", "log_probability", "probability"])
+@pytest.mark.parametrize("method", ["hirescam", "gradcam", "layercam"])
+def test_a_norm_of_each_position_ignores_scale_too(method, utility):
+    """By Euler's theorem A·∂U/∂A = 0 at every position, so Σ|φ| is as small as Σφ."""
+    explainer = Explainer(NormOfEachPosition().eval(), layer="features", utility=utility)
+    with pytest.warns(ScaleInvariantHeadWarning, match="ignores the scale of the activation"):
+        explainer.explain(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)), method)
+
+
+def test_a_norm_is_seen_where_the_class_is_certain():
+    """log p(c) is next to zero there, as is every first-order value; U(0) tells that there is much to divide."""
+    model = NormOfEachPosition(classes=2).eval()
+    images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        model.classifier.weight.mul_(200)
+        target = int(model(images).argmax())
+    explainer = Explainer(model, layer="features", utility="log_probability")
+    assert explainer.game(images, target).full.abs() < 1e-3
+    with pytest.warns(ScaleInvariantHeadWarning):
+        explainer.explain(images, "hirescam", target)
 
 
 def test_prefix_tokens_are_outside_the_map_and_inside_the_sum(images):
