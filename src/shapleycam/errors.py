@@ -146,6 +146,13 @@ class RemovalNotUsedWarning(ShapleyCamWarning):
     """
 
 
+class PlayersNotUsedWarning(ShapleyCamWarning):
+    """Issued where regions were to be the players, and no method that was asked for plays a game among them.
+
+    Choose a method that does, as sampledshapley, or leave the players out.
+    """
+
+
 class MethodLeftOutWarning(ShapleyCamWarning):
     """Issued where a set of methods was asked for, and one of them cannot be had here; the message says why.
 

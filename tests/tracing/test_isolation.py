@@ -16,7 +16,10 @@ from shapleycam.errors import LayerError, ModelError
 from shapleycam.tracing import trace
 
 # Maps of noise are often blank; nothing here is about what the maps show.
-pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning"),
+    pytest.mark.filterwarnings("ignore::shapleycam.errors.PlayersNotUsedWarning"),  # every method has the same call
+]
 
 
 class Small(nn.Module):

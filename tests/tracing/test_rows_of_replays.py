@@ -176,6 +176,7 @@ class ReturnsIt(KeepsItsOwnOutput):
         return self.fc(torch.cat([returned.relu().square().mean((2, 3)), returned.amax((2, 3))], 1))
 
 
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.PlayersNotUsedWarning")  # of the derivatives
 @pytest.mark.parametrize("method", ["hirescam", "shapleycam-h", "pathcam-h", "exactshapley"])
 def test_a_layer_that_keeps_its_own_output_keeps_what_stands_in_its_place(method):
     batch = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(3))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from shapleycam.cams.table import METHODS, expand_methods
 from shapleycam.explaining import warnings
 from shapleycam.explaining.fusing import fuse_explanations
 from shapleycam.explaining.inputs import Target
@@ -48,6 +49,8 @@ def compare(tracer: LayerTracer, request: ComparisonRequest) -> list[Comparison]
     """
     compare_images = _compare_augmented if AUGMENT.name in request.smooth else _compare_at_layers
     comparisons = compare_images(tracer, request)
+    rows = [METHODS[name] for name in expand_methods(request.methods)]
+    warnings.warn_of_unused_players(rows, request.options.players, tracer.memory.messages)
     for explanation in (e for comparison in comparisons for e in comparison.values()):
         if len(tracer.layers) > 1:
             warnings.warn_of_nothing_in_common(explanation)

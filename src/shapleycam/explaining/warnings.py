@@ -14,11 +14,13 @@ from shapleycam.errors import (
     ExclusiveClassesWarning,
     MethodLeftOutWarning,
     NoCurvatureWarning,
+    PlayersNotUsedWarning,
     ProbabilitiesWarning,
     RemovalNotUsedWarning,
     warn,
 )
 from shapleycam.explanations.explanation import Explanation
+from shapleycam.game.players import Regions
 from shapleycam.game.removal import Removal
 from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
@@ -50,6 +52,19 @@ def warn_of_unused_removal(rows: Iterable[Method], removal: Removal, messages: s
     if names and not removal.is_zero and message not in messages:
         messages.add(message)
         warn(RemovalNotUsedWarning, message)
+
+
+def warn_of_unused_players(rows: Iterable[Method], players: Regions, messages: set[str]) -> None:
+    """Warn once of players that no method plays a game among; `messages` are those that were issued."""
+    rows = tuple(rows)
+    message = (
+        f"players= is not used by {', '.join(row.name for row in rows)}: without a game to play a map is the same "
+        "whatever the players; choose a method that plays it among regions, 'sampledshapley' or 'owen' say"
+    )
+    is_used = players is None or any(row.basis.fewest_runs is not None for row in rows)
+    if not is_used and message not in messages:
+        messages.add(message)
+        warn(PlayersNotUsedWarning, message)
 
 
 def warn_of_nothing_in_common(explanation: Explanation) -> None:
