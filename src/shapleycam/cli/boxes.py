@@ -9,8 +9,9 @@ from pathlib import Path
 from PIL import Image
 
 from shapleycam.cli.explaining import ExplainPhotographs, Photograph, PhotographResult, ReadBatch
+from shapleycam.cli.outlines import with_outlines
 from shapleycam.drawing.boxes import draw_box
-from shapleycam.errors import OptionError, TargetError
+from shapleycam.errors import ImageError, OptionError, TargetError
 from shapleycam.explaining.detection import Detection, check_corners
 from shapleycam.explaining.detector import Detector
 from shapleycam.explaining.photographs import PreparedPhotograph
@@ -67,11 +68,12 @@ class ExplainBoxes(ExplainPhotographs):
         try:
             with self.timings.of("detecting"):
                 detection = detector.choose(image, self.box, self.target)
-        except (OptionError, TargetError) as error:
+            options = with_outlines(self.estimator_options, self.outlines, photograph.path, detector.preprocess)
+        except (OptionError, TargetError, ImageError) as error:
             return PhotographResult(photograph.path, None, {}, f"{image.source.name}: {error}")
         with self.timings.of("explaining"):
             comparison = detector.compare(
-                image, self.methods, detection, options=self.estimator_options, curvature=True, smooth=self.smooth
+                image, self.methods, detection, options=options, curvature=True, smooth=self.smooth
             )
         named = Photograph(photograph.path, f"{photograph.stem}_box{detection.number}")
         outlining, files = replace(self, detection=detection), dict[Path, bytes]()

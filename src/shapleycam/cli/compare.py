@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from shapleycam.cli import options
 from shapleycam.cli.console import notes, print_facts, print_json, print_table, progress
 from shapleycam.cli.explainers import make_detector, make_explainer, transform_of
-from shapleycam.cli.groups import BoxQuestionGroup, ComputeGroup, LayersNetworkGroup, PrintGroup, RegionEstimatorGroup
+from shapleycam.cli.groups import BoxQuestionGroup, ComputeGroup, LayersNetworkGroup, OutlinedEstimatorGroup, PrintGroup
 from shapleycam.cli.messages import coalition_facts
+from shapleycam.cli.outlines import with_outlines
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.cli.style_group import StyleGroup
 from shapleycam.cli.writing import write_picture
@@ -43,7 +44,7 @@ def compare(
     *,
     network: LayersNetworkGroup,
     question: BoxQuestionGroup,
-    estimator: RegionEstimatorGroup,
+    estimator: OutlinedEstimatorGroup,
     picture: PictureGroup,
     style: StyleGroup,
     compute: ComputeGroup,
@@ -76,12 +77,15 @@ def compare(
     comparing = ComparePhotograph(photo, methods, question.target, smooth)
     if box is None:
         explainer = make_explainer(network, compute)
-        compare_by = partial(comparing.by, explainer, transform_of(explainer, picture.view))
+        preprocess = transform_of(explainer, picture.view)
+        compare_by = partial(comparing.by, explainer, preprocess)
     else:
         detector = make_detector(network, compute)
-        compare_by = partial(comparing.by_box, detector, transform_of(detector, picture.view), box)
+        preprocess = transform_of(detector, picture.view)
+        compare_by = partial(comparing.by_box, detector, preprocess, box)
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
-        compared = compare_by(estimator.options(bar.show_sampling))
+        asked = estimator.options(bar.show_sampling)
+        compared = compare_by(with_outlines(asked, estimator.outlines, photo, preprocess))
         drawn = of_kind(list(compared.comparison.values()), drawn)
         figure = compared.draw(drawn, side_by_side=style.side_by_side)
     name = _file_name(compared, drawn, network.against, stem_limit(picture.out))

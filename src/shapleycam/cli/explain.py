@@ -19,7 +19,7 @@ from shapleycam.cli.groups import (
     BatchComputeGroup,
     BoxQuestionGroup,
     LayersNetworkGroup,
-    RegionEstimatorGroup,
+    OutlinedEstimatorGroup,
     TimedPrintGroup,
 )
 from shapleycam.cli.messages import coalition_facts, name_options
@@ -68,7 +68,7 @@ def explain(  # noqa: PLR0913  # the groups of its options
     *,
     network: LayersNetworkGroup,
     question: RankedQuestionGroup,
-    estimator: RegionEstimatorGroup,
+    estimator: OutlinedEstimatorGroup,
     files: FilesGroup,
     style: StyleGroup,
     compute: BatchComputeGroup,
@@ -138,10 +138,13 @@ def explain(  # noqa: PLR0913  # the groups of its options
             style.side_by_side,
             files.save,
             timings,
+            estimator.outlines,
         )
         explain_batch = ExplainPhotographs(*step) if box is None else ExplainBoxes(*step, box)
-        # With a box one by one: each photograph has boxes, and often a size, of its own.
-        batches = _batches(paths, compute.batch_size if box is None else 1, stem_limit(files.out))
+        # One by one where each photograph has boxes, and often a size, or outlined objects of its own.
+        batches = _batches(
+            paths, compute.batch_size if box is None and not estimator.outlines else 1, stem_limit(files.out)
+        )
         with closing((remote or Local()).run(batches, read, explain_batch)) as results:
             for result in results:
                 if result.error is not None:

@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
+from shapleycam.cli.outlines import Outlines, with_outlines
 from shapleycam.cli.timings import Timings
 from shapleycam.drawing.figures import grid
-from shapleycam.errors import ImageError
+from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.explaining.detection import Detection
 from shapleycam.explaining.explainer import Explainer
@@ -102,6 +103,8 @@ class ExplainPhotographs:
     """Whether the photograph without colours stands beside the maps."""
     save: bool
     timings: Timings
+    outlines: Outlines | None
+    """Where the objects are outlined that are a photograph's players; its batches are then of one photograph."""
 
     def __call__(self, batch: ReadBatch) -> Iterator[PhotographResult]:
         """Explain a batch; yield the result of each of its photographs."""
@@ -110,7 +113,14 @@ class ExplainPhotographs:
         if not images:
             return
         explainer: Explainer = self.explainer()
-        comparisons = self._compare(explainer, stack_photographs([image for _, image in images], explainer.model))
+        first = images[0][0].path
+        try:
+            options = with_outlines(self.estimator_options, self.outlines, first, explainer.preprocess)
+        except (ImageError, OptionError) as error:
+            yield PhotographResult(first, None, {}, str(error))
+            return
+        batch_of_images = stack_photographs([image for _, image in images], explainer.model)
+        comparisons = self._compare(explainer, batch_of_images, options)
         for index, (photograph, _) in enumerate(images):
             files: dict[Path, bytes] = {}
             for method in comparisons[0]:
@@ -119,15 +129,13 @@ class ExplainPhotographs:
             summary = summarise_image(comparisons, index, explainer.name, [printable_text(str(file)) for file in files])
             yield PhotographResult(photograph.path, summary, files)
 
-    def _compare(self, explainer: Explainer, batch: Batch) -> list[Comparison]:
+    def _compare(self, explainer: Explainer, batch: Batch, options: EstimatorOptions) -> list[Comparison]:
         """Explain a batch by all methods: one comparison for each class that is to be explained."""
         targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
         with self.timings.of("finding the layer"):
             explainer.find_layer(batch)
         with self.timings.of("explaining"):
-            return explainer.compare_with(
-                self.estimator_options, batch, self.methods, targets, curvature=True, smooth=self.smooth
-            )
+            return explainer.compare_with(options, batch, self.methods, targets, curvature=True, smooth=self.smooth)
 
     def files_of(
         self, explanations: Sequence[Explanation], index: int, photograph: Photograph, model: str

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapleycam.cli import options
+from shapleycam.cli.outlines import Outlines, outlines_of
 from shapleycam.cli.parsing import parse_nodes, parse_regions
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class EstimatorGroup:
         """
         from shapleycam.values.options import EstimatorOptions
 
-        nodes, players = parse_nodes(self.nodes), parse_regions(self.players)
+        nodes, players = parse_nodes(self.nodes), self.regions()
         return EstimatorOptions(nodes, self.tolerance, self.seed, players, progress, self.runs)
 
     def check(self) -> None:
@@ -100,7 +101,15 @@ class EstimatorGroup:
             OptionError: there are such.
         """
         parse_nodes(self.nodes)
-        parse_regions(self.players)
+        self.regions()
+
+    def regions(self) -> tuple[int, int] | str | None:
+        """Return the players that are the same for every photograph.
+
+        Raises:
+            OptionError: players of another form than they have.
+        """
+        return parse_regions(self.players)
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,25 @@ class RegionEstimatorGroup(EstimatorGroup):
 
     players: options.Regions = None
     runs: options.Runs = None
+
+
+@dataclass(frozen=True)
+class OutlinedEstimatorGroup(RegionEstimatorGroup):
+    """The options of the estimators, with players that may also be objects outlined in the photograph."""
+
+    players: options.OutlinedRegions = None
+
+    @property
+    def outlines(self) -> Outlines | None:
+        """Return where the objects are outlined that are the players."""
+        return outlines_of(self.players)
+
+    def regions(self) -> tuple[int, int] | str | None:
+        """Return the players that are the same for every photograph: none where each has its own objects."""
+        if self.outlines is None:
+            return super().regions()
+        self.outlines.check()
+        return None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from shapleycam.cli.console import notes, print_facts, print_json, print_table
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import ComputeGroup, OneLayerNetworkGroup, PrintGroup
 from shapleycam.cli.messages import coalition_facts
-from shapleycam.cli.parsing import parse_regions
+from shapleycam.cli.outlines import regions_of_photograph
 from shapleycam.cli.photographs import demo_photo
 from shapleycam.cli.writing import write_picture
 from shapleycam.output_names import output_stem, question_part, stem_limit, variant_part
@@ -38,7 +38,7 @@ class PairsGroup:
     """The pairs that are shown, and how they are measured."""
 
     target: options.Target = None
-    players: options.Regions = None
+    players: options.OutlinedRegions = None
     strongest: Annotated[int, typer.Option("--strongest", min=1, help="How many pairs to show.")] = 10
     rounds: Annotated[
         int,
@@ -82,8 +82,8 @@ def interactions(
     open_photograph(photo)  # one that cannot be read is refused before the model is loaded
     explainer = make_explainer(network, compute)
     batch = batch_of(photo, transform_of(explainer), explainer.model)
-    regions = parse_regions(pairs.players)
     with notes(quiet=printing.quiet):
+        regions = regions_of_photograph(pairs.players, photo, explainer.preprocess)
         game = explainer.game(batch, pairs.target, players=regions)
         measured = _measure(game, pairs)
         explanation = explainer.explain(
@@ -125,7 +125,7 @@ def interactions(
     texts = []
     for row in rows:
         error = "" if row["stderr"] is None else number(row["stderr"], 3)
-        places = [_place(centre, game) for centre in row["centres"]]
+        places = row.get("names") or [_place(centre, game) for centre in row["centres"]]
         texts.append([*places, signed(row["interaction"]), error])
     print_table(heads, texts)
 
@@ -144,7 +144,8 @@ def _row(game: Game, interactions: Interactions, pair: tuple[int, int, float]) -
     first, second, interaction = pair
     stderr = None if interactions.stderr is None else float(interactions.stderr[0, first, second])
     centres = [game.players.centre(first), game.players.centre(second)]
-    return {"players": [first, second], "centres": centres, "interaction": interaction, "stderr": stderr}
+    names = {"names": [game.players.names[player] for player in (first, second)]} if game.players.names else {}
+    return {"players": [first, second], **names, "centres": centres, "interaction": interaction, "stderr": stderr}
 
 
 def _place(centre: tuple[float, float] | None, game: Game) -> str:

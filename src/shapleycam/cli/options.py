@@ -135,6 +135,15 @@ Regions: TypeAlias = Annotated[
         "superpixels:80 or patches (the model's own).",
     ),
 ]
+OutlinedRegions: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--players",
+        metavar="RxC|NAME|FILE",
+        help="Group cells into R x C regions, for methods that play the game; with --layer input also superpixels, "
+        "superpixels:80, patches (the model's own), or the objects outlined in a PNG mask or COCO .json.",
+    ),
+]
 Runs: TypeAlias = Annotated[
     int | None,
     typer.Option(

@@ -31,10 +31,16 @@ def parse_players(text: str | None) -> tuple[int, int] | None:
     """
     if text is None:
         return None
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdecimal() for side in sides):
+    if not is_grid(text):
         raise OptionError(f"--players {text}: expected rows x columns, such as 3x3")
-    return int(sides[0]), int(sides[1])
+    rows, columns = text.lower().split("x")
+    return int(rows), int(columns)
+
+
+def is_grid(text: str) -> bool:
+    """Return whether a text has the form of a grid, rows x columns."""
+    sides = text.lower().split("x")
+    return len(sides) == 2 and all(side.isdecimal() for side in sides)
 
 
 def parse_regions(text: str | None) -> tuple[int, int] | str | None:

@@ -125,6 +125,11 @@ def _named_players(regions: NamedRegions, layout: Layout, batch: int, device: to
         raise OptionError(
             f"players are the named regions of one image, and {batch} images were given; expected one image at a time"
         )
+    if tuple(regions.labels.shape) != layout.grid:
+        raise OptionError(
+            f"players are regions of an image of {_times(tuple(regions.labels.shape))} pixels, and the layer has "
+            f"{_times(layout.grid)} cells; expected layer 'input', and regions of the size of the network's input"
+        )
     players = make_players(regions.labels, layout, batch, device)
     names = tuple(regions.names[label] for label in regions.labels.unique().tolist())
     return replace(players, names=names)

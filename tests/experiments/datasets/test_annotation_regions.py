@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.regions import Region, mask_of
 from shapleycam.models.preprocess import Preprocess
 
@@ -50,9 +51,22 @@ class TestBoxes:
         assert not mask_of([Region("a")], WHOLE, PHOTO, (2, 4)).any()
 
     def test_annotation_of_another_size(self):
-        """Annotated at 200 x 25: its x 100 is the photograph's 50, its y 12.5 the photograph's 25."""
-        actual = mask_of([Region("a", (100, 12.5, 200, 25), size=(200, 25))], WHOLE, PHOTO, (2, 4))
+        """Annotated at 200 x 100: its x 100 is the photograph's 50, its y 50 the photograph's 25."""
+        actual = mask_of([Region("a", (100, 50, 200, 100), size=(200, 100))], WHOLE, PHOTO, (2, 4))
         assert cells(actual) == ["....", "..##"]
+
+    @pytest.mark.parametrize("size", [(50, 100), (100, 100), (200, 98)])
+    def test_of_another_picture(self, size):
+        """A turned photograph, a square crop, and a copy that is two pixels too low for its width."""
+        masks = Region("a", mask=np.ones(size[::-1], dtype=np.bool_))
+        for region in (Region("a", (0, 0, 1, 1), size=size), masks):
+            with pytest.raises(ImageError, match=rf"annotation of {size[0]} x {size[1]} pixels .* of 100 x 50"):
+                mask_of([region], WHOLE, PHOTO, (2, 4))
+
+    @pytest.mark.parametrize("size", [(33, 17), (33, 16), (3, 1), (3, 2), (1000, 500)])
+    def test_copy_with_rounded_sides(self, size):
+        """A third of 100 x 50 is 33.3 x 16.7."""
+        assert mask_of([Region("a", (0, 0, *size), size=size)], WHOLE, PHOTO, (2, 4)).all()
 
 
 class TestMasks:

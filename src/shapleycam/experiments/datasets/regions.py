@@ -12,6 +12,7 @@ from jaxtyping import Bool
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shapleycam.errors import ImageError
 from shapleycam.images import Box
 
 
@@ -64,7 +65,12 @@ def masks_of(
     `box` is the (left, top, right, bottom) of the photograph that the network saw (`Preprocess.box`), `photo_size` the
     photograph's (width, height), both in its pixels; `size` is the input's (height, width). A region with a mask is its
     mask, without one its box. Padding around the photograph is in no region.
+
+    Raises:
+        ImageError: what was annotated has other proportions than the photograph, as where one of them is turned.
     """
+    for region in regions:
+        _check_proportions(region, photo_size)
     left, top, right, bottom = box
     rows, columns = _centres(top, bottom, size[0]), _centres(left, right, size[1])
     inside = np.outer(_between(rows, 0, photo_size[1]), _between(columns, 0, photo_size[0]))
@@ -72,6 +78,24 @@ def masks_of(
     for mask, region in zip(masks, regions, strict=True):
         mask[:] = _pixels_in(region, rows, columns, photo_size)
     return torch.from_numpy(masks & inside)
+
+
+def _check_proportions(region: Region, photo_size: tuple[int, int]) -> None:
+    """Refuse a region of another picture than the photograph or a copy of it in another size.
+
+    Raises:
+        ImageError: it is one.
+    """
+    annotated = region.size if region.mask is None else region.mask.shape[::-1]
+    if annotated is None:
+        return
+    # A copy's sides are rounded to whole pixels, each by itself.
+    if abs(annotated[0] * photo_size[1] - annotated[1] * photo_size[0]) > max(photo_size):
+        found, expected = (" x ".join(map(str, size)) for size in (annotated, photo_size))
+        raise ImageError(
+            f"an annotation of {found} pixels for a photograph of {expected} (upright); expected one of the same width "
+            "and height, or a copy of it in another size: annotate the upright photograph, all of it"
+        )
 
 
 def _pixels_in(

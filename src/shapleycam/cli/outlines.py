@@ -1,0 +1,132 @@
+"""`--players FILE`: objects that somebody outlined in a photograph, as its players."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapleycam.cli.parsing import is_grid, parse_regions
+from shapleycam.errors import DatasetWarning, ImageError, OptionError, warn
+from shapleycam.printable import printable_name
+from shapleycam.regular_files import is_file, is_there
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shapleycam.experiments.datasets.regions import Annotations, Region
+    from shapleycam.game.named_regions import NamedRegions
+    from shapleycam.game.players import Regions
+    from shapleycam.models.network import Transform
+    from shapleycam.values.options import EstimatorOptions
+
+_SUFFIXES = frozenset({".png", ".json"})
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Where objects are outlined: a PNG mask of one photograph, or as `evaluate --annotations` takes them."""
+
+    path: Path
+
+    def check(self) -> None:
+        """Refuse what is not there.
+
+        Raises:
+            OptionError: there is no such file or folder.
+        """
+        if not is_there(self.path):
+            raise OptionError(
+                f"--players {self.path}: no such file; expected a PNG mask, a COCO .json, a folder of .xml or .png, or "
+                "rows x columns"
+            )
+
+    def players_of(self, photo: Path, transform: Transform | None) -> NamedRegions:
+        """Return the objects of a photograph that the network sees, as players at the input.
+
+        Warns (`DatasetWarning`) of each object that it does not see, which is left out.
+
+        Raises:
+            OptionError: there are none, or it is not known which part of a photograph the network sees.
+            ImageError: the annotations are damaged, or of another picture.
+        """
+        from shapleycam.experiments.datasets.regions import masks_of
+        from shapleycam.explaining.outlined_objects import players_from_masks
+        from shapleycam.images import open_photograph
+        from shapleycam.models.preprocess import Preprocess
+
+        if not isinstance(transform, Preprocess):
+            raise OptionError(
+                f"--players {self.path}: where the network's crop lies in a photograph is not known, since preprocess= "
+                f"is a {type(transform).__name__}; expected a shapleycam.Preprocess, or players as a grid"
+            )
+        regions, size = self._regions_of(photo), open_photograph(photo).size
+        masks = masks_of(regions, transform.box(size), size, transform.crop)
+        names = [_name(region) for region in regions]
+        is_seen = masks.flatten(1).any(1).tolist()
+        seen = [place for place, is_in in enumerate(is_seen) if is_in]
+        name = printable_name(photo.name)
+        if not seen:
+            raise OptionError(
+                f"--players {self.path}: {name} has no outlined object that the network sees; give players as a grid"
+            )
+        for unseen in (names[place] for place in range(len(regions)) if place not in seen):
+            warn(
+                DatasetWarning, f"{name}: {unseen} of {self.path} is outside of what the network sees, and is left out"
+            )
+        return players_from_masks(masks[seen], [names[place] for place in seen])
+
+    def _regions_of(self, photo: Path) -> Sequence[Region]:
+        if is_file(self.path) and self.path.suffix.lower() == ".png":
+            from shapleycam.experiments.datasets.annotations.masks import read_regions
+
+            return read_regions(self.path)
+        regions = _opened(self.path).regions_of(photo.name)
+        if regions is None:
+            raise ImageError(f"{printable_name(photo.name)}: {self.path} has no annotation of it; expected one")
+        return regions
+
+
+def outlines_of(text: str | None) -> Outlines | None:
+    """Return the outlines that `--players` names; None where it is a grid or the name of regions of the image."""
+    if text is None or is_grid(text):
+        return None
+    path = Path(text)
+    return Outlines(path) if path.suffix.lower() in _SUFFIXES or path.name != text or is_there(path) else None
+
+
+def with_outlines(
+    options: EstimatorOptions, outlines: Outlines | None, photo: Path, transform: Transform | None
+) -> EstimatorOptions:
+    """Return options whose players are the objects outlined in a photograph; the same where none are asked for.
+
+    Raises:
+        OptionError, ImageError: it has no such objects, or they cannot be read.
+    """
+    return options if outlines is None else replace(options, players=outlines.players_of(photo, transform))
+
+
+def regions_of_photograph(text: str | None, photo: Path, transform: Transform | None) -> Regions:
+    """Return the players that `--players` means for one photograph.
+
+    Raises:
+        OptionError, ImageError: it means none, or its objects cannot be read.
+    """
+    outlines = outlines_of(text)
+    return parse_regions(text) if outlines is None else outlines.players_of(photo, transform)
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path) -> Annotations:
+    """Return annotations, which may be of many photographs, read once."""
+    from shapleycam.experiments.datasets.annotations.opening import open_annotations
+
+    return open_annotations(path)
+
+
+def _name(region: Region) -> str:
+    """Return what an object is called: its class, or its number in a mask."""
+    if region.label is None:
+        return "object"
+    return region.label if isinstance(region.label, str) else f"value {region.label}"
