@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -45,6 +46,15 @@ def example_files(hopper: Path, folder: Path) -> Path:
     shutil.copy(hopper, folder / "photo.jpg")
     (folder / "photos").mkdir()
     Image.open(hopper).resize((300, 200)).save(folder / "photos/other.png")
+    outlines = {
+        "images": [{"id": 0, "file_name": "other.png", "width": 300, "height": 200}],
+        "categories": [{"id": 1, "name": "face"}, {"id": 2, "name": "uniform"}],
+        "annotations": [
+            {"image_id": 0, "category_id": 1, "segmentation": [[110, 40, 180, 40, 180, 110, 110, 110]]},
+            {"image_id": 0, "category_id": 2, "bbox": [90, 110, 140, 90]},
+        ],
+    }
+    (folder / "instances.json").write_text(json.dumps(outlines), encoding="utf-8")
     return folder / "photo.jpg"
 
 
