@@ -13,7 +13,7 @@ from torch import nn
 import shapleycam
 from shapleycam.bridge import measurement, plan_ladder
 from shapleycam.bridge.rungs import choose_rungs
-from shapleycam.errors import LayerError, OptionError
+from shapleycam.errors import LayerError, MethodLeftOutWarning, OptionError
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.fidelity import LAYER_VALUES, InputQuestion
 
@@ -66,6 +66,20 @@ def test_sampling_noise_is_taken_from_both_sides(images):
     assert row.pearson.value < row.pearson_corrected.value
     assert row.pearson_corrected.value == pytest.approx(1, abs=0.01)
     assert median(distance.noise_share for distance in measured.distances) == pytest.approx(1, abs=0.4)
+
+
+@pytest.mark.filterwarnings("error::shapleycam.errors.ShapleyCamWarning")
+def test_derivatives_are_left_out_at_the_input_where_no_single_image_has_nothing(images):
+    explainer = shapleycam.Explainer(curved(), utility="logit")
+    question = replace(GRID, removal=torch.zeros(3, 8, 8, dtype=torch.float64))
+    methods = ["hirescam", "leaveoneout"]
+    everywhere = shapleycam.ladder(explainer, images[:2], ["1"], methods, question)
+    assert {(row.layer, row.method) for row in everywhere.rows} >= {("input", method) for method in methods}
+    with pytest.warns(MethodLeftOutWarning, match="hirescam left out at layer 'input': removal 'impute'") as caught:
+        ladder = shapleycam.ladder(explainer, images[:2], ["1"], methods, replace(question, removal="impute"))
+    assert len(caught) == 1
+    rows = {(row.layer, row.method) for row in ladder.rows}
+    assert rows == {("1", LAYER_VALUES), ("1", "hirescam"), ("1", "leaveoneout"), ("input", "leaveoneout")}
 
 
 def test_a_few_layers_are_chosen_evenly_in_depth():

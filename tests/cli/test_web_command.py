@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from shapleycam.web.passwords import Accounts
 
@@ -45,6 +46,15 @@ def test_options_reach_the_site(serve):
     assert (site.limits.megabytes, site.limits.megapixels, site.runs) == (4, 9, ["results"])
     assert (access.host, access.port, access.public_hosts) == ("127.0.0.1", 7999, ("page.example.org",))
     assert (access.trusted_proxies, access.accounts, site.has_login) == (("10.0.0.0/8",), None, False)
+
+
+def test_reference_photographs_are_read_before_anybody_comes(serve, tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    assert serve("--reference", tmp_path)[1].reference == [tmp_path / "a.png"]
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    ran, site, _ = serve("--reference", tmp_path)
+    assert (ran.code, site) == (2, None)
+    assert "b.png" in ran.err
 
 
 def test_a_note_where_others_may_come(serve, run, monkeypatch, tmp_path):

@@ -57,6 +57,17 @@ WINDOWS = {
         ),
         window(12),
     ),
+    "no rows cut off and put back": (
+        lambda: Do(lambda self, x: self.a(torch.cat([x[:, :, :0], x[:, :, 0:]], 2)), a=conv(3, padding=1)),
+        window(12),
+    ),
+    "no tokens split off and put back, as of a transformer without class token": (
+        lambda: Do(
+            lambda self, x: torch.cat(self.a(x).flatten(2).mT.split([0, 12], 1), 1).mT.unflatten(2, (3, 4)),
+            a=conv(3, padding=1),
+        ),
+        window(12),
+    ),
     "a cross of two branches": (
         lambda: Do(
             lambda self, x: self.a(x) + self.b(x), a=conv((1, 3), padding=(0, 1)), b=conv((3, 1), padding=(1, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 from helpers.web_server import HOPPER
@@ -22,12 +23,18 @@ from shapleycam.web.views import VIEWS
 
 
 class Views:
-    """The views of a page that offers one network, the example photograph, and runs."""
+    """The views of a page that offers one network, the example photograph, runs, and reference photographs."""
 
-    def __init__(self, network: Network | None = None, runs: Sequence[str] = (), name: str = "net") -> None:
-        models = ModelCache(["efficientnet_lite0" if network is None else name], 1, "cpu")
+    def __init__(
+        self,
+        network: Network | None = None,
+        runs: Sequence[str] = (),
+        name: str = "net",
+        reference: Sequence[Path] = (),
+    ) -> None:
+        models = ModelCache(["efficientnet_lite0" if network is None else name], 1, "cpu", reference)
         if network is not None:
-            models._loaded.get(name, lambda: LoadedModel(network, "cpu"))
+            models._loaded.get(name, lambda: LoadedModel(network, "cpu", reference))
         store = PhotographStore([HOPPER], Limits(), keep_hours=1, megabytes=50)
         self.resources = Resources.of(models, store, Runs(runs))
         self._templates = template_environment("shapleycam.web")

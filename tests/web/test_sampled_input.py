@@ -19,11 +19,13 @@ from shapleycam import Explainer
 from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.web.explained import explained
+from shapleycam.web.frame import frame_content
 from shapleycam.web.input_games import watched_input
 from shapleycam.web.job import Cancelled
 from shapleycam.web.panel import panel_boxes
 from shapleycam.web.player_choices import RunPlan
 from shapleycam.web.question import Question
+from shapleycam.web.site import Site
 from shapleycam.web.views import VIEWS
 
 QUESTION = {"layer": "input", "players": "2x3", "removal": "blur", "target": "blue"}
@@ -199,6 +201,35 @@ def test_in_a_browser_the_button_stops_and_the_address_has_the_runs(visit):
     assert re.search(r"row \d+, column \d+: \d+%", heat.locator("output").inner_text())
 
 
-def test_reference_photographs_are_not_of_the_page(views):
-    with pytest.raises(OptionError, match="removal 'samples' takes reference photographs to stand in, and the page"):
+def offered_removals(views: Views, site: Site) -> list[str]:
+    boxes = frame_content("explain", Question(), site, views.resources)["boxes"]
+    (box,) = (box for box in boxes if box.name == "removal")
+    return [option.value for options in box.groups.values() for option in options]
+
+
+def test_reference_photographs_are_the_operators(views):
+    with pytest.raises(OptionError, match=r"removal 'samples' takes reference photographs .* of this page gives none"):
         explained(views.resolved(**QUESTION | {"removal": "samples"}))
+    assert "samples" not in offered_removals(views, Site())
+
+
+def test_the_operators_photographs_stand_in_one_after_the_other(tmp_path):
+    """Exact values of six regions are those of the library; sampled ones take two runs for each coalition."""
+    photographs = [tmp_path / f"{name}.png" for name in "ab"]
+    for photograph, colour in zip(photographs, ("red", "navy"), strict=True):
+        Image.new("RGB", (80, 64), colour).save(photograph)
+    views = Views(colour_network.network(), reference=photographs)
+    assert "samples" in offered_removals(views, Site(reference=photographs))
+    question = QUESTION | {"removal": "samples"}
+    e = explained(views.resolved(**question, method="exactshapley")).explanation
+    explainer = Explainer(
+        colour_network.network(), layer="input", removal="samples", reference=photographs, device="cpu"
+    )
+    expected = explainer.explain(HOPPER, "exactshapley", 3, players=(2, 3))
+    assert e.removal == expected.removal
+    assert torch.allclose(e.values, expected.values, rtol=1e-4, atol=1e-8)
+    [*_, last] = views.states("explain", **question, runs="200")
+    described = "each of this page's reference photographs in turn"
+    assert f"{e.removal}: {described}" in facts_of(last)["What stands in for absent places"]
+    [*_, ladder] = views.states("ladder", **question | {"layer": ""}, layers="act")
+    assert f"samples: {described}" in text_of(ladder)

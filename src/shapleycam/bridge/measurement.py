@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TypeAlias
 
 from shapleycam.bridge.store import Store
+from shapleycam.errors import MethodLeftOutWarning, ignore_warnings
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.fidelity import LAYER_VALUES, InputDistance, InputQuestion, InputValues
 from shapleycam.fidelity.input_distance import MeasuredValues, distances_to_input
 from shapleycam.fidelity.input_reference import describe_input_values, name_of
-from shapleycam.fidelity.layer_values import method_options, own_values, values_of_methods
+from shapleycam.fidelity.layer_values import method_options, methods_at_input, own_values, values_of_methods
 from shapleycam.fidelity.timing import time_plain_pass
 from shapleycam.game import Game
 from shapleycam.tracing.input_layer import INPUT
@@ -64,7 +66,11 @@ class LadderMeasurement:
         """Measure one image at all layers; methods first, so that one that is refused is known before the runs."""
         game = self._question.game(self._at_input, batch)
         name = name_of(batch.sources[0])
-        by_layer = {layer: self._values_of_methods(at_layer, batch, game) for layer, at_layer in self.rungs.items()}
+        methods = dict.fromkeys(self.rungs, self._methods) | {INPUT: self._at_input_methods(game)}
+        by_layer = {
+            layer: self._values_of_methods(at_layer, methods[layer], batch, game)
+            for layer, at_layer in self.rungs.items()
+        }
         true = self._kept(batch, INPUT, game, lambda: self._input_values(batch, game))
         self.utility = game.utility.name
         self.inputs += describe_input_values(game, true.values, batch.sources)
@@ -79,11 +85,18 @@ class LadderMeasurement:
             if self._listener is not None:
                 self._listener(name, layer)
 
-    def _values_of_methods(self, at_layer: Explainer, batch: Batch, game: Game) -> list[MeasuredValues]:
-        if not self._methods:
+    def _at_input_methods(self, game: Game) -> Sequence[str]:
+        """Return the methods of the input's rung; of what is left out there, the first image tells."""
+        with ignore_warnings(MethodLeftOutWarning) if self.inputs else nullcontext():
+            return methods_at_input(self._methods, game)
+
+    def _values_of_methods(
+        self, at_layer: Explainer, methods: Sequence[str], batch: Batch, game: Game
+    ) -> list[MeasuredValues]:
+        if not methods:
             return []
         options = method_options(at_layer, batch, game, self._question)
-        return values_of_methods(at_layer, batch, self._methods, game, options)
+        return values_of_methods(at_layer, batch, methods, game, options)
 
     def _input_values(self, batch: Batch, game: Game) -> MeasuredValues:
         plain = time_plain_pass(self._at_input, batch)

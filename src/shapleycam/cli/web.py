@@ -43,6 +43,26 @@ class OfferGroup:
         list[Path] | None,
         typer.Option("--example", help="A photograph to begin with. Repeatable; default: one that comes along."),
     ] = None
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reference",
+            help="Photographs, or folders of them, that stand in for absent regions by removal samples. Repeatable.",
+        ),
+    ] = None
+
+    def reference_photographs(self) -> list[Path]:
+        """Return the reference photographs, each of which can be read.
+
+        Raises:
+            ImageError: one cannot, or a folder has none.
+        """
+        from shapleycam.images import find_photographs, open_photograph
+
+        photographs = find_photographs(self.reference or ())
+        for photograph in photographs:
+            open_photograph(photograph)
+        return photographs
 
 
 @dataclass(frozen=True)
@@ -183,6 +203,7 @@ def web(
         device=device,
         runs=offer.run or [],
         examples=offer.example or [demo_photo()],
+        reference=offer.reference_photographs(),
         limits=Limits(limits.megabytes, limits.megapixels),
         keep_hours=limits.keep,
         store_megabytes=limits.store_megabytes,

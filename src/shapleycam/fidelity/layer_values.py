@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from shapleycam.cams.table import METHODS
+from shapleycam.cams.table import METHODS, expand_methods
+from shapleycam.errors import MethodLeftOutWarning, PlayersNotUsedWarning, ignore_warnings, warn
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.fidelity._split_values import SplitValues, split_values
@@ -15,6 +16,7 @@ from shapleycam.fidelity.region_sums import region_sums
 from shapleycam.fidelity.timing import time_methods, time_plain_pass
 from shapleycam.game import Game
 from shapleycam.game.players import Regions
+from shapleycam.tracing.input_layer import INPUT
 from shapleycam.values._path import Nodes
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.progress import Progress
@@ -28,7 +30,8 @@ def values_of_methods(
     The methods' own sampling noise, where they sample, is not known, and counts as distance.
     """
     utility = input_game.utility
-    [comparison] = at_layer.compare_with(options, batch, methods, [None], utility)
+    with ignore_warnings(PlayersNotUsedWarning):  # the players are for those methods that play the layer's game
+        [comparison] = at_layer.compare_with(options, batch, methods, [None], utility)
     times = time_methods(at_layer, batch, utility, list(comparison), options)
     measured = []
     for name, explanation in comparison.items():
@@ -36,6 +39,24 @@ def values_of_methods(
         values = SplitValues.exact(sums, explanation.target.new_zeros(len(sums)), name)
         measured.append(MeasuredValues(explanation.layer, name, values, METHODS[name].in_units, times[name][1]))
     return measured
+
+
+def methods_at_input(methods: Sequence[str], input_game: Game) -> list[str]:
+    """Return the methods that can be had at the input: those of derivatives need a single image of nothing.
+
+    Warns (`MethodLeftOutWarning`) of those that are left out.
+    """
+    names = expand_methods(methods) if methods else []
+    if input_game.removal.is_fixed:
+        return names
+    left_out = [name for name in names if METHODS[name].needs_removed_state]
+    if left_out:
+        warn(
+            MethodLeftOutWarning,
+            f"{', '.join(left_out)} left out at layer {INPUT!r}: removal {input_game.removal.name!r} has no single "
+            "image in which all is removed, from which a derivative or a path could begin",
+        )
+    return [name for name in names if name not in left_out]
 
 
 def own_values(

@@ -49,7 +49,7 @@ class Page:
 
     def __init__(self, site: Site, access: Access | None = None) -> None:
         self.site, self.access = site, access or Access()
-        models = ModelCache(site.models, site.loaded, site.device)
+        models = ModelCache(site.models, site.loaded, site.device, site.reference)
         self.photographs = PhotographStore(
             site.examples, site.limits, keep_hours=site.keep_hours, megabytes=site.store_megabytes
         )

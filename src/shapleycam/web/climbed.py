@@ -24,7 +24,7 @@ from shapleycam.fidelity._split_values import (
 )
 from shapleycam.fidelity.input_distance import MeasuredValues, distances_to_input
 from shapleycam.fidelity.input_reference import describe_input_values
-from shapleycam.fidelity.layer_values import method_options, own_values, values_of_methods
+from shapleycam.fidelity.layer_values import method_options, methods_at_input, own_values, values_of_methods
 from shapleycam.fidelity.timing import time_plain_pass
 from shapleycam.game import Game
 from shapleycam.tracing.input_layer import INPUT
@@ -81,7 +81,7 @@ def climb(resolved: ResolvedQuestion) -> Iterator[Climb]:
     """
     explainer = resolved.explainer
     players = resolved.players or resolved.default_players
-    question = InputQuestion(players=players, removal=resolved.removal)
+    question = InputQuestion(players=players, removal=resolved.chosen_removal)
     names = [name for name in resolved.question.layers.split(",") if name.strip()] or None
     layers = choose_rungs(explainer, resolved.batch, names)
     at_input = question.at_input(explainer)
@@ -139,9 +139,12 @@ def _distances(
         with ignore_warnings():
             if layer != INPUT:
                 measured.append(own_values(at_layer, resolved.batch, truth.game, question, resolved.progress))
-            if METHODS[_method(resolved)].basis.fewest_runs is None:  # others divide the layer's own game
+            methods = [_method(resolved)]
+            if METHODS[methods[0]].basis.fewest_runs is not None:  # it divides the layer's own game
+                methods = []
+            if methods_at_input(methods, truth.game) if layer == INPUT else methods:
                 options = method_options(at_layer, resolved.batch, truth.game, question)
-                measured += values_of_methods(at_layer, resolved.batch, [_method(resolved)], truth.game, options)
+                measured += values_of_methods(at_layer, resolved.batch, methods, truth.game, options)
         names = [resolved.batch.sources[0].name]
         utility = truth.game.utility.name
         return tuple(each for values in measured for each in distances_to_input(names, utility, values, truth.values))

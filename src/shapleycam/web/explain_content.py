@@ -211,7 +211,7 @@ def _facts(resolved: ResolvedQuestion, made: Explained, label: str, other: str |
         ("What is explained", f"{unit}: {value}", "log-odds" if other else "utility"),
         ("What there is to divide", f"{number(made.grand)}, {total}", "v(N)"),
     ]
-    facts.append(("What stands in for absent places", f"{e.removal}: {REMOVALS[e.removal]}", "removal"))
+    facts.append(("What stands in for absent places", f"{e.removal}: {REMOVALS[resolved.removal]}", "removal"))
     if e.utility_removed is not None:
         left = number(float(e.utility_removed[0]))
         facts.append(("What the model makes of a photograph with everything removed", f"{left} of {unit}", None))

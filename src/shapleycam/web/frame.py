@@ -22,7 +22,7 @@ def frame_content(view: str, question: Question, site: Site, resources: Resource
         "site": site,
         "runs": resources.runs.names,
         "examples": list(resources.photographs.examples),
-        "boxes": panel_boxes(question, resources.models.names.short, fields),
+        "boxes": panel_boxes(question, resources.models.names.short, fields, has_reference=bool(site.reference)),
         "layer_options": layer_options(),
         "hidden_pairs": hidden_pairs(question, fields),
         "upload_pairs": upload_pairs(question),

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 
 from shapleycam.errors import ModelError, ShapleyCamError
 from shapleycam.explaining.explainer import Explainer
+from shapleycam.explaining.inputs import batch_of
+from shapleycam.explaining.reference import ReferenceSamples
 from shapleycam.models import zoo
 from shapleycam.models.network import Network
 from shapleycam.models.resolve import default_device
@@ -20,22 +24,32 @@ _EXPLAINERS = 4
 
 
 class LoadedModel:
-    """A model, and its explainers by layer, which leave with it."""
+    """A model, with its explainers by layer and the operator's photographs as it takes them, which leave with it."""
 
-    def __init__(self, network: Network, device: str | None) -> None:
-        self.network, self._device = network, device or default_device()
+    def __init__(self, network: Network, device: str | None, reference: Sequence[Path] = ()) -> None:
+        self.network, self._device, self._reference = network, device or default_device(), reference
         self._explainers: SharedCache[Explainer] = SharedCache(_EXPLAINERS)
 
     def explainer(self, layer: str) -> Explainer:
         """Return the explainer at a layer."""
         return self._explainers.get(layer, lambda: Explainer(self.network, layer=layer, device=self._device))
 
+    @cached_property
+    def reference_samples(self) -> ReferenceSamples:
+        """The removal by the operator's photographs."""
+        return ReferenceSamples(batch_of(list(self._reference), self.network.preprocess, self.network.model))
+
 
 class ModelCache:
-    """`offered` are names as `--model` takes them, the first the default; `most` of them are loaded at a time."""
+    """`offered` are names as `--model` takes them, the first the default; `most` of them are loaded at a time.
 
-    def __init__(self, offered: Sequence[str], most: int, device: str | None = None) -> None:
-        self.names, self.device = ModelNames(offered), device
+    `reference` are photographs that may stand in for absent places.
+    """
+
+    def __init__(
+        self, offered: Sequence[str], most: int, device: str | None = None, reference: Sequence[Path] = ()
+    ) -> None:
+        self.names, self.device, self.reference = ModelNames(offered), device, reference
         self._loaded: SharedCache[LoadedModel] = SharedCache(most)
 
     def get(self, name: str, check: Callable[[], None] = lambda: None) -> LoadedModel:
@@ -64,7 +78,7 @@ class ModelCache:
                 f"model {short!r} could not be loaded, and the server has logged why; choose another model, or tell "
                 "the operator of this page"
             ) from error
-        return LoadedModel(replace(network, name=short), self.device)
+        return LoadedModel(replace(network, name=short), self.device, self.reference)
 
     def __len__(self) -> int:
         """Return how many are loaded."""

@@ -11,7 +11,7 @@ from shapleycam.cams.families import FAMILIES, methods_by_family
 from shapleycam.cams.table import canonical_method
 from shapleycam.drawing.colour_scales import find_colour_map
 from shapleycam.errors import OptionError
-from shapleycam.game.removal import NAMED
+from shapleycam.game.removal import NAMED, SAMPLES
 from shapleycam.layers import RULES
 from shapleycam.names import canonical_name
 from shapleycam.smoothing import SMOOTHINGS, parse_smoothing, smoothing_name
@@ -44,8 +44,9 @@ REMOVALS = {
     "blur": "the image under a Gaussian, at layer input",
     "impute": "filled in from the pixels around, at layer input",
     "drop": "patches left out of a vision transformer, at layer input",
+    SAMPLES.name: "each of this page's reference photographs in turn, at layer input",
 }
-"""The removals that have a name and need no photographs, in one line each."""
+"""The removals that have a name, in one line each."""
 _GRID = "grid"
 _PLAYERS = {
     _GRID: "grid: as fine as the runs allow, 7 x 7 for sampledshapley, 8 x 8 for owen",
@@ -111,8 +112,14 @@ class Box:
     groups: dict[str, list[Option]]
 
 
-def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]) -> list[Box]:
-    """Return the boxes that choose among a few things, of those fields that a view reads."""
+def panel_boxes(
+    question: Question, models: Sequence[str], fields: Iterable[str], *, has_reference: bool = False
+) -> list[Box]:
+    """Return the boxes that choose among a few things, of those fields that a view reads.
+
+    Removal "samples" is among them only where there are reference photographs.
+    """
+    removals = {name: line for name, line in REMOVALS.items() if has_reference or name != SAMPLES.name}
     boxes = {
         "model": _box("model", "Model", None, {"": {name: name for name in models}}, question.model, models[0]),
         "method": _method_box(question),
@@ -129,7 +136,7 @@ def panel_boxes(question: Question, models: Sequence[str], fields: Iterable[str]
             "removal",
             "Removal: what stands in for absent places",
             "removal",
-            {"": {name: _named(name, line) for name, line in REMOVALS.items()}},
+            {"": {name: _named(name, line) for name, line in removals.items()}},
             canonical_name(question.removal, NAMED) or question.removal,
             DEFAULT_REMOVAL,
         ),

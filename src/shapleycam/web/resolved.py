@@ -12,6 +12,7 @@ from shapleycam.errors import ModelError, OptionError, nearest
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
+from shapleycam.explaining.reference import ReferenceSamples
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
@@ -102,12 +103,17 @@ class ResolvedQuestion:
         name = canonical_name(self.question.removal or DEFAULT_REMOVAL, NAMED)
         if name is None:
             raise OptionError(f"removal {self.question.removal!r} is unknown; {nearest(self.question.removal, NAMED)}")
-        if name == SAMPLES.name:
+        if name == SAMPLES.name and not self.resources.models.reference:
             raise OptionError(
-                f"removal {name!r} takes reference photographs to stand in, and the page has none; choose another "
-                "removal, or explain by the command line or in Python"
+                f"removal {name!r} takes reference photographs to stand in, and the operator of this page gives none; "
+                "choose another removal, or explain by the command line or in Python"
             )
         return name
+
+    @property
+    def chosen_removal(self) -> str | ReferenceSamples:
+        """What stands in for absent places, as explainers take it."""
+        return self.loaded.reference_samples if self.removal == SAMPLES.name else self.removal
 
     @property
     def method(self) -> str:
@@ -170,7 +176,7 @@ class ResolvedQuestion:
             [self.target],
             self.utility,
             curvature=curvature,
-            removal=self.removal,
+            removal=self.chosen_removal,
             smooth=self.smooth,
         )
         return comparison
@@ -178,7 +184,7 @@ class ResolvedQuestion:
     def trace(self, *methods: str) -> TracedBatch:
         """Return one forward pass, after which methods can be asked for and games played."""
         self.check()
-        return self.explainer.trace(self.batch, list(methods), self.utility, replay=True, removal=self.removal)
+        return self.explainer.trace(self.batch, list(methods), self.utility, replay=True, removal=self.chosen_removal)
 
     def game(self, traced_batch: TracedBatch, players: Any = None) -> Game:
         """Return the game of the question."""

@@ -19,6 +19,8 @@ class Site:
         device: where they run; None for the GPU if there is one.
         runs: results of evaluate that visitors may open.
         examples: photographs to begin with.
+        reference: photographs that stand in for absent places, in turn, by removal "samples"; without any the page does
+            not offer it.
         limits: of a photograph.
         keep_hours: how long a photograph stays after it was last used.
         store_megabytes: bytes of all visitors' photographs together.
@@ -37,6 +39,7 @@ class Site:
     device: str | None = None
     runs: Sequence[str] = ()
     examples: Sequence[Path] = ()
+    reference: Sequence[Path] = ()
     limits: Limits = field(default_factory=Limits)
     keep_hours: float = 1
     store_megabytes: float = 256

@@ -189,7 +189,8 @@ def compose(
     is_repeated = torch.zeros_like(together, dtype=torch.bool)
     is_repeated[:, 1:] = together[:, 1:] == together[:, :-1]
     distinct = together.masked_fill(is_repeated, OUTSIDE).sort(1).values
-    width = max(1, int((distinct != OUTSIDE).sum(1).max()))
+    widths = (distinct != OUTSIDE).sum(1)
+    width = max(1, int(widths.max())) if len(widths) else 1  # pieces of no tokens have no rows
     return distinct[:, :width] if width <= MOST_CELLS else None
 
 

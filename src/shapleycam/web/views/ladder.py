@@ -129,7 +129,7 @@ def _facts(resolved: ResolvedQuestion, state: Climb) -> list[tuple[str, str, str
         ("Runs of the model for their values", runs, None),
         ("Correlation of the two halves", halves, None),
         ("Noise of the values", percent(sure.noise, 1), "standard error"),
-        ("What stands in for absent regions", f"{resolved.removal}: {REMOVALS.get(resolved.removal, '')}", "removal"),
+        ("What stands in for absent regions", f"{resolved.removal}: {REMOVALS[resolved.removal]}", "removal"),
         ("What stands in for absent places at the layers", f"zero: {REMOVALS['zero']}", "removal"),
         ("Utility of the photograph", f"{number(sure.utility_whole)} of {sure.utility}", "utility"),
         ("The same with everything removed", number(sure.utility_removed), None),
