@@ -181,6 +181,13 @@ class ToleranceWarning(ShapleyCamWarning):
     """
 
 
+class RepeatedImageWarning(ShapleyCamWarning):
+    """Issued where a photograph is given twice to a measurement over photographs; it counts once.
+
+    Give each photograph once.
+    """
+
+
 class ClusterWarning(ShapleyCamWarning):
     """Issued where a cluster has less room than was asked for; the work goes on with what there is.
 

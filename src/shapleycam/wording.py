@@ -6,7 +6,9 @@ keyboard, so that what is copied from it is a number for every other program.
 
 from __future__ import annotations
 
-from math import isnan
+from collections.abc import Mapping
+from math import isfinite, isnan
+from typing import Any
 
 
 def counted(count: int, noun: str) -> str:
@@ -118,3 +120,21 @@ def on_one_line(error: BaseException) -> str:
         ('no such size for this model', 'KeyboardInterrupt')
     """
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def as_json_value(value: Any) -> Any:
+    """Return a document with None for numbers that JSON has no word for: NaN and infinities, as of an unknown error.
+
+    Examples:
+        >>> from math import inf, nan
+        >>> from shapleycam.wording import as_json_value
+        >>> as_json_value({"stderr": [0.5, inf], "half": nan})
+        {'stderr': [0.5, None], 'half': None}
+    """
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: as_json_value(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_json_value(each) for each in value]
+    return value

@@ -13,7 +13,7 @@ from torch import nn
 import shapleycam
 from shapleycam.bridge import measurement, plan_ladder
 from shapleycam.bridge.rungs import choose_rungs
-from shapleycam.errors import LayerError, MethodLeftOutWarning, OptionError
+from shapleycam.errors import LayerError, MethodLeftOutWarning, OptionError, RepeatedImageWarning
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.fidelity import LAYER_VALUES, InputQuestion
 
@@ -211,3 +211,51 @@ def test_a_plan_counts_what_is_left_and_writes_nothing(images, tmp_path):
     shapleycam.ladder(curved(), images[:2], ["0"], [], SAMPLED, out=out)
     later = plan_ladder(curved(), images, ["3", "0"], SAMPLED, out=out)
     assert [rung.images for rung in later.rungs] == [3, 1, 1]
+
+
+class TwoHeads(nn.Module):
+    """A model of two outputs, as one with an auxiliary head."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(2)
+        self.conv, self.pool = nn.Conv2d(3, 6, 3, padding=1), nn.AdaptiveAvgPool2d(2)
+        self.first, self.second = nn.Linear(24, 3), nn.Linear(24, 3)
+
+    def forward(self, x):
+        pooled = self.pool(self.conv(x).tanh()).flatten(1)
+        return {"first": self.first(pooled), "second": self.second(pooled)}
+
+
+def test_values_of_another_output_are_not_taken_from_what_is_kept(images, tmp_path):
+    model = TwoHeads().double()
+    kept = {}
+    for part in ("first", "second"):
+        explainer = shapleycam.Explainer(model, output=part)
+        kept[part] = shapleycam.ladder(explainer, images[:1], ["conv"], [], GRID, out=tmp_path / part)
+        fresh = shapleycam.ladder(explainer, images[:1], ["conv"], [], GRID)
+        assert kept[part].distances[0].pearson == fresh.distances[0].pearson
+    with pytest.raises(OptionError, match="another protocol"):
+        shapleycam.ladder(explainer, images[:1], ["conv"], [], GRID, out=tmp_path / "first")
+    with pytest.raises(OptionError, match="output= is a function"):
+        shapleycam.ladder(
+            shapleycam.Explainer(model, output=lambda out: out["first"]), images[:1], ["conv"], [], GRID, out=tmp_path
+        )
+
+
+def test_the_same_photograph_counts_once(images):
+    with pytest.warns(RepeatedImageWarning, match="image 2 is the same photograph as image 0"):
+        ladder = shapleycam.ladder(curved(), images[[0, 1, 0]], ["3"], [], GRID)
+    assert [each.image for each in ladder.inputs] == ["image 0", "image 1"]
+    alone = shapleycam.ladder(curved(), images[:2], ["3"], [], GRID)
+    assert ladder.rows[0].pearson == alone.rows[0].pearson
+    with pytest.warns(RepeatedImageWarning):
+        assert plan_ladder(curved(), images[[0, 1, 0]], ["3"], GRID).rungs[0].images == 2
+
+
+def test_photographs_of_one_name_are_two(images):
+    model = curved()
+    batches = [batch_of(images[index : index + 1], None, model) for index in range(2)]
+    ladder = shapleycam.ladder(model, iter(batches), ["3"], [], GRID)
+    assert [each.image for each in ladder.inputs] == ["image 0", "image 0 (2)"]
+    assert "one photograph" not in ladder.sentence

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from math import inf, nan
 
 import pytest
 
+from shapleycam.cli.console import print_json
 from shapleycam.cli.parsing import parse_regions
 from shapleycam.explanations.explanation import Explanation
 
@@ -140,3 +142,9 @@ def test_interactions_within_the_runs_of_the_model(run, refused, tiny, hopper):
     assert "8 rounds for the pairs of 16 players take 2,048 runs of what comes after layer 'input'" in line
     assert "expected at most 1,000: allow --runs 2048, take fewer rounds, or group cells with --players RxC" in line
     assert run(*sampled, "--runs", "2048").code == 0
+
+
+def test_json_has_null_for_what_it_has_no_word_for(capsys):
+    print_json({"stderr": [0.5, inf], "of": ({"half": nan, "count": 1},), "name": "inf"})
+    expected = {"stderr": [0.5, None], "of": [{"half": None, "count": 1}], "name": "inf"}
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == expected

@@ -155,3 +155,19 @@ def test_an_object_outside_of_the_crop_is_refused():
     preprocess = Preprocess(resize=4, crop=(4, 4), mean=(0.0,) * 3, std=(1.0,) * 3)
     with pytest.raises(OptionError, match=r"mask 0 \(dog\) lies outside of what the network sees"):
         players_from_masks([mask], ["dog"], preprocess=preprocess)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.where(LARGE, 0.9, 0.2),
+        np.where(LARGE, 1.0, np.nan),
+        np.where(SMALL, 2, LARGE),
+        np.full((4, 6), np.inf),
+    ],
+    ids=["probabilities", "NaN", "a label map", "infinity"],
+)
+def test_a_mask_that_is_not_binary_is_refused(mask):
+    for masks in ([mask], [SMALL, mask], np.stack([LARGE, mask])):
+        with pytest.raises(OptionError, match=r"mask \d holds .*; expected 0 and one other number"):
+            players_from_masks(masks)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from shapleycam import METHODS, Explainer
-from shapleycam.errors import LayerError, OptionError
+from shapleycam.errors import LayerError, OptionError, RepeatedImageWarning
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.fidelity import InputQuestion, fidelity, input_fidelity, input_summary, split_values
 from shapleycam.values import exact
@@ -136,3 +136,19 @@ def test_at_the_layer_itself_nothing_has_changed(images):
     explainer, against_input = measure(model, images, ["hirescam"], layer="1")
     own = fidelity(explainer, [batch_of(images, None, model)], ["logit"], ["hirescam"], players=(2, 2))
     assert own.distances[0].error != pytest.approx(against_input.distances[0].error)
+
+
+@pytest.mark.parametrize("measurement", [fidelity, input_fidelity])
+def test_the_same_photograph_in_another_batch_counts_once(images, measurement):
+    model = averaged()
+    explainer = Explainer(model, layer="0", utility="logit")
+    batches = [batch_of(each, None, model) for each in (images, images.flip(0), 2 * images[:1])]
+    with pytest.warns(RepeatedImageWarning, match="it counts once"):
+        result = measurement(
+            explainer,
+            batches,
+            ("logit",),
+            ["hirescam"],
+            **({"question": GRID} if measurement is input_fidelity else {}),
+        )
+    assert len(result.distances) == 3

@@ -354,7 +354,7 @@ def test_saco_from_its_definition(explainer, explanations, images, model):
             for pixels in np.array_split(pixels_by_heat(heat), groups):
                 changed = image.copy().reshape(len(image), -1)
                 changed[:, pixels] = image.mean((1, 2))[:, None]
-                heats.append(float(heat.ravel()[pixels].sum()))
+                heats.append(float(heat.ravel()[pixels].mean()))  # groups differ by a pixel
                 drops.append(
                     float(
                         score(model, image[None], target)[0] - score(model, changed.reshape(1, *image.shape), target)[0]

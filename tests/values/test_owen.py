@@ -103,6 +103,26 @@ def test_a_pair_and_one_alone_by_pencil():
     assert shares.values.tolist() == [[3 / 4, 1 / 4, 0]]
 
 
+@pytest.mark.usefixtures("only_sampled")
+def test_where_there_is_nothing_to_divide_groups_are_opened_too():
+    """v(N) = 0, as player 0 adds 1 and player 1 takes it: their group earns nothing, and they do."""
+    game = table_game(table_of(16, lambda s: (0 in s) - (1 in s)))
+    quarters = [player // 4 for player in range(16)]
+    for shares in (values.owen(game, [quarters]), values.owen(game, [quarters], runs=4000)):
+        assert shares.values[0].tolist() == pytest.approx([1, -1] + [0] * 14, abs=1e-9)
+        assert float(shares.stderr.max()) < 1e-9
+
+
+def test_values_of_groups_come_in_the_order_of_the_groups_numbers():
+    """Player i adds 2^i; the finer groups' numbers do not rise with those of the groups around them."""
+    game = table_game(table_of(6, lambda s: sum(2**player for player in s)))
+    shares = values.owen(game, [[5, 5, 5, 9, 9, 9], [1, 1, 2, 7, 7, 0]])
+    assert shares.levels[0].values[0].tolist() == pytest.approx([7, 56])
+    assert shares.levels[1].values[0].tolist() == pytest.approx([32, 3, 4, 24])
+    nested = values.owen(game, [[3, 3, 3, 0, 0, 0], [4, 4, 4, 8, 2, 2]])  # group 4 is the whole of group 3
+    assert nested.levels[1].values[0].tolist() == pytest.approx([48, 7, 8])
+
+
 def test_the_groups_values_are_the_shapley_values_of_their_own_game():
     table = random_table(7, seed=3)
     coarse, fine = TWO_LEVELS

@@ -29,6 +29,11 @@ def test_uncertainty_is_a_ratio_of_lengths():
     assert shapley_values.uncertainty.tolist() == pytest.approx([0.5, 0, 0])
 
 
+def test_zeros_that_are_not_sure_are_not_certain():
+    shapley_values = make_shapley_values([[0, 0], [0, 0]], [[0, 1], [float("inf"), 0]], [9, 9])
+    assert shapley_values.uncertainty.tolist() == [float("inf")] * 2
+
+
 def test_there_is_no_uncertainty_without_a_standard_error():
     assert make_shapley_values([[1, 2], [3, 4]]).uncertainty.tolist() == [0, 0]
 

@@ -26,6 +26,7 @@ from shapleycam.fidelity import (
     input_summary,
 )
 from shapleycam.fidelity.against_input import DEFAULT_QUESTION
+from shapleycam.fidelity.distinct import distinct_images
 from shapleycam.models.network import Network
 from shapleycam.tracing.input_layer import INPUT
 from shapleycam.values.progress import Progress
@@ -130,7 +131,7 @@ def ladder(
     at_input = question.at_input(explainer)
     keeping = nullcontext() if out is None else Store.open(Path(out), protocol_of(explainer, at_input, question))
     with keeping as store:
-        for batch in single_images(images, explainer):
+        for batch in distinct_images(single_images(images, explainer), [explainer.utility]):
             if measurement is None:
                 rungs = {name: at_rung(explainer, at_input, name) for name in choose_rungs(explainer, batch, layers)}
                 measurement = LadderMeasurement(question, at_input, rungs, methods, store, progress, listener)

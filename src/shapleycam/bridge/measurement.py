@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from itertools import count
 from time import perf_counter
 from typing import TypeAlias
 
 from shapleycam.bridge.store import Store
-from shapleycam.errors import MethodLeftOutWarning, ignore_warnings
+from shapleycam.errors import MethodLeftOutWarning, OptionError, ignore_warnings
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.fidelity import LAYER_VALUES, InputDistance, InputQuestion, InputValues
@@ -65,7 +67,7 @@ class LadderMeasurement:
     def add(self, batch: Batch) -> None:
         """Measure one image at all layers; methods first, so that one that is refused is known before the runs."""
         game = self._question.game(self._at_input, batch)
-        name = name_of(batch.sources[0])
+        name = self._unused(name_of(batch.sources[0]))
         methods = dict.fromkeys(self.rungs, self._methods) | {INPUT: self._at_input_methods(game)}
         by_layer = {
             layer: self._values_of_methods(at_layer, methods[layer], batch, game)
@@ -73,7 +75,7 @@ class LadderMeasurement:
         }
         true = self._kept(batch, INPUT, game, lambda: self._input_values(batch, game))
         self.utility = game.utility.name
-        self.inputs += describe_input_values(game, true.values, batch.sources)
+        self.inputs += [replace(each, image=name) for each in describe_input_values(game, true.values, batch.sources)]
         self.input_passes.append(true.passes)
         for layer, at_layer in self.rungs.items():
             measured = by_layer[layer]
@@ -89,6 +91,12 @@ class LadderMeasurement:
         """Return the methods of the input's rung; of what is left out there, the first image tells."""
         with ignore_warnings(MethodLeftOutWarning) if self.inputs else nullcontext():
             return methods_at_input(self._methods, game)
+
+    def _unused(self, name: str) -> str:
+        """Return a name with a number behind it where another image has it: images are compared by their names."""
+        used = {each.image for each in self.inputs}
+        numbered = (name if number == 1 else f"{name} ({number})" for number in count(1))
+        return next(each for each in numbered if each not in used)
 
     def _values_of_methods(
         self, at_layer: Explainer, methods: Sequence[str], batch: Batch, game: Game
@@ -108,6 +116,11 @@ class LadderMeasurement:
     def _kept(self, batch: Batch, layer: str, game: Game, compute: Callable[[], MeasuredValues]) -> MeasuredValues:
         """Return values that are kept, or compute and keep them."""
         store = self._store
+        if store is not None and not batch.extra.is_empty:
+            raise OptionError(
+                "images with further inputs= are known by more than their pixels, so that their values could not be "
+                "kept; leave out="
+            )
         if store is not None and store.has(batch.images, layer):
             return store.read(batch.images, layer, game.n_players)
         measured = compute()

@@ -25,6 +25,7 @@ from shapleycam.fidelity._split_values import (
     takes_all_coalitions,
 )
 from shapleycam.fidelity.against_input import DEFAULT_QUESTION
+from shapleycam.fidelity.distinct import distinct_images
 from shapleycam.fidelity.layer_values import layer_game
 from shapleycam.fidelity.timing import seconds_of
 from shapleycam.game import Game
@@ -113,7 +114,7 @@ def plan_ladder(
     """
     explainer = model if isinstance(model, Explainer) else Explainer(model)
     at_input = question.at_input(explainer)
-    batches = list(single_images(images, explainer))
+    batches = list(distinct_images(single_images(images, explainer), [explainer.utility]))
     if not batches:
         raise ImageError("no images were given; expected at least one")
     store = None

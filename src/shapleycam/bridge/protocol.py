@@ -12,6 +12,7 @@ from shapleycam.experiments.provenance import code_hash, weights_hash
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.fidelity import InputQuestion
 from shapleycam.game.players import Regions
+from shapleycam.models.outputs import chosen_part
 from shapleycam.utilities import UTILITIES
 
 FORMAT = 1
@@ -22,7 +23,7 @@ def protocol_of(explainer: Explainer, at_input: Explainer, question: InputQuesti
     """Return what makes two ladders the same, as JSON values; layers and methods may be others when one goes on.
 
     Raises:
-        OptionError: a utility or a removal that no name tells from others.
+        OptionError: a utility, a removal or an output that no name tells from others.
     """
     if UTILITIES.get(explainer.utility.name) is not explainer.utility:
         raise OptionError(
@@ -35,13 +36,15 @@ def protocol_of(explainer: Explainer, at_input: Explainer, question: InputQuesti
                 f"removal {removal.name!r} does not say what the function makes, so that values could not be kept; "
                 "expected the name of a removal or a tensor, or leave out="
             )
+    model = {
+        "name": explainer.name,
+        "weights": weights_hash(explainer.model),
+        "code": code_hash(explainer.model, explainer.name),
+    }
+    part = chosen_part(explainer.select)
     return {
         "format": FORMAT,
-        "model": {
-            "name": explainer.name,
-            "weights": weights_hash(explainer.model),
-            "code": code_hash(explainer.model, explainer.name),
-        },
+        "model": model if part is None else {**model, "output": part},
         "utility": explainer.utility.name,
         "target": "prediction",
         "layer_removal": explainer.removal.name,

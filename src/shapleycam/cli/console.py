@@ -19,7 +19,7 @@ from shapleycam.cli.live import giving_way, shown
 from shapleycam.cli.messages import name_options
 from shapleycam.errors import ShapleyCamWarning
 from shapleycam.terminal_tables import Head, build_table
-from shapleycam.wording import percent
+from shapleycam.wording import as_json_value, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -119,9 +119,9 @@ def _wrap(text: str, console: Console, indent: int = 0) -> list[str]:
 
 
 def print_json(value: Any) -> None:
-    """Print a JSON document on one line of stdout."""
+    """Print a JSON document on one line of stdout; null stands for NaN and infinities, which JSON does not have."""
     with giving_way(Console()):
-        sys.stdout.write(json.dumps(value) + "\n")
+        sys.stdout.write(json.dumps(as_json_value(value), allow_nan=False) + "\n")
         sys.stdout.flush()
 
 

@@ -9,11 +9,11 @@ import typer
 
 from shapleycam.cli.console import print_facts, print_json, print_line, print_table
 from shapleycam.cli.measured_files import count_images, plot_values
-from shapleycam.cli.measured_numbers import percent_of, plain_of, without_nan
+from shapleycam.cli.measured_numbers import percent_of, plain_of
 from shapleycam.cli.messages import coalition_facts
 from shapleycam.printable import printable_text
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import percent, removal_phrase
+from shapleycam.wording import as_json_value, percent, removal_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,11 +95,11 @@ def _document(
         "coalition_cost": result.coalition_cost,
         "notes": list(result.notes),
         "reference_error": max(result.reference_errors),
-        "methods": [without_nan(asdict(row)) for row in rows],
-        "images": [without_nan(asdict(distance)) for distance in result.distances],
+        "methods": [as_json_value(asdict(row)) for row in rows],
+        "images": [as_json_value(asdict(distance)) for distance in result.distances],
         "left_out": list(result.left_out),
         "precision": explainer.precision,
-        "precision_errors": without_nan(dict(result.precision_errors)),
+        "precision_errors": as_json_value(dict(result.precision_errors)),
         "advice": sentences,
         "files": files,
     }

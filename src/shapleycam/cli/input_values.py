@@ -6,9 +6,9 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from shapleycam.cli.measured_numbers import percent_of, plain_of, without_nan
+from shapleycam.cli.measured_numbers import percent_of, plain_of
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, number, percent
+from shapleycam.wording import as_json_value, counted, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def input_figures(row: InputSummary) -> list[str]:
 
 def rows_as_data(rows: Sequence[InputSummary | InputDistance | InputValues]) -> list[dict[str, Any]]:
     """Return rows as JSON has them."""
-    return [without_nan(asdict(row)) for row in rows]
+    return [as_json_value(asdict(row)) for row in rows]
 
 
 def _corrected(mean: Mean | None, observed: Mean | None, images: int) -> str:

@@ -1,9 +1,8 @@
-"""Means with intervals as tables and JSON have them."""
+"""Means with intervals as tables have them."""
 
 from __future__ import annotations
 
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shapleycam.wording import percent
 
@@ -23,10 +22,3 @@ def plain_of(mean: Mean | None, digits: int) -> str:
     if mean is None:
         return ""
     return f"{mean.value:.{digits}f}" + ("" if mean.count == 1 else f" ± {mean.half:.{digits}f}")
-
-
-def without_nan(value: Any) -> Any:
-    """Return a value with None in place of infinite numbers and NaN, for which JSON has no word."""
-    if isinstance(value, dict):
-        return {key: without_nan(each) for key, each in value.items()}
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -15,14 +15,13 @@ from shapleycam.cli.command import REFUSED
 from shapleycam.cli.console import notes, print_facts, print_json, print_line, print_note, print_table, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup
-from shapleycam.cli.measured_numbers import without_nan
 from shapleycam.cli.messages import options_in_errors
 from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches, readable_batches
 from shapleycam.cli.writing import write_file
 from shapleycam.errors import OptionError
 from shapleycam.printable import printable_text
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, percent, removal_phrase
+from shapleycam.wording import as_json_value, counted, percent, removal_phrase
 
 if TYPE_CHECKING:
     from shapleycam.experiments.metric_check import MetricCheck, MetricTrust
@@ -161,13 +160,13 @@ def _document(result: MetricCheck, explainer: Explainer, files: list[str]) -> di
         "metrics": [
             {
                 "metric": trust.metric,
-                **{score: without_nan(asdict(getattr(trust, score))) for score in _SCORES},
+                **{score: as_json_value(asdict(getattr(trust, score))) for score in _SCORES},
                 "faults": list(trust.faults),
             }
             for trust in result.metrics
         ],
         "pairs": [
-            {"first": pair.first, "second": pair.second, "correlation": without_nan(asdict(pair.correlation))}
+            {"first": pair.first, "second": pair.second, "correlation": as_json_value(asdict(pair.correlation))}
             for pair in result.pairs
         ],
         "sentence": result.sentence,
@@ -182,6 +181,6 @@ def _csv(result: MetricCheck) -> str:
     writer.writerow(("metric", "score", "mean", "low", "high", "n", "undefined"))
     for trust in result.metrics:
         for score in _SCORES:
-            estimate = without_nan(asdict(getattr(trust, score)))
+            estimate = as_json_value(asdict(getattr(trust, score)))
             writer.writerow((trust.metric, score, *estimate.values()))
     return text.getvalue()

@@ -41,8 +41,8 @@ def players_from_masks(
 
     Args:
         masks: a label map (H, W) of whole numbers, 0 for the background and 255 for unknown, as VOC's; masks
-            (k, H, W), or a sequence of masks (H, W), true or not 0 on an object; or of COCO annotations, mappings with
-            "segmentation": polygons, run lengths, or compressed run lengths.
+            (k, H, W), or a sequence of masks (H, W), true or one number not 0 on an object; or of COCO annotations,
+            mappings with "segmentation": polygons, run lengths, or compressed run lengths.
         names: of the masks in their order; or by the label, or "category_id" of the annotations. None numbers them. Of
             objects with the same name each has its number behind it.
         preprocess: that of the explainer, where the masks are of the photograph; None where they are in the size of
@@ -111,14 +111,32 @@ def _outline(mask: Any, place: int, size: tuple[int, int] | None) -> Bool[Tensor
         outline = _segmentation(mask, place, size)
     else:
         try:
-            outline = torch.as_tensor(np.asarray(mask), device="cpu") != 0
+            numbers = torch.as_tensor(np.asarray(mask), device="cpu")
         except (TypeError, ValueError):
             raise OptionError(f"mask {place} is a {type(mask).__name__}; {_EXPECTED}") from None
+        outline = numbers != 0
+        _check_binary(numbers[outline], place)
     if outline.dim() != 2:
         raise OptionError(f"mask {place} has shape {tuple(outline.shape)}; expected (H, W)")
     if not bool(outline.any()):
         raise OptionError(f"mask {place} has no pixels; expected an object in the photograph: leave the mask out")
     return outline
+
+
+def _check_binary(numbers: Tensor, place: int) -> None:
+    """Refuse a mask that is none: probabilities, several labels, or NaN, all of which are not 0.
+
+    Raises:
+        OptionError: the numbers that are not 0 differ, or are not finite.
+    """
+    found = len(numbers.unique())
+    is_finite = numbers.is_complex() or not numbers.is_floating_point() or bool(numbers.isfinite().all())
+    if found > 1 or not is_finite:
+        what = f"{found:,} different numbers beside 0" if is_finite else "NaN or infinity"
+        raise OptionError(
+            f"mask {place} holds {what}; expected 0 and one other number: compare a mask of probabilities with a "
+            "threshold, and give a label map (H, W) by itself, in no list"
+        )
 
 
 _EXPECTED = 'expected an array (H, W), or a COCO annotation with "segmentation"'

@@ -30,6 +30,7 @@ from shapleycam.tracing import Trace, trace
 from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import check_classes
+from shapleycam.utilities.row_check import check_rows_apart
 from shapleycam.values.options import EstimatorOptions
 
 
@@ -98,7 +99,7 @@ class TracedBatch:
             self.channels,
             self.batch.extra,
         )
-        return Game(
+        game = Game(
             traced,
             layout,
             utility_of_images,
@@ -108,6 +109,8 @@ class TracedBatch:
             removal=self._removal,
             image_channels=self.channels,
         )
+        check_rows_apart(utility_of_images, traced.output, classes)
+        return game
 
     def regions(self, players: Regions) -> Regions:
         """Return players as a game takes them: labels of each pixel in place of a name, made once.

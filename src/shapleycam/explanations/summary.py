@@ -103,9 +103,9 @@ def _uncertainty(explanation: Explanation, errors: Tensor, index: int) -> Uncert
         )
     else:
         of_players, of_errors = values, stderr
-    size = float(of_players.norm())
+    size, error = of_players.norm(), of_errors.norm()
     return Uncertainty(
-        relative=float(of_errors.norm()) / size if size else 0.0,
+        relative=0.0 if size == 0 and error == 0 else float(error / size),
         not_sure=float(is_unsure(of_players, of_errors).float().mean()),
         stderr=stderr.tolist(),
     )

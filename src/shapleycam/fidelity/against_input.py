@@ -13,6 +13,7 @@ from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.explaining.question import UtilityChoice
+from shapleycam.fidelity.distinct import distinct_images
 from shapleycam.fidelity.input_distance import InputDistance, distances_to_input
 from shapleycam.fidelity.input_reference import InputQuestion, InputValues, describe_input_values, name_of
 from shapleycam.fidelity.layer_values import method_options, values_of_methods
@@ -96,7 +97,7 @@ def input_fidelity(
     distances: list[InputDistance] = []
     inputs: list[InputValues] = []
     values: dict[tuple[str, str], list[Tensor]] = {}
-    for batch in batches:
+    for batch in distinct_images(batches, [*utilities, explainer.utility]):
         names = [name_of(source) for source in batch.sources]
         for utility in utilities:
             game = question.game(at_input, batch, utility)

@@ -20,6 +20,7 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.explaining.warnings import warn_of_left_out
 from shapleycam.fidelity.distance import Distance, Fidelity, distances_of
+from shapleycam.fidelity.distinct import distinct_images
 from shapleycam.fidelity.reference import MOST_EXACT, describe_reference, notes_of_images, true_values
 from shapleycam.fidelity.timing import time_methods
 from shapleycam.game import Game
@@ -87,7 +88,7 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     """
     options = EstimatorOptions(nodes=nodes, seed=seed, players=players, runs=runs)
     measurement = _Measurement(explainer, methods, options, tolerance, seed + 1, progress)
-    for batch in batches:
+    for batch in distinct_images(batches, [explainer.utility]):
         for utility in utilities:
             measurement.add(batch, utility)
     return measurement.result()

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+_ROUNDING = 1e-5
+"""By which heat may be outside of [0, 1]."""
+
+
 @torch.inference_mode(mode=False)
 @torch.no_grad()
 def measure(
@@ -57,7 +61,8 @@ def measure(
 
     Raises:
         OptionError: there are no explanations; they are of other images, or differ in class, layer, utility or removal;
-            a metric is unknown or cannot be computed for this model.
+            a metric is unknown or cannot be computed for this model; heat outside of [0, 1], or values that are not
+            finite.
 
     Examples:
         >>> import torch
@@ -74,6 +79,7 @@ def measure(
     names = expand_metrics([metrics] if isinstance(metrics, str) else metrics, objects=objects is not None)
     batch = batch_of(images, explainer.preprocess, explainer.model, inputs)
     first = _check_alike(explanations)
+    _check_maps(explanations)
     if batch.images.shape != first.images.shape or not torch.equal(batch.images, first.images.to(batch.images)):
         raise OptionError("the images are not those that were explained; give the same ones, in the same order")
     layer = explainer.find_layer(batch)
@@ -118,6 +124,25 @@ def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
                 "give what one call of Explainer.compare returned"
             )
     return first
+
+
+def _check_maps(explanations: Mapping[str, Explanation]) -> None:
+    """Refuse maps that are none, as somebody may have put them into an explanation.
+
+    Raises:
+        OptionError: heat outside of [0, 1], or values that are not finite.
+    """
+    for method, explanation in explanations.items():
+        heat = explanation.heatmap.flatten(1)
+        is_map = ((heat >= -_ROUNDING) & (heat <= 1 + _ROUNDING)).all(1)
+        is_map &= explanation.values.flatten(1).isfinite().all(1).to(is_map.device)
+        if not bool(is_map.all()):
+            image = int((~is_map).nonzero()[0])
+            raise OptionError(
+                f"the heatmap of {method} for image {image} holds {float(heat[image].amin()):.3g} to "
+                f"{float(heat[image].amax()):.3g}, or its values are not finite; expected heat from 0 to 1 and finite "
+                "values, as explanations have them"
+            )
 
 
 def _equal(first: Tensor, second: Tensor) -> bool:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.metrics.confidence import area_under
+from shapleycam.metrics.flatness import has_same_heat, lost_the_same
 from shapleycam.metrics.maps import Score
 
 Curve = Float[Tensor, "b points"]
@@ -26,18 +27,19 @@ def quality_gap(curve: Curve, inverse_curve: Curve) -> Score:
 def deletion_correlation(step_heat: Steps, deletion_curve: Curve) -> Score:
     """Return Pearson's correlation of each step's mean heat with what its removal takes from the score.
 
-    NaN where all steps have the same heat, or take the same.
+    NaN where all steps have the same heat, or take the same, up to rounding.
     """
-    return _correlation(step_heat, -deletion_curve.diff(dim=1))
+    return _correlation(step_heat, deletion_curve, -1)
 
 
 def insertion_correlation(step_heat: Steps, insertion_curve: Curve) -> Score:
     """Return Pearson's correlation of each step's mean heat with what its insertion adds to the score; NaN likewise."""
-    return _correlation(step_heat, insertion_curve.diff(dim=1))
+    return _correlation(step_heat, insertion_curve, 1)
 
 
-def _correlation(first: Steps, second: Steps) -> Score:
-    first, second = (steps.double() - steps.double().mean(1, keepdim=True) for steps in (first, second))
-    flat = (first.abs().amax(1) == 0) | (second.abs().amax(1) == 0)
+def _correlation(step_heat: Steps, curve: Curve, sign: int) -> Score:
+    changes = sign * curve.diff(dim=1)
+    is_flat = has_same_heat(step_heat) | lost_the_same(changes, curve)
+    first, second = (steps.double() - steps.double().mean(1, keepdim=True) for steps in (step_heat, changes))
     correlation = (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
-    return torch.where(flat, torch.nan, correlation.clamp(-1, 1))
+    return torch.where(is_flat, torch.nan, correlation.clamp(-1, 1))

@@ -7,8 +7,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from shapleycam.metrics.removal import rank_pixels
-
 Maps = Float[Tensor, "b h w"]
 Score = Float[Tensor, " b"]
 _ROUNDING = 1e-6
@@ -56,11 +54,16 @@ def energy_pointing(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
 def relevance_rank(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
     """Return which share of the K pixels of the largest heat lies on the objects, which have K pixels.
 
-    NaN where the image has no object.
+    Where not all of equally strong pixels are among the K, as of a map with less than K pixels of any heat, the share
+    is the mean over all ways to choose among them. NaN where the image has no object.
     """
-    count = objects.sum((1, 2))
-    strongest = rank_pixels(heatmap, most_first=True) < count[:, None, None]
-    return (strongest & objects).sum((1, 2)) / count
+    pixels, on_object = heatmap.flatten(1), objects.flatten(1)
+    count = on_object.sum(1)
+    ordered = pixels.sort(dim=1, descending=True).values
+    weakest = ordered.gather(1, (count - 1).clamp(min=0)[:, None])  # of the K strongest
+    stronger, level = pixels > weakest, pixels == weakest
+    chosen = (count - stronger.sum(1)) / level.sum(1)
+    return ((stronger & on_object).sum(1) + chosen * (level & on_object).sum(1)) / count
 
 
 def relevance_mass(values: Float[Tensor, "b rows columns"], objects: Bool[Tensor, "b h w"]) -> Score:

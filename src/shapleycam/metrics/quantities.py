@@ -33,6 +33,7 @@ from shapleycam.metrics.repeated_explanations import (
 )
 from shapleycam.metrics.single_removal import (
     grid_patches,
+    means_of_parts,
     rank_groups,
     resize_values,
     sums_of_parts,
@@ -112,7 +113,7 @@ def _step_heat(context: QuantityContext, method: str) -> Tensor:
 
 def _group_heat(context: QuantityContext, method: str) -> Tensor:
     heatmap, groups = context.explanations[method].heatmap, context.options.saco_groups
-    return sums_of_parts(heatmap, rank_groups(heatmap, groups), groups)
+    return means_of_parts(heatmap, rank_groups(heatmap, groups), groups)
 
 
 def _group_scores(context: QuantityContext, method: str) -> Tensor:

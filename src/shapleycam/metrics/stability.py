@@ -20,8 +20,8 @@ Values = Float[Tensor, "b h w"]
 def max_sensitivity(values: Values, disturbed_values: Float[Tensor, "draws b h w"]) -> Float[Tensor, " b"]:
     """Return the largest ‖φ(x + δ) - φ(x)‖ / ‖φ(x)‖ among the draws; NaN where the values are all zero."""
     changes: Tensor = (disturbed_values - values).flatten(2).norm(dim=2)
-    largest: Tensor = (changes / values.flatten(1).norm(dim=1)).amax(0)
-    return largest
+    size = values.flatten(1).norm(dim=1)
+    return torch.where(size == 0, torch.nan, (changes / size).amax(0))
 
 
 def randomisation_spearman(values: Values, randomised_values: Float[Tensor, "stages b h w"]) -> Float[Tensor, " b"]:
@@ -36,13 +36,17 @@ def randomisation_spearman(values: Values, randomised_values: Float[Tensor, "sta
 def randomisation_ssim(
     values: Values, randomised_values: Float[Tensor, "stages b h w"], heatmap: Float[Tensor, "b H W"]
 ) -> Float[Tensor, " b"]:
-    """Return the SSIM between the same maps, signed, at input size and scaled to [0, 1], the mean over stages."""
+    """Return the SSIM between the same maps, signed, at input size and scaled to [0, 1], the mean over stages.
+
+    NaN where the values themselves are constant: no map is like them or unlike.
+    """
     size = tuple(heatmap.shape[1:])
 
     def scaled(raw: Values) -> Float[Tensor, "b H W"]:
         return min_max(resize(raw, size))
 
-    return torch.stack([ssim(scaled(values), scaled(stage)) for stage in randomised_values]).mean(0)
+    similarity = torch.stack([ssim(scaled(values), scaled(stage)) for stage in randomised_values]).mean(0)
+    return torch.where(is_constant(values), torch.nan, similarity)
 
 
 def entropy_rise(

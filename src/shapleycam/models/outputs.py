@@ -38,6 +38,28 @@ def make_selector(choice: object) -> Callable[[Any], Any]:
     raise OptionError(f"output={choice!r} is a {type(choice).__name__}; expected a name, a position or a function")
 
 
+def chosen_part(select: Callable[[Any], Any]) -> str | int | None:
+    """Return the name or position of the part that a selector takes; None for what is found without a choice.
+
+    Raises:
+        OptionError: it is a function of the user's, which no name tells from others.
+
+    Examples:
+        >>> from shapleycam.models.outputs import chosen_part, make_selector
+        >>> chosen_part(make_selector("aux")), chosen_part(make_selector(None))
+        ('aux', None)
+    """
+    if select is find_logits:
+        return None
+    if isinstance(select, partial) and select.func is _take_part:
+        part: str | int = select.args[0]
+        return part
+    raise OptionError(
+        "output= is a function, and nothing says what it takes of the model's output; expected a name or a position, "
+        "or leave out="
+    )
+
+
 def check_rows(output: Tensor, rows: int, noun: str = "images") -> Tensor:
     """Return the output with one row for each of `rows` images (or coalitions).
 

@@ -38,7 +38,9 @@ def known_groups(tree: GroupTree, shares: OwenValues) -> tuple[Int[Tensor, " n"]
     everyone = PlayerValues(
         shares.values.sum(1, keepdim=True), torch.zeros_like(shares.stderr[:, :1]), shares.evaluations
     )
-    of_levels = [nodes.unique(return_inverse=True)[1] for nodes in tree.levels]
+    of_levels = [
+        (nodes[:, None] == groups).long().argmax(1) for nodes, groups in zip(tree.levels, tree.groups, strict=True)
+    ]
     levels = [
         (torch.zeros_like(by_itself), everyone),
         *zip(of_levels, shares.levels, strict=True),

@@ -161,7 +161,7 @@ def runs_to_aim(error: float, runs: int) -> int:
 def with_run_notes(shares: _Values, tolerance: float, runs_per_coalition: int) -> _Values:
     """Return values with a note on each image's runs; warn of those that did not reach the tolerance."""
     reached, runs = shares.uncertainty.tolist(), (shares.evaluations * runs_per_coalition).tolist()
-    notes = [_note(error, count) for error, count in zip(reached, runs, strict=True)]
+    notes = [_note(shares, image, *numbers) for image, numbers in enumerate(zip(reached, runs, strict=True))]
     images = [image for image, error in enumerate(reached) if not error <= tolerance]
     if images:
         worst = max(images, key=reached.__getitem__)
@@ -173,8 +173,10 @@ def with_run_notes(shares: _Values, tolerance: float, runs_per_coalition: int) -
     return replace(shares, notes=tuple((note,) for note in notes))
 
 
-def _note(error: float, runs: int) -> str:
+def _note(shares: PlayerValues, image: int, error: float, runs: int) -> str:
     if not isfinite(error):
+        if shares.stderr is not None and bool(shares.stderr[image].isfinite().all()):
+            return f"after {runs:,} runs all values are zero, and their standard errors are not"
         return f"after {runs:,} runs not all groups were divided in two samples, which a standard error takes"
     more = f"; {percent(_AIM)} takes about {runs_to_aim(error, runs):,}" if error > _AIM else ""
     return f"after {runs:,} runs the standard error is {percent(error, 1)} of the values{more}"

@@ -200,20 +200,19 @@ def _together(game: Game, refining: list[Refining]) -> OwenValues:
     stderr = torch.stack([image.sums.stderr[image.tree.leaves] for image in refining])
     evaluations = torch.tensor([image.spent for image in refining], device=device)
     samples = torch.tensor([image.samples for image in refining], device=device)
-    of_levels = zip(*(image.tree.levels for image in refining), strict=True)
+    of_levels = zip(*(image.tree.groups for image in refining), strict=True)
     levels = tuple(_of_level(refining, nodes, evaluations, samples) for nodes in of_levels)
     return OwenValues(values.to(device, dtype), stderr.to(device, dtype), evaluations, samples, levels=levels)
 
 
 def _of_level(
-    refining: list[Refining], nodes: tuple[Int[Tensor, " n"], ...], evaluations: Tensor, samples: Tensor
+    refining: list[Refining], nodes: tuple[Int[Tensor, " _"], ...], evaluations: Tensor, samples: Tensor
 ) -> PlayerValues:
     """Return the values of the groups of one level; an image with fewer of them than others has some without value."""
-    most = max(len(of_image.unique()) for of_image in nodes)
+    most = max(map(len, nodes))
     values = torch.zeros(len(nodes), most, dtype=torch.float64, device="cpu")
     stderr = torch.zeros_like(values)
-    for row, (image, of_image) in enumerate(zip(refining, nodes, strict=True)):
-        groups = of_image.unique()
+    for row, (image, groups) in enumerate(zip(refining, nodes, strict=True)):
         values[row, : len(groups)] = image.sums.values[groups]
         stderr[row, : len(groups)] = image.sums.stderr[groups]
     return PlayerValues(values.to(evaluations.device), stderr.to(evaluations.device), evaluations, samples)

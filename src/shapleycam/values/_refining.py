@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -72,10 +74,12 @@ class Refining:
 
     @property
     def uncertainty(self) -> float:
-        """Return ‖stderr‖ / ‖values‖ of the players."""
+        """Return ‖stderr‖ / ‖values‖ of the players; as of `PlayerValues`, infinite where unsure values are zero."""
         leaves = self.tree.leaves
-        size = float(self.sums.values[leaves].norm())
-        return float(self.sums.stderr[leaves].norm()) / size if size > 0 else 0.0
+        size, error = (float(numbers[leaves].norm()) for numbers in (self.sums.values, self.sums.stderr))
+        if size == 0:  # as before the first sample wherever v(N) is zero, which groups then share
+            return 0.0 if error == 0 else inf
+        return error / size
 
     def refine(self) -> bool:
         """Count or sample once more; return whether there was anything to do, and runs to do so."""

@@ -30,12 +30,14 @@ class GroupTree:
         members: (nodes, n), the players of each node.
         leaves: (n,), the node of each player by itself.
         levels: of each level the node of each player's group, (n,).
+        groups: of each level the node of each group, in the order of the groups' numbers.
     """
 
     children: tuple[tuple[int, ...], ...]
     members: Bool[Tensor, "nodes n"]
     leaves: Int[Tensor, " n"]
     levels: tuple[Int[Tensor, " n"], ...]
+    groups: tuple[Int[Tensor, " _"], ...]
 
     @property
     def sizes(self) -> Int[Tensor, " nodes"]:
@@ -78,7 +80,7 @@ def group_tree(levels: Sequence[Int[Tensor, " n"]], n: int) -> GroupTree:
     children: list[list[int]] = [[]]
     members = [torch.ones(n, dtype=torch.bool, device="cpu")]
     current = torch.zeros(n, dtype=torch.long, device="cpu")  # the node that each player is in so far
-    of_levels = []
+    of_levels, of_groups = [], []
     for labels in (*levels, torch.arange(n, device="cpu")):
         divided = current.clone()
         for node in current.unique().tolist():
@@ -91,7 +93,10 @@ def group_tree(levels: Sequence[Int[Tensor, " n"]], n: int) -> GroupTree:
                 members.append(part)
         current = divided
         of_levels.append(current)
-    return GroupTree(tuple(map(tuple, children)), torch.stack(members), current, tuple(of_levels[:-1]))
+        names, group = labels.unique(return_inverse=True)
+        of_groups.append(torch.zeros_like(names).scatter(0, group, current))
+    nodes = tuple(map(tuple, children)), torch.stack(members), current
+    return GroupTree(*nodes, tuple(of_levels[:-1]), tuple(of_groups[:-1]))
 
 
 def trees_of_images(groups: Groups, players: Players) -> list[GroupTree]:

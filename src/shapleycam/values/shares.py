@@ -45,11 +45,14 @@ class PlayerValues:
 
     @property
     def uncertainty(self) -> Float[Tensor, " b"]:
-        """Return ‖stderr‖ / ‖values‖ for each image; zero without a standard error, and for values of zero."""
+        """Return ‖stderr‖ / ‖values‖ for each image; zero without a standard error, infinite for unsure values of zero.
+
+        NaN for values of zero from a single sample, which has no standard error.
+        """
         if self.stderr is None:
             return self.values.new_zeros(len(self.values))
-        size = self.values.norm(dim=1)
-        return torch.where(size > 0, self.stderr.norm(dim=1) / size, 0.0)
+        size, error = self.values.norm(dim=1), self.stderr.norm(dim=1)
+        return torch.where((size == 0) & (error == 0), 0.0, error / size)
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
         """Return each value's lower and upper end at this confidence, by Student's t.

@@ -21,7 +21,7 @@ from shapleycam.web.classes import class_title
 from shapleycam.web.explained import Explained, explained
 from shapleycam.web.map_stage import MapKind, grid_of_values, unit_of, utility_word
 from shapleycam.web.resolved import ResolvedQuestion
-from shapleycam.wording import number, removal_phrase, signed, smoothing_phrase
+from shapleycam.wording import as_json_value, number, removal_phrase, signed, smoothing_phrase
 
 _LABELS = {
     "figure.png": "Figure (PNG)",
@@ -85,7 +85,7 @@ def _summary(resolved: ResolvedQuestion) -> bytes:
     e = made.explanation
     summary = summarise_image([{e.method: e}], 0, resolved.model_name).as_data()
     document = {"image": e.sources[0].name, **summary, "against": made.against, "to_divide": made.grand}
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
+    return json.dumps(as_json_value(document), indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _grid(kind: MapKind) -> Callable[[ResolvedQuestion], bytes]:

@@ -1,0 +1,39 @@
+"""Numbers that are equal but for rounding: what correlates with their differences correlates with rounding."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+ROUNDINGS = 10
+"""How many roundings of the largest score a difference of two scores may be, and still count as none."""
+_SAME_HEAT = 1e-9
+"""Of the largest: sums and means of equal heat, in float64, differ by less."""
+
+
+def lost_nothing(losses: Float[Tensor, "b m"], scores: Float[Tensor, "b *points"]) -> Bool[Tensor, " b"]:
+    """Return where losses are differences of these scores that only rounding makes: none is larger.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.metrics.flatness import lost_nothing
+        >>> lost_nothing(torch.tensor([[0.0, 1e-7], [0.0, 1e-3]]), torch.tensor([0.9, 0.9]))
+        tensor([ True, False])
+    """
+    return losses.abs().amax(1) <= _rounding(scores)
+
+
+def lost_the_same(losses: Float[Tensor, "b m"], scores: Float[Tensor, "b *points"]) -> Bool[Tensor, " b"]:
+    """Return where differences of these scores are all the same, but for rounding."""
+    return losses.amax(1) - losses.amin(1) <= _rounding(scores)
+
+
+def has_same_heat(heat: Float[Tensor, "b m"]) -> Bool[Tensor, " b"]:
+    """Return where sums or means of a map's heat or values are all the same, but for rounding in float64."""
+    return heat.amax(1) - heat.amin(1) <= _SAME_HEAT * heat.abs().amax(1)
+
+
+def _rounding(scores: Float[Tensor, "b *points"]) -> Float[Tensor, " b"]:
+    rounding: Tensor = ROUNDINGS * torch.finfo(scores.dtype).eps * scores.abs().reshape(len(scores), -1).amax(1)
+    return rounding
