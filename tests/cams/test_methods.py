@@ -183,7 +183,7 @@ def test_a_norm_of_each_position_ignores_scale_too(method, utility):
 
 
 def test_a_norm_is_seen_where_the_class_is_certain():
-    """log p(c) is next to zero there, as is every first-order value; U(0) tells that there is much to divide."""
+    """log p(c) is next to zero there, and so is the derivative: products are compared with products alone."""
     model = NormOfEachPosition(classes=2).eval()
     images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -174,7 +174,7 @@ def test_each_label_of_a_multi_label_model_has_its_own_map(explainer, model, bat
 
 def test_several_layers_are_run_once_each(model, batch):
     explainer = shapleycam.Explainer(model, layer=["features", "after.1"])
-    explainer.explain_each(batch, [0, 1, 2], "gradcam")  # what is looked at once for a head is looked at here
+    explainer.explain(batch, "gradcam")
     model.before.passes.clear()
     explanations = explainer.explain_each(batch, [0, 1, 2], "gradcam")
     assert model.before.passes == [3, 3]
