@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from shapleycam.cli.outlines import Outlines, outlines_of
 
 RED = """
 import torch
@@ -125,6 +128,16 @@ def test_objects_at_another_layer_are_refused(run, tiny, hopper, tmp_path):
     ran = run("explain", hopper, "--model", tiny, "--method", "exactshapley", "--players", tmp_path / "all.png")
     assert ran.code == 2
     assert "and the layer has 4 x 4 cells; expected layer 'input'" in ran.err
+
+
+def test_a_folder_may_be_called_as_regions_are(folder):
+    for name in ("patches", "masks"):
+        (folder / name).mkdir()
+    assert [outlines_of(name) for name in ("patches", "Patches", "masks", "3x3")] == [
+        *(None, None),
+        Outlines(Path("masks")),
+        None,
+    ]
 
 
 def test_a_command_of_many_photographs_says_what_it_takes(run, folder):

@@ -93,7 +93,8 @@ def outlines_of(text: str | None) -> Outlines | None:
     if text is None or is_grid(text):
         return None
     path = Path(text)
-    return Outlines(path) if path.suffix.lower() in _SUFFIXES or path.name != text or is_there(path) else None
+    is_path = path.suffix.lower() in _SUFFIXES or path.name != text
+    return Outlines(path) if is_path or (is_there(path) and not _is_region_name(text)) else None
 
 
 def with_outlines(
@@ -123,6 +124,16 @@ def _opened(path: Path) -> Annotations:
     from shapleycam.experiments.datasets.annotations.opening import open_annotations
 
     return open_annotations(path)
+
+
+def _is_region_name(text: str) -> bool:
+    """Return whether a text names regions of the image, as a folder may too."""
+    from shapleycam.explaining.image_regions import check_region_name
+
+    try:
+        return bool(check_region_name(text))
+    except OptionError:
+        return False
 
 
 def _name(region: Region) -> str:
