@@ -26,7 +26,7 @@ _SUFFIXES = frozenset({".png", ".json"})
 
 @dataclass(frozen=True)
 class Outlines:
-    """Where objects are outlined: a PNG mask of one photograph, or as `evaluate --annotations` takes them."""
+    """Where objects are outlined: a PNG mask of one photograph, or as `evaluate --objects` takes them."""
 
     path: Path
 
