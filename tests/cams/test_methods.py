@@ -17,7 +17,10 @@ from shapleycam.cams.spreads import SPREADS
 from shapleycam.cams.table import expand_methods
 from shapleycam.errors import OptionError, ScaleInvariantHeadWarning
 
-pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning"),
+    pytest.mark.filterwarnings("ignore::shapleycam.errors.PlayersNotUsedWarning"),  # every method has the same call
+]
 
 
 OF_CHANNELS = ["ablationcam", "liftcam", "channelshapley"]

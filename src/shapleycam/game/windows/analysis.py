@@ -130,9 +130,7 @@ class _FollowedPositions:
             results = self._of_positions(number, operation, maps)
             if results and results[0] is not UNKNOWN:
                 for result, form in zip(call.results, results, strict=False):
-                    is_map = isinstance(form, PositionMap)
-                    shape = tuple(self._dataflow.tensors[result].shape)
-                    self._forms[result] = form if not is_map or _fits(form, shape) else UNKNOWN
+                    self._forms[result] = self._checked(result, form)
                 return
         sums = [self._as_of_sum(form) for form in dependent]
         tensors = {form.tensor for form in sums if form is not None}
@@ -141,6 +139,13 @@ class _FollowedPositions:
             is_affine = all(form.is_affine for form in sums if form) and keeps_affine(operation, forms)
             for result in call.results:
                 self._forms[result] = OfSum(first.call, first.tensor, is_affine)
+
+    def _checked(self, result: int, form: Form) -> Form:
+        """Return the form of a tensor if it fits its shape; a piece without numbers, as of no tokens, is a constant."""
+        shape = tuple(self._dataflow.tensors[result].shape)
+        if 0 in shape:
+            return CONSTANT
+        return form if not isinstance(form, PositionMap) or _fits(form, shape) else UNKNOWN
 
     def _of_positions(
         self, number: int, operation: Operation, maps: Sequence[PositionMap | None]

@@ -90,12 +90,9 @@ def apply_cat(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequ
     if any(len(each) != len(shape) for each in operation.operand_shapes):
         return None  # PyTorch joins empty tensors of one dimension to any others
     dim = int(operation.argument("dim", 0)) % len(shape)
-    pieces = [(form, size) for form, size in zip(forms, operation.operand_shapes, strict=True) if size[dim] > 0]
-    maps = [form for form, _ in pieces if form is not None]
-    if not maps:
-        return None
+    maps = [form for form in forms if form is not None]
     if has([form.axes[dim] for form in maps], "position"):
-        return _cat_of_rows(pieces, dim)
+        return _cat_of_rows(operation, forms, dim)
     if has([form.axes[dim] for form in maps], "batch"):
         return None
     beside = [replace(form, axes=(*form.axes[:dim], (), *form.axes[dim + 1 :])) for form in maps]
@@ -122,11 +119,11 @@ def _windows(operation: Operation, form: PositionMap, steps: Sequence[tuple[int,
     return [PositionMap((*axes[: -dims - 1], channels, *axes_of_positions(shape[-dims:])), cells)]
 
 
-def _cat_of_rows(pieces: Sequence[tuple[PositionMap | None, Sequence[int]]], dim: int) -> Sequence[Form] | None:
-    """Return the form of pieces, by form and shape, one after the other along positions; constants have no form."""
-    maps = [form for form, _ in pieces if form is not None]
+def _cat_of_rows(operation: Operation, forms: Sequence[PositionMap | None], dim: int) -> Sequence[Form] | None:
+    """Return the form of tensors one after the other along positions; constants have no positions."""
+    maps = [form for form in forms if form is not None]
     numbers, windows, known = [], [], 0
-    for form, shape in pieces:
+    for form, shape in zip(forms, operation.operand_shapes, strict=True):
         if form is None:
             sizes = [size if has((axis,), "position") else 1 for size, axis in zip(shape, maps[0].axes, strict=True)]
             numbers.append(torch.full(sizes, -1, dtype=torch.long, device="cpu"))
