@@ -84,8 +84,8 @@ def compare(
         preprocess = transform_of(detector, picture.view)
         compare_by = partial(comparing.by_box, detector, preprocess, box)
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
-        asked = estimator.options(bar.show_sampling)
-        compared = compare_by(with_outlines(asked, estimator.outlines, photo, preprocess))
+        estimator_options = estimator.options(bar.show_sampling)
+        compared = compare_by(with_outlines(estimator_options, estimator.outlines, photo, preprocess))
         drawn = of_kind(list(compared.comparison.values()), drawn)
         figure = compared.draw(drawn, side_by_side=style.side_by_side)
     name = _file_name(compared, drawn, network.against, stem_limit(picture.out))

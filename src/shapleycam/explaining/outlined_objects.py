@@ -129,10 +129,10 @@ def _check_binary(numbers: Tensor, place: int) -> None:
     Raises:
         OptionError: the numbers that are not 0 differ, or are not finite.
     """
-    found = len(numbers.unique())
+    distinct = len(numbers.unique())
     is_finite = numbers.is_complex() or not numbers.is_floating_point() or bool(numbers.isfinite().all())
-    if found > 1 or not is_finite:
-        what = f"{found:,} different numbers beside 0" if is_finite else "NaN or infinity"
+    if distinct > 1 or not is_finite:
+        what = f"{distinct:,} different numbers beside 0" if is_finite else "NaN or infinity"
         raise OptionError(
             f"mask {place} holds {what}; expected 0 and one other number: compare a mask of probabilities with a "
             "threshold, and give a label map (H, W) by itself, in no list"
