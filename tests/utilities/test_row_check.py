@@ -22,6 +22,7 @@ WRONG = {
     "the first row alone": lambda output, target: output[0, target],
     "the last row alone": lambda output, target: output[-1, target],
     "less the mean of the rows": lambda output, target: (output - output.mean(0))[:, 0] + 0 * target,
+    "the first image's class": lambda output, target: output[:, target[0]],
     "softmax over the rows": lambda output, target: output.softmax(0).gather(1, target[:, None])[:, 0],
     "drawn": lambda output, target: output.gather(1, target[:, None])[:, 0] + torch.rand(len(output)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import torch
@@ -43,15 +44,22 @@ def check_rows_apart(utility: Utility, output: Any, target: Int[Tensor, " b"]) -
         alone = _value(utility, row, of_row)
         if alone is None or not bool(torch.isfinite(alone).all()):
             return
-        for place, rows in enumerate(([row, _SCALE * row], [_SCALE * row, row])):
-            among = _value(utility, torch.cat(rows), of_row.expand(2))
+        both_ways = enumerate(([row, _SCALE * row], [_SCALE * row, row]))
+        for (place, rows), other in product(both_ways, _classes_beside(row, of_row)):
+            classes = torch.cat([of_row, other] if place == 0 else [other, of_row])
+            among = _value(utility, torch.cat(rows), classes)
             if among is not None and not outputs_equal(among[place : place + 1], alone):
                 raise OptionError(
                     f"utility {utility.name!r} gives an image {float(alone):.4g} alone and {float(among[place]):.4g} "
                     f"with another row {'behind' if place == 0 else 'before'} it; expected a number of each row by "
-                    "itself, as output.gather(1, target[:, None])[:, 0] is: read no row by its number, and take no "
-                    "mean over dimension 0"
+                    "itself, as output.gather(1, target[:, None])[:, 0] is: read no row by its number, nor its "
+                    "class, and take no mean over dimension 0"
                 )
+
+
+def _classes_beside(row: Float[Tensor, "1 *numbers"], target: Int[Tensor, " 1"]) -> list[Int[Tensor, " 1"]]:
+    """Return the classes that another row may have: the same, as coalitions of an image, and that of another image."""
+    return [target, (target + 1) % row.shape[1]] if row.dim() == 2 and row.shape[1] > 1 else [target]
 
 
 def _is_comparable(output: Any, images: int) -> bool:
