@@ -182,8 +182,9 @@ class ToleranceWarning(ShapleyCamWarning):
 
 
 class RepeatedImageWarning(ShapleyCamWarning):
-    """Issued where a photograph is given twice to a measurement over photographs; it counts once.
+    """Issued where a photograph is given twice to a measurement over photographs.
 
+    In `fidelity` and `ladder` it counts once; in evaluations, whose rows are the dataset's images, it counts again.
     Give each photograph once.
     """
 

@@ -16,6 +16,7 @@ from shapleycam.errors import OptionError
 from shapleycam.metrics import MetricOptions, measure
 from shapleycam.metrics.maps import relevance_rank
 from shapleycam.metrics.stability import max_sensitivity, randomisation_ssim
+from shapleycam.metrics.table import METRICS
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")  # of these maps
 OF_LOSSES = ["saco", "single_deletion", "infidelity", "deletion_correlation", "insertion_correlation"]
@@ -81,6 +82,15 @@ def test_a_blank_map_ranks_an_object_by_chance_wherever_it_lies():
     objects = torch.zeros(2, 8, 8, dtype=torch.bool)
     objects[0, :2], objects[1, -2:] = True, True
     assert relevance_rank(torch.zeros(2, 8, 8), objects).tolist() == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("name", ["gini", "sparsity", "effective_complexity"])
+def test_a_blank_map_is_not_the_simplest_of_all(name):
+    """One pixel of nine has heat in the second map: by hand its Gini index is 8/9, and max / mean 9."""
+    heatmap = torch.zeros(2, 3, 3)
+    heatmap[1, 1, 1] = 0.5
+    by_hand = {"gini": 8 / 9, "sparsity": 9, "effective_complexity": 1 / 9}[name]
+    assert METRICS[name].function(heatmap).tolist() == pytest.approx([nan, by_hand], nan_ok=True)
 
 
 def test_no_object_has_no_rank():

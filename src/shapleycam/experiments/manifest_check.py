@@ -55,6 +55,7 @@ _TEXT_OR_NONE = _Value("a text or null", lambda value: value is None or isinstan
 _NONE = _Value("null", lambda value: value is None)
 _WHOLE = _Value("a whole number", _is_whole)
 _COUNT = _Value("a whole number of 1 or more", lambda value: _is_whole(value) and value >= 1)
+_PAIR = _Value("a pair of texts", lambda value: isinstance(value, list) and [type(v) for v in value] == [str, str])
 _NUMBER = _Value("a number", lambda value: isinstance(value, (int, float)) and not isinstance(value, bool))
 _NODES = _Value("a whole number of 1 or more, or auto", lambda value: _COUNT.fits(value) or value == "auto")
 INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
@@ -103,7 +104,14 @@ _MODEL = _Record(
 )
 _SESSION = _Record(
     {},
-    {"versions": _ANY_RECORD, "machine": _ANY_RECORD, "dataset": _TEXT, "dataset_maker": _TEXT, "folder": _TEXT},
+    {
+        "versions": _ANY_RECORD,
+        "machine": _ANY_RECORD,
+        "dataset": _TEXT,
+        "dataset_maker": _TEXT,
+        "folder": _TEXT,
+        "copies": _List(_PAIR),
+    },
     _ANYTHING,
 )
 _MANIFEST = _Record(

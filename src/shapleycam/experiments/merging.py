@@ -49,7 +49,8 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     columns = _columns_of_runs(stores, metrics)
     protocol = _protocol_of(stores[0])
     summary = summarise_frames(_frames(stores, columns), columns, _table_order(stores))
-    return replace(summary, removal=protocol["removal"], precision=protocol["precision"], smooth=protocol["smooth"])
+    choices = {name: protocol[name] for name in ("removal", "precision", "smooth")}
+    return replace(summary, copies=_copies_in(stores), **choices)
 
 
 def find_leads_of_runs(
@@ -133,6 +134,12 @@ def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str], image
 
 def _protocol_of(store: Store) -> dict[str, Any]:
     return complete_protocol(store.manifest["protocol"])
+
+
+def _copies_in(stores: Sequence[Store]) -> tuple[tuple[str, str], ...]:
+    """Return the images that are copies of earlier ones, as the runs found; earlier versions did not look for them."""
+    sessions = [session for store in stores for session in store.manifest["sessions"]]
+    return tuple(dict.fromkeys((name, original) for each in sessions for name, original in each.get("copies", ())))
 
 
 def _models(stores: Sequence[Store]) -> list[str]:

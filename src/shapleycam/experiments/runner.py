@@ -13,6 +13,7 @@ from torch import nn
 
 from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.annotations.base import Annotations, fingerprint_of
+from shapleycam.experiments.datasets.copies import find_copies, warn_of_copies
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.datasets.snapshot import Snapshot, take_snapshot
@@ -105,6 +106,7 @@ class Evaluation:
         """
         listener = listener or SilentListener()
         self.check()
+        warn_of_copies(self._copies)
         models = {model.name: Lazy(self._in_this_process(model).load) for model in self.evaluated_models}
         with open_run(self.out, self._manifest(models), self.settings.batch_size) as store:
             remaining = {name: self._remaining_chunks(store, name) for name in models}
@@ -164,6 +166,7 @@ class Evaluation:
             "dataset": self.dataset.origin,
             "dataset_maker": self.dataset.maker,
             "folder": working_folder(),
+            "copies": self._copies,
         }
         return {**self._manifest_without_models, "models": records, "sessions": [provenance]}
 
@@ -179,6 +182,10 @@ class Evaluation:
     @cached_property
     def _snapshot(self) -> Snapshot:
         return take_snapshot(self.dataset)
+
+    @cached_property
+    def _copies(self) -> list[tuple[str, str]]:
+        return find_copies(self.dataset, self._snapshot)
 
     def _device(self) -> torch.device:
         """Return the device of the first model in this process."""

@@ -30,6 +30,8 @@ def sparsity(heatmap: Maps) -> Score:
 
 
 def effective_complexity(heatmap: Maps) -> Score:
-    """Return the share of pixels above 1e-5 of the maximum; 0 where the map is zero."""
+    """Return the share of pixels above 1e-5 of the maximum; NaN where the map is zero, which shows nothing at all."""
     pixels = heatmap.flatten(1)
-    return (pixels > _NEGLIGIBLE * pixels.amax(1, keepdim=True)).double().mean(1)
+    largest = pixels.amax(1, keepdim=True)
+    share = (pixels > _NEGLIGIBLE * largest).double().mean(1)
+    return share.where(largest.squeeze(1) > 0, torch.nan)

@@ -128,6 +128,8 @@ class ResultsSummary:
     """Of what comes before the layer, the same in all."""
     smooth: str = "none"
     """How the maps were smoothed, the same in all."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """Images that are copies of earlier ones, which count again, each with the first of its content."""
 
     @cached_property
     def by_key(self) -> dict[CellKey, Cell]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from shapleycam.experiments.copies_in_words import describe_copies
 from shapleycam.experiments.results._doubts import explain_doubt
 from shapleycam.experiments.results._published import PublishedComparison
 from shapleycam.experiments.results.cells import CellKey, MissingResult, ResultGroup, ResultsSummary
@@ -38,6 +39,8 @@ def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *,
         yield "ADCC (of means) is made of the means of Coh, Com and AD, as in the published tables."
     if any(column.name in {MAX_BOX_ACCURACY, MAX_BOX_ACCURACY_V2} for column in summary.columns):
         yield "MaxBoxAcc: at the threshold that is best for all images; Box IoU: at the best one of each image."
+    if summary.copies:
+        yield describe_copies(summary.copies)
     yield from _undefined_note(summary)
     yield from _missing_note("could not be read or explained", summary.errors, summary.groups)
     yield from _missing_note("left out by the class rule", summary.left_out, summary.groups)
