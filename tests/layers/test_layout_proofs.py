@@ -475,6 +475,24 @@ def test_a_map_that_would_be_drawn_beside_its_place_is_refused(change, reason):
     assert reason in reason_of(model, "1", noise(1, 3, 32, 48))
 
 
+@mark.parametrize(
+    ("crop", "reason"),
+    [
+        ((0, 0, -24, 0), "its rows cover the image only from pixel 24 to 80 of 80"),
+        ((0, -24, 0, 0), "its columns cover the image only from pixel 0 to 56 of 80"),
+        ((-20, -20, 0, 0), "its columns cover the image only from pixel 20 to 60 of 80"),
+    ],
+)
+def test_a_crop_before_cells_that_see_far_is_refused_too(crop, reason):
+    """Seven windows of 9 x 9 read 28 pixels beyond each cell, more than any border: only a trial shows that none is."""
+    windows = [nn.Conv2d(3, 3, 9, padding=4) for _ in range(7)]
+    model = nn.Sequential(nn.ZeroPad2d(crop), *windows, nn.AvgPool2d(4), nn.Flatten(), nn.LazyLinear(2))
+    model(noise(1, 3, 80, 80))
+    assert reason in reason_of(model, "8", noise(1, 3, 80, 80))
+    with raises(LayerError, match=reason):
+        find_layer(model, noise(1, 3, 80, 80), "before-pool")
+
+
 @mark.parametrize("crop", [0, 1, 2])
 def test_convolutions_without_padding_have_seen_the_border(crop):
     """The outermost cell of five 5 x 5 windows lies 10 pixels inside and has mixed in all up to there."""

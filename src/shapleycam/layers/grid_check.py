@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from shapleycam.layers.border_trial import Border
 from shapleycam.layers.coordinates.representation import Coordinates
 
 _OFF_LINE = 0.5
@@ -39,6 +40,25 @@ def grid_mismatch(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]
         if mismatch is not None:
             return mismatch
     return None
+
+
+def distant_borders(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]) -> tuple[Border, ...]:
+    """Return the borders of the image that lie far outside cells (axes + 1, …, channels), which match their grid."""
+    cells = without_channel_copies(cells)[:-1]
+    centres = ((cells.amin(-1) + cells.amax(-1)) / 2).reshape(-1, *grid)[-len(grid) :]
+    borders = []
+    for axis, side in enumerate(size[-len(grid) :]):
+        if grid[axis] == 1:  # drawn over the whole side, wherever its cell lies
+            continue
+        other_axes = tuple(index for index in range(len(grid)) if index != axis)
+        line = centres[axis].mean(other_axes) if other_axes else centres[axis]
+        pitch = float(line[-1] - line[0]) / (len(line) - 1)
+        margin = max(pitch, _BORDER * side)
+        mismatch = _cover_in_words(line, pitch, side, _line_name(axis, len(grid)), "only ")
+        ends = ((False, float(line[0])), (True, side - 1 - float(line[-1])))
+        in_image = axis + len(size) - len(grid)
+        borders += [Border(in_image, at_end, int(margin) + 1, mismatch) for at_end, gap in ends if gap > margin]
+    return tuple(borders)
 
 
 def without_channel_copies(cells: Coordinates) -> Coordinates:
@@ -84,8 +104,11 @@ def _cover_mismatch(line: Tensor, pitch: float, spread: Tensor, side: int, name:
     off_drawing = bool(((line - drawn).abs() > max(side / count, _OFF_DRAWING * side)).any())
     if not (left_out or beyond or off_drawing):
         return None
+    return _cover_in_words(line, pitch, side, name, "" if beyond else "only ")
+
+
+def _cover_in_words(line: Tensor, pitch: float, side: int, name: str, only: str) -> str:
     start, end = float(line[0] - pitch / 2 + 0.5), float(line[-1] + pitch / 2 + 0.5)  # the pixels' edges
-    only = "" if beyond else "only "
     return f"its {name} cover the image {only}from pixel {start:.0f} to {end:.0f} of {side}"
 
 

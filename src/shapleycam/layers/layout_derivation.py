@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from shapleycam.layers.border_trial import Border
 from shapleycam.layers.coordinates.representation import Coordinates, collapse
 from shapleycam.layers.coordinates.windows import extrapolate
-from shapleycam.layers.grid_check import grid_mismatch, without_channel_copies
+from shapleycam.layers.grid_check import distant_borders, grid_mismatch, without_channel_copies
 from shapleycam.layers.layout_refusals import axes_description, token_order_description, varying_axes_description
 from shapleycam.models.layout import Layout, LayoutKind
 
@@ -24,11 +25,13 @@ class LayoutResult:
     """What the coordinates of an activation prove: its layout, or the reason why it has none that can be explained.
 
     `unknown` says that coordinates were lost on the way, so that the reason does not prove that there is no layout.
+    `borders` are those of the image that the layer must read, or else the grid covers a part of it.
     """
 
     layout: Layout | None
     reason: str = ""
     unknown: bool = False
+    borders: tuple[Border, ...] = ()
 
 
 def derive_layout(coordinates: Coordinates | None, size: Sequence[int]) -> LayoutResult:
@@ -64,9 +67,10 @@ def _layout_of_map(coordinates: Coordinates, size: Sequence[int], *, lost: bool)
     reasons = []
     for kind, channels in zip(kinds, (1, dims), strict=True):
         grid = tuple(side for axis, side in enumerate(coordinates.shape[1:], 1) if axis != channels)
-        mismatch = grid_mismatch(coordinates.movedim(channels, -1), grid, size)
+        cells = coordinates.movedim(channels, -1)
+        mismatch = grid_mismatch(cells, grid, size)
         if mismatch is None:
-            return LayoutResult(Layout(kind, grid))
+            return LayoutResult(Layout(kind, grid), borders=distant_borders(cells, grid, size))
         reasons.append(mismatch)
     return LayoutResult(None, varying_axes_description(coordinates, size) or reasons[0], lost)
 
@@ -94,7 +98,7 @@ def _layout_of_tokens(coordinates: Coordinates, size: Sequence[int], *, lost: bo
     cells = coordinates[:, prefix:]
     for grid in sorted(_grids(count, len(size)), key=lambda grid: _disproportion(grid, size)):
         if grid_mismatch(cells, grid, size) is None:
-            return LayoutResult(Layout("tokens", grid, prefix))
+            return LayoutResult(Layout("tokens", grid, prefix), borders=distant_borders(cells, grid, size))
     reason = varying_axes_description(coordinates, size) or token_order_description(cells, prefix, size)
     return LayoutResult(None, reason, lost)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
+from shapleycam.layers.border_trial import find_unread_borders
 from shapleycam.layers.coordinates import CoordinateTracker
 from shapleycam.layers.coordinates.representation import Coordinates
 from shapleycam.layers.layout_derivation import LayoutResult, derive_layout
@@ -126,6 +127,9 @@ def _derive_layouts(model: nn.Module, image: Tensor, channels: int, extra: Extra
             run(copied, image, extra)  # an error that the model raises by itself is the user's to know
             unknown = LayoutResult(None, "", unknown=True)
             return ModelLayouts({name: unknown for name, _ in model.named_modules()}, ("forward",))
+        borders = {name: result.borders for name, result in results.items()}
+        for name, border in find_unread_borders(copied, image, channels, extra, borders).items():
+            results[name] = LayoutResult(None, border.mismatch)
     return ModelLayouts(results, tuple(dict.fromkeys(tracker.lost)))
 
 
