@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.errors import ImageError
+from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.snapshot import Snapshot
 from shapleycam.explaining.photographs import prepare_photograph
@@ -52,7 +52,7 @@ def decode_image(dataset: Dataset, preprocess: Transform, index: int, snapshot: 
         image, source, size = prepare_photograph(dataset.open(index), preprocess, name)
         # An array travels through a pipe; a tensor would need shared memory, of which containers have little.
         array = image.detach().cpu().to(torch.promote_types(image.dtype, torch.float32)).numpy()
-    except ImageError as error:
+    except (ImageError, OptionError) as error:
         changed = f" (it was {CHANGED_DURING_RUN})" if _has_changed(dataset, index, snapshot) else ""
         return DecodedImage(index, None, error=f"{error}{changed}")
     except Exception as error:  # noqa: BLE001  # the user's preprocessing may raise anything for one photograph

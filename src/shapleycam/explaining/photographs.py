@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ImageError
 from shapleycam.explaining.batch import Batch, move_to_model
+from shapleycam.explaining.repeatable import check_repeatable
 from shapleycam.images import Photo, Source, open_photograph
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
@@ -43,6 +44,7 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
 
     Raises:
         ImageError: it cannot be read, or `preprocess` does not make a tensor (c, h, w) of it.
+        OptionError: `preprocess` draws at random.
 
     Examples:
         >>> import matplotlib, shapleycam
@@ -59,6 +61,7 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
     source = photo if isinstance(photo, Image.Image) else Path(photo)
     full_name = name or (printable_name(source.name) if isinstance(source, Path) else "image")
     try:
+        check_repeatable(preprocess, opened)
         image = preprocess(opened)
     except ImageError as error:
         raise ImageError(f"{full_name}: {error}") from error

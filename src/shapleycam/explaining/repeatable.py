@@ -1,0 +1,81 @@
+"""Refuses preprocessing that draws at random, as that for training does: each explanation would be of another crop."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from shapleycam.errors import OptionError
+from shapleycam.models.network import Transform
+from shapleycam.models.preprocess import Preprocess
+
+_TRIALS_IF_IT_DRAWS = 8
+"""More than enough for a flip of every second photograph, which one trial in two does not show."""
+_repeatable: WeakSet[Any] = WeakSet()
+"""The preprocessings that gave the same again for the first photograph that they were given."""
+
+
+def check_repeatable(preprocess: Transform, photo: Image.Image) -> None:
+    """Refuse a preprocessing that gives another tensor for the same photograph; tried out at its first one.
+
+    Raises:
+        OptionError: it draws at random.
+
+    Examples:
+        >>> import torch
+        >>> from PIL import Image
+        >>> from shapleycam.errors import OptionError
+        >>> from shapleycam.explaining.repeatable import check_repeatable
+        >>> try:
+        ...     check_repeatable(lambda photo: torch.rand(3, 8, 8), Image.new("RGB", (9, 9)))
+        ... except OptionError as error:
+        ...     print(str(error)[:70])
+        preprocess= gives another image each time for the same photograph (a r
+    """
+    if isinstance(preprocess, Preprocess) or _is_known(preprocess):
+        return
+    before = _random_states()
+    first = preprocess(photo.copy())
+    trials = 1 if _are_equal(before, _random_states()) else _TRIALS_IF_IT_DRAWS
+    if not all(_is_same(first, preprocess(photo.copy())) for _ in range(trials)):
+        raise OptionError(
+            "preprocess= gives another image each time for the same photograph (a random crop, flip or colour, as for "
+            "training); expected the same: give the one that the model is tested with"
+        )
+    try:
+        _repeatable.add(preprocess)
+    except TypeError:  # it cannot be hashed or referred to weakly, and is tried out with each photograph
+        return
+
+
+def _is_known(preprocess: Transform) -> bool:
+    try:
+        return preprocess in _repeatable
+    except TypeError:
+        return False
+
+
+def _random_states() -> tuple[Any, Any, Any]:
+    return torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002  # what transforms draw from
+
+
+def _are_equal(first: tuple[Any, Any, Any], second: tuple[Any, Any, Any]) -> bool:
+    numpy_states = zip(first[2], second[2], strict=True)
+    return (
+        torch.equal(first[0], second[0])
+        and first[1] == second[1]
+        and all(np.array_equal(one, other) for one, other in numpy_states)
+    )
+
+
+def _is_same(first: Any, second: Any) -> bool:
+    """Return whether two results are the same; what is no tensor is refused elsewhere."""
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+        return True
+    return first.shape == second.shape and torch.allclose(first, second, 1e-4, 1e-4, equal_nan=True)
