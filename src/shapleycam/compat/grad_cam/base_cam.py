@@ -34,8 +34,8 @@ class BaseCAM:
             `augment_image` and `deaugment_mask`, as of ttach.
 
     Attributes:
-        outputs: what the model returned for the images that were explained last, as they were given (with `tta_transforms`
-            as the last of these made them); None before.
+        outputs: what the model returned for the images that were explained last, as they were given (or as the last of
+            `tta_transforms` made them); None before.
 
     Examples:
         >>> import torch
