@@ -57,6 +57,10 @@ WINDOWS = {
         ),
         window(12),
     ),
+    "absolute values in place, which PyTorch marks as elementwise only where they make a new tensor": (
+        lambda: nn.Sequential(conv(3, padding=1), Do(lambda x: x.abs_()), conv()),
+        window(12),
+    ),
     "no rows cut off and put back": (
         lambda: Do(lambda self, x: self.a(torch.cat([x[:, :, :0], x[:, :, 0:]], 2)), a=conv(3, padding=1)),
         window(12),

@@ -196,6 +196,22 @@ def test_no_more_runs_than_allowed(runs):
     assert bool(shares.stderr.isinf().any()) == (runs < 60)
 
 
+@pytest.mark.usefixtures("only_sampled")
+@pytest.mark.parametrize("runs", [77, 78])
+def test_groups_stay_whole_where_the_runs_do_not_last_for_two_samples_of_them(runs):
+    """All coalitions of three groups are 6 runs, four orders of four players in each 4 * 3 * 3: 78 for two samples."""
+    groups = torch.arange(12) // 4
+    game = table_game(random_table(12, seed=5))
+    with pytest.warns(ToleranceWarning):
+        shares = values.owen(game, [groups], runs=runs, tolerance=1e-9)
+    of_groups = shares.values[0].unflatten(0, (3, 4))
+    is_even = torch.allclose(of_groups, of_groups.mean(1, keepdim=True).expand(3, 4), atol=1e-12)
+    assert (is_even, bool(shares.stderr.isinf().all())) == ((True, True) if runs == 77 else (False, False))
+    assert bool(shares.levels[0].stderr.isfinite().all())
+    assert len(set(shares.levels[0].values[0].tolist())) == 3
+    torch.testing.assert_close(shares.values.sum(1), game.grand.double(), atol=1e-9, rtol=0)
+
+
 def test_players_whose_groups_were_not_divided_are_noted():
     with pytest.warns(ToleranceWarning, match="not all groups were divided in two samples"):
         shares = values.owen(table_game(random_table(9, seed=5)), runs=20)

@@ -14,6 +14,8 @@ from torch import Tensor
 from shapleycam.values.group_tree import GroupTree
 
 _ROOT = 0
+NEEDS_NONE = torch.iinfo(torch.long).max
+"""In place of the number of samples of a group that needs none."""
 
 
 class GroupedSums:
@@ -62,11 +64,11 @@ class GroupedSums:
 
     @property
     def opened(self) -> Int[Tensor, " nodes"]:
-        """Return in how many samples each node's parts were told apart; of nodes that need none, a large number."""
+        """Return in how many samples each node's parts were told apart; `NEEDS_NONE` of nodes that need none."""
         count, opened = self.count.tolist(), []
         for parts in self._tree.children:
             needs_samples = bool(parts) and not bool(self._is_exact[parts[0]])
-            opened.append(count[parts[0]] if needs_samples else torch.iinfo(torch.long).max)
+            opened.append(count[parts[0]] if needs_samples else NEEDS_NONE)
         return torch.tensor(opened, device="cpu")
 
     @property

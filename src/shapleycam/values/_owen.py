@@ -76,8 +76,9 @@ def owen(
             that is unknown; what it raises ends the work.
 
     Returns:
-        The values and their standard errors, both (b, n), in units of the utility, in float64. Players whose groups
-        were opened in less than two samples have an infinite standard error; with `runs` a note says so.
+        The values and their standard errors, both (b, n), in units of the utility, in float64. Groups that `runs` does
+        not last for two samples of stay whole: their players have even shares, and an infinite standard error, which a
+        note says.
 
     Raises:
         OptionError: groups that do not fit or are not nested; a tolerance or number of runs that is not positive.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shapleycam.game import Game
 from shapleycam.values._grouped_orders import GroupedOrders, Worth
-from shapleycam.values._grouped_sums import GroupedSums
+from shapleycam.values._grouped_sums import NEEDS_NONE, GroupedSums
 from shapleycam.values.group_tree import GroupTree
 
 MOST_SAMPLES = 2048
@@ -22,6 +22,11 @@ _MOST_REPEATED = 4
 """How many times the runs samples may take if none of their coalitions were known: few groups have few coalitions."""
 FEWEST = 3
 """Samples of four orders in which a group is opened before it is judged how much it matters."""
+_FOR_STANDARD_ERROR = 2
+"""Samples of a level that the runs must last for, or its groups stay whole.
+
+A single sample has no standard error, and even shares are nearer to the values than it is (docs/decisions.md).
+"""
 _LEAST_SHARE = 0.25
 """Of the samples, the share in which a group is opened however little it seems to matter."""
 
@@ -29,9 +34,9 @@ _LEAST_SHARE = 0.25
 class Refining:
     """The sampling of one image: which groups are opened in which sample.
 
-    Groups that are so few that all their coalitions can be evaluated are counted, and their values are exact. Of others
-    first each level is looked at once, from coarse to fine, if there are runs enough, then all groups are opened, and
-    then those that lower the square error most for their runs, in proportion (Neyman 1934).
+    Groups that are so few that all their coalitions can be evaluated are counted, and their values are exact. Of the
+    other levels those are sampled that the runs last for, from the coarsest on: each is looked at once, then all their
+    groups are opened, and then those that lower the square error most for their runs, in proportion (Neyman 1934).
     """
 
     def __init__(
@@ -47,20 +52,26 @@ class Refining:
         self._orders = GroupedOrders(game, image, tree, generator, worth)
         self.sums = GroupedSums(tree, self._orders.grand)
         self._costs = torch.tensor([4 * max(0, len(parts) - 1) for parts in tree.children], device="cpu")
-        self._all, self._sampled = tree.opened_to(tree.depth), 0
-        to_count = {node: self._orders.runs_to_count(node) for node in sorted(self._all)}
+        everything, self._sampled = tree.opened_to(tree.depth), 0
+        to_count = {node: self._orders.runs_to_count(node) for node in sorted(everything)}
         if sum(to_count.values()) > min(runs, MOST_COUNTED_IN_ALL):
-            to_count = {0: to_count[0]} if self._may_count_first(to_count[0]) else {}
+            to_count = {0: to_count[0]} if to_count[0] <= min(runs, MOST_COUNTED) else {}
         self._costs[list(to_count)] = 0
+        self._all = self._affordable_levels(runs - sum(to_count.values()))
+        self._costs[sorted(everything - self._all)] = 0
         self._depths = iter(range(2 if to_count else 1, tree.depth))
         self._to_count = iter(to_count)
         self._count_next()
 
-    def _may_count_first(self, cost: int) -> bool:
-        """Return whether the coarsest groups are few, and counting them leaves the runs of an order and its reverse."""
-        pair = self._cost(self._all) // 2
-        spared = int(self._costs[0]) // 2
-        return cost <= min(self._runs, MOST_COUNTED) and not (self._runs - cost < pair - spared and pair <= self._runs)
+    def _affordable_levels(self, runs: int) -> frozenset[int]:
+        """Return the groups of as many levels, from the coarsest on, as the runs last for two samples of."""
+        opened = self.tree.opened_to(1)
+        for depth in range(2, self.tree.depth + 1):
+            finer = self.tree.opened_to(depth)
+            if _FOR_STANDARD_ERROR * self._cost(finer) > runs:
+                break
+            opened = finer
+        return opened
 
     @property
     def spent(self) -> int:
@@ -70,7 +81,8 @@ class Refining:
     @property
     def samples(self) -> int:
         """Return in how many samples the group was opened that was opened least; 2 where there is nothing to sample."""
-        return int(self.sums.opened.min()) if self._costs.any() else 2
+        least = int(self.sums.opened.min())
+        return 2 if least == NEEDS_NONE else least
 
     @property
     def uncertainty(self) -> float:
@@ -111,13 +123,13 @@ class Refining:
     def _next(self) -> tuple[frozenset[int], int]:
         """Return the groups that the next sample opens, as far as the runs last, and of how many orders it is.
 
-        Where the runs do not last for four orders of all players, it is of two or one: so there is a picture of all.
+        Where the runs do not last for four orders of the coarsest groups, it is of two or one: so there is a picture.
         """
         for depth in self._depths:
             opened = self.tree.opened_to(depth)
-            if self._left - self._cost(opened) >= FEWEST * self._cost(self._all):
+            if opened < self._all and self._left - self._cost(opened) >= FEWEST * self._cost(self._all):
                 return opened, 4
-        least = int(self.sums.opened.min())
+        least = int(self.sums.opened[self._costs > 0].min()) if self._costs.any() else NEEDS_NONE
         for orders in (4, 2, 1) if least == 0 else ():
             if self._cost(self._all) * orders // 4 <= self._left:
                 return self._all, orders

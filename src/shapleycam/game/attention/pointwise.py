@@ -11,9 +11,10 @@ from shapleycam.game.attention.forms import NO_TOKEN, Form, Rows, Scores, count_
 from shapleycam.game.attention.operation import Kind, Operation, channels
 from shapleycam.game.axes import Axis
 from shapleycam.game.dataflow import operation_name
+from shapleycam.tracing.elementwise import is_marked_elementwise
 
-_UNTAGGED = {"hardswish", "hardswish_", "mish_", "threshold_", "_prelu_kernel"}
-"""Operations of this kind that PyTorch 2.15 does not declare to be."""
+_UNMARKED = {"hardswish", "hardswish_", "_prelu_kernel", "leaky_relu", "leaky_relu_"}
+"""Operations of this kind that PyTorch does not declare to be: `leaky_relu` in 2.11, the others in 2.15 neither."""
 COPIES = {"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"}
 
 
@@ -25,7 +26,8 @@ def is_pointwise(function: object) -> bool:
     name, tags = operation_name(function), getattr(function, "tags", ())
     if "." in name:
         return False
-    return name in COPIES | _UNTAGGED or (torch.Tag.pointwise in tags and torch.Tag.nondeterministic_seeded not in tags)
+    is_marked = is_marked_elementwise(function) and torch.Tag.nondeterministic_seeded not in tags
+    return name in COPIES | _UNMARKED or is_marked
 
 
 class Pointwise(Kind):

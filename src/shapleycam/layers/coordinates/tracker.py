@@ -47,6 +47,7 @@ from shapleycam.layers.coordinates.windows import (
     pooling_rule,
     resampling_rule,
 )
+from shapleycam.tracing.elementwise import is_marked_elementwise
 
 _Rule: TypeAlias = "Callable[[Operation], Coordinates | Sequence[Coordinates] | None]"
 _RULES: dict[str, _Rule] = {
@@ -182,18 +183,7 @@ def _rule_for(operation: Operation) -> _Rule | None:
         return _RULES[operation.name]
     if operation.name.lstrip("_").startswith("upsample_"):
         return resampling_rule
-    return elementwise_rule if _is_pointwise(operation.function) else None
-
-
-def _is_pointwise(function: Any) -> bool:
-    """Return whether PyTorch marks an operation as elementwise, or an in-place one's form that returns a new tensor.
-
-    In-place forms are not all marked: `gelu_` in no version of PyTorch so far, `hardtanh_` not in 2.6.
-    """
-    namespace, name = function._schema.name.split("::")  # noqa: SLF001
-    functional = getattr(getattr(torch.ops, namespace), name.removesuffix("_"), None)
-    forms = [function, getattr(functional, function._overloadname, function)]  # noqa: SLF001
-    return any(torch.Tag.pointwise in form.tags for form in forms)
+    return elementwise_rule if is_marked_elementwise(operation.function) else None
 
 
 def _tensors(value: Any) -> list[Tensor]:
