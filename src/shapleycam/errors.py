@@ -132,6 +132,13 @@ class ScaleInvariantHeadWarning(ShapleyCamWarning):
     """
 
 
+class SaturatedDerivativeWarning(ShapleyCamWarning):
+    """Issued where the derivative at the activation is next to nothing beside what there is to divide.
+
+    Use pathcam-h or sampledshapley, which look at more than this one point, or another utility.
+    """
+
+
 class NothingToDivideWarning(ShapleyCamWarning):
     """Issued where the score is the same with all places removed, so that the values sum to zero.
 
@@ -146,7 +153,14 @@ class RemovalNotUsedWarning(ShapleyCamWarning):
     """
 
 
-class PlayersNotUsedWarning(ShapleyCamWarning):
+class OptionNotUsedWarning(ShapleyCamWarning):
+    """Issued where an option of the estimators was given that no method which was asked for has a use for.
+
+    Choose a method that does, as the message says, or leave the option out.
+    """
+
+
+class PlayersNotUsedWarning(OptionNotUsedWarning):
     """Issued where regions were to be the players, and no method that was asked for plays a game among them.
 
     Choose a method that does, as sampledshapley, or leave the players out.
@@ -251,9 +265,21 @@ def ignore_warnings(category: type[ShapleyCamWarning] = ShapleyCamWarning) -> It
         _ignored.reset(token)
 
 
+def is_ignored(category: type[ShapleyCamWarning]) -> bool:
+    """Return whether warnings of a category are issued to nobody here, so that nothing need be computed for them.
+
+    Examples:
+        >>> from shapleycam.errors import BlankHeatmapWarning, ignore_warnings, is_ignored
+        >>> with ignore_warnings():
+        ...     is_ignored(BlankHeatmapWarning)
+        True
+    """
+    return issubclass(category, _ignored.get())
+
+
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
     """Issue a warning that names the line of the user's own code, not of this package or of PyTorch's decorators."""
-    if issubclass(category, _ignored.get()):
+    if is_ignored(category):
         return
     torch = sys.modules.get("torch")
     inner = (

@@ -95,6 +95,17 @@ def test_an_error_within_the_block_is_not_swallowed(model):
         raise IndexError
 
 
+def test_the_outputs_of_an_augmented_map_are_those_of_the_images_themselves(model, images):
+    """The peer's are those of the image that it changed last: mirrored, and 1.1 times as bright."""
+    targets = [ClassifierOutputTarget(1)] * 2
+    with GradCAM(model=model, target_layers=[model[1]]) as cam:
+        cam(images, targets, aug_smooth=True)
+    assert torch.allclose(cam.outputs, model(images))
+    with peer.GradCAM(model=model, target_layers=[model[1]]) as theirs:
+        theirs(images, targets, aug_smooth=True)
+    assert torch.allclose(theirs.outputs, model(images.flip(3) * 1.1))
+
+
 def test_tta_transforms_of_the_users_own(model, images):
     class Darker:
         def augment_image(self, image):

@@ -95,6 +95,8 @@ class Basis:
         needs_model_passes: whether the whole model must run again, for changed images.
         is_class_blind: whether it is the same whatever class, or other question, is explained.
         is_conditional: whether models that lack something are refused; the set `field` leaves its methods out of those.
+        options: names of the options of estimators that its values depend on, beside the seed, the players and a limit
+            of runs.
         fewest_runs: (players) -> the runs of the head without which its values of players cannot be had; None where it
             plays no game of them.
         is_of_channels: whether it weights channels with values of a game: of no units, but of a removal.
@@ -115,6 +117,7 @@ class Basis:
     is_conditional: bool = False
     is_of_channels: bool = False
     is_per_channel: bool = False
+    options: tuple[str, ...] = ()
     fewest_runs: Callable[[int], int] | None = None
 
     def cost_of(self, players: int, nodes: Nodes = 8, channels: int = TYPICAL_CHANNELS) -> Cost:
@@ -185,6 +188,7 @@ PATH = Basis(
     _GREEN,
     takes_derivatives=True,
     needs_replay=True,
+    options=("nodes",),
 )
 RANDOM = Basis("random", random_weights, lambda _players, _nodes: Cost(), "baseline", _GREY, is_class_blind=True)
 SAMPLED = Basis(
@@ -194,6 +198,7 @@ SAMPLED = Basis(
     "Shapley values",
     _BLACK,
     needs_replay=True,
+    options=("tolerance",),
     fewest_runs=fewest_runs,
 )
 EXACT = Basis(

@@ -112,6 +112,7 @@ CHANNEL_PATH = Basis(
     takes_derivatives=True,
     needs_replay=True,
     is_of_channels=True,
+    options=("nodes",),
 )
 CHANNEL_VALUES = Basis(
     "channel values",
@@ -121,5 +122,6 @@ CHANNEL_VALUES = Basis(
     _ROSE,
     needs_replay=True,
     is_of_channels=True,
+    options=("tolerance",),
     is_per_channel=True,
 )

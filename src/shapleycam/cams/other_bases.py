@@ -74,6 +74,7 @@ BANZHAF = Basis(
     _OTHER_VALUES,
     _INDIGO,
     needs_replay=True,
+    options=("tolerance",),
     fewest_runs=lambda players: _banzhaf_cost(players, 0).head_evaluations,
 )
 OWEN = Basis(
@@ -83,5 +84,6 @@ OWEN = Basis(
     _OTHER_VALUES,
     _ROSE,
     needs_replay=True,
+    options=("tolerance",),
     fewest_runs=SAMPLED.fewest_runs,
 )

@@ -62,6 +62,8 @@ def method_of(name: str) -> Method:
     if missing is not None:
         remedy = MISSING_METHODS[missing] or f"expected one of {', '.join(METHODS)} (shapleycam methods lists them)"
         raise OptionError(f"method {name!r} is not among the methods here; {remedy}")
+    if not isinstance(name, str):
+        raise OptionError(f"a method is a {type(name).__name__}; expected a name, as 'gradcam' (a row's `name`)")
     raise OptionError(f"method {name!r} is unknown; {nearest(str(name), METHODS)} (shapleycam methods lists them)")
 
 

@@ -51,6 +51,7 @@ def compare(tracer: LayerTracer, request: ComparisonRequest) -> list[Comparison]
     comparisons = compare_images(tracer, request)
     rows = [METHODS[name] for name in expand_methods(request.methods)]
     warnings.warn_of_unused_players(rows, request.options.players, tracer.memory.messages)
+    warnings.warn_of_unused_options(rows, request.options, tracer.memory.messages)
     for explanation in (e for comparison in comparisons for e in comparison.values()):
         if len(tracer.layers) > 1:
             warnings.warn_of_nothing_in_common(explanation)

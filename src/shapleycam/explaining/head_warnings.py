@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from shapleycam.cams.bases import Basis
+from shapleycam.cams.method import Method
+from shapleycam.cams.spreads import ELEMENTWISE_RELU
+from shapleycam.errors import SaturatedDerivativeWarning, ShapleyCamError, is_ignored
 from shapleycam.explaining.settings import ExplainerMemory, Verdict
+from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
+from shapleycam.values.saturation import first_order_sizes, is_saturated, may_be_saturated, warn_of_saturation
 from shapleycam.values.scale import (
     cancels,
     divides_nothing,
@@ -50,3 +59,51 @@ class HeadWarnings:
             verdict = judge(game if is_recorded else self.record(game))
             self.memory.remember(name, game, verdict=verdict)
         return verdict
+
+    def warn_of_saturation(self, game: Game, rows: Collection[Method], explanations: Mapping[str, Explanation]) -> None:
+        """Warn of images in which values of a derivative at the activation are next to nothing beside v(N).
+
+        Values of zero are told as a blank map is. Where it may be so, the head is run again, once for each layer,
+        utility, removal and classes; where a method needs that anyway, each time.
+        """
+        is_said = self.memory.verdict("ignores scale", game) or is_ignored(SaturatedDerivativeWarning)
+        by_method = {} if is_said or not game.removal.is_fixed else _sizes_of_values(game, rows, explanations)
+        is_recorded = any(row.basis.needs_replay for row in rows)
+        suspected = {
+            name: sizes
+            for name, sizes in by_method.items()
+            if sizes.any() and (is_recorded or may_be_saturated(game, sizes).any())
+        }
+        classes = tuple(sorted(set(game.target.tolist())))
+        verdict = self.memory.verdict("saturated", game, classes)
+        if not suspected or (verdict is False and not is_recorded):
+            return
+        judge = may_be_saturated if verdict and not is_recorded else is_saturated
+        try:
+            judged = game if is_recorded or judge is may_be_saturated else self.record(game)
+            images = {name: judge(judged, sizes) for name, sizes in suspected.items()}
+        except ShapleyCamError:  # what comes after the layer cannot run again: nobody can say what there is to divide
+            images = {}
+        names = [name for name, saturated in images.items() if saturated.any()]
+        if verdict is None:
+            self.memory.remember("saturated", game, classes, verdict=bool(names))
+        if names:
+            warn_of_saturation(game, torch.stack([images[name] for name in names]).any(0), names)
+
+
+def _sizes_of_values(
+    game: Game, rows: Collection[Method], explanations: Mapping[str, Explanation]
+) -> dict[str, Float[Tensor, " b"]]:
+    """Return Σ_j |φ_j| (b,) of methods that divide the score by a derivative at the activation, by name.
+
+    A method that keeps positive products alone may rightly have none: it counts as small where first order is, too.
+    """
+    sizes = {}
+    for row in rows:
+        explanation = explanations.get(row.name)
+        if explanation is not None and row.in_units and row.basis.taylor_order is not None:
+            prefix = 0 if explanation.prefix is None else explanation.prefix.abs()
+            sizes[row.name] = explanation.values.abs().flatten(1).sum(1) + prefix
+            if row.spread is ELEMENTWISE_RELU:
+                sizes[row.name] = torch.maximum(sizes[row.name], first_order_sizes(game).to(sizes[row.name]))
+    return sizes

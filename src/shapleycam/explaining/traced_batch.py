@@ -165,7 +165,8 @@ class TracedBatch:
         choice = choose_methods(methods, game, options)
         if EIGEN.name in smooth:
             choice = replace(choice, rows=tuple(smooth_rows(choice.rows)))
-        HeadWarnings(self._memory, self._recorded).warn(game, {row.basis for row in choice.rows})
+        head_warnings = HeadWarnings(self._memory, self._recorded)
+        head_warnings.warn(game, {row.basis for row in choice.rows})
         warnings.warn_of_unused_removal(choice.rows, game.removal, self._memory.messages)
         explanations, refused = explain_game(
             game,
@@ -176,6 +177,7 @@ class TracedBatch:
             channels=self.channels,
             curvature=curvature,
         )
+        head_warnings.warn_of_saturation(game, choice.rows, explanations)
         warnings.warn_of_left_out(choice.left_out | refused, self._memory.messages)
         form, remark = self._readings.form_and_remark(game.utility)
         labels, preprocess = self._settings.labels, self._settings.preprocess

@@ -14,6 +14,7 @@ from shapleycam.errors import (
     ExclusiveClassesWarning,
     MethodLeftOutWarning,
     NoCurvatureWarning,
+    OptionNotUsedWarning,
     PlayersNotUsedWarning,
     ProbabilitiesWarning,
     RemovalNotUsedWarning,
@@ -25,6 +26,10 @@ from shapleycam.game.removal import Removal
 from shapleycam.tracing import Trace
 from shapleycam.utilities import Utility
 from shapleycam.utilities.checks import classes_exclude_each_other
+from shapleycam.values.options import EstimatorOptions
+
+_TUNED = {"nodes": "'pathcam-h'", "tolerance": "'sampledshapley' or 'owen'"}
+"""Options that values depend on, each with a method that takes it."""
 
 
 def warn_of_blank_maps(explanation: Explanation) -> None:
@@ -65,6 +70,20 @@ def warn_of_unused_players(rows: Iterable[Method], players: Regions, messages: s
     if not is_used and message not in messages:
         messages.add(message)
         warn(PlayersNotUsedWarning, message)
+
+
+def warn_of_unused_options(rows: Iterable[Method], options: EstimatorOptions, messages: set[str]) -> None:
+    """Warn once of each option other than its default that no method depends on; `messages` are those issued."""
+    rows = tuple(rows)
+    for name, example in _TUNED.items():
+        is_default = getattr(options, name) == getattr(EstimatorOptions, name)
+        message = (
+            f"{name}= is not used by {', '.join(row.name for row in rows)}: the values are the same whatever it is; "
+            f"choose a method that depends on it, {example} say, or leave it out"
+        )
+        if not is_default and not any(name in row.basis.options for row in rows) and message not in messages:
+            messages.add(message)
+            warn(OptionNotUsedWarning, message)
 
 
 def warn_of_nothing_in_common(explanation: Explanation) -> None:

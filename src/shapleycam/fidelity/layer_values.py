@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from shapleycam.cams.table import METHODS, expand_methods
-from shapleycam.errors import MethodLeftOutWarning, PlayersNotUsedWarning, ignore_warnings, warn
+from shapleycam.errors import MethodLeftOutWarning, OptionNotUsedWarning, ignore_warnings, warn
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch
 from shapleycam.fidelity._split_values import SplitValues, split_values
@@ -30,7 +30,7 @@ def values_of_methods(
     The methods' own sampling noise, where they sample, is not known, and counts as distance.
     """
     utility = input_game.utility
-    with ignore_warnings(PlayersNotUsedWarning):  # the players are for those methods that play the layer's game
+    with ignore_warnings(OptionNotUsedWarning):  # which are for those methods that play the layer's game
         [comparison] = at_layer.compare_with(options, batch, methods, [None], utility)
     times = time_methods(at_layer, batch, utility, list(comparison), options)
     measured = []

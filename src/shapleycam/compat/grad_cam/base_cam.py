@@ -34,7 +34,8 @@ class BaseCAM:
             `augment_image` and `deaugment_mask`, as of ttach.
 
     Attributes:
-        outputs: what the model returned for the images that were explained last; None before.
+        outputs: what the model returned for the images that were explained last, as they were given (or as the last of
+            `tta_transforms` made them); None before.
 
     Examples:
         >>> import torch

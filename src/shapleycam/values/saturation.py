@@ -1,0 +1,66 @@
+"""Derivatives that are next to nothing at the activation, beside what there is to divide: this is said.
+
+Where a head is saturated, as the probability of a class that the model is sure of, its derivative at the activation
+vanishes. Values made of it are small whatever the places have earned, and only look like an answer.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from shapleycam.errors import SaturatedDerivativeWarning, warn
+from shapleycam.game import Game
+from shapleycam.precision import widened
+
+_SMALL = 0.05
+"""Of what there is to divide: values whose sizes sum to less are next to nothing."""
+
+
+def first_order_sizes(game: Game) -> Float[Tensor, " b"]:
+    """Return Σ_j |φ_j| (b,) of the first-order values φ_j = Σ_k (A - R)_jk g_jk of positions."""
+    difference = widened(game.layout.positions(game.contents.difference))
+    return (difference * widened(game.layout.positions(game.gradient()))).sum(2).abs().sum(1)
+
+
+def may_be_saturated(game: Game, sizes: Float[Tensor, " b"]) -> Bool[Tensor, " b"]:
+    """Return in which images values of these sizes may be next to nothing beside v(N), by what is known without a run.
+
+    Of class scores that is a utility which hardly changes with them, as a probability near 0 or 1; of other outputs,
+    values that are small beside the utility.
+    """
+    full = game.full.abs().to(sizes)
+    slopes = _slopes(game)
+    if slopes is None:
+        return sizes <= _SMALL * full
+    return (sizes <= _SMALL * full.clamp(min=1)) & (slopes.to(sizes) <= _SMALL)
+
+
+def _slopes(game: Game) -> Float[Tensor, " b"] | None:
+    """Return the sum of |∂U/∂z| over the class scores z (b,); None of a utility that is not of class scores."""
+    output = game.trace.output
+    if not game.utility.predicts or not isinstance(output, Tensor):
+        return None
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        scores = output.detach().clone().requires_grad_()
+        (slopes,) = torch.autograd.grad(game.utility(scores, game.target).sum(), [scores])
+    return slopes.abs().flatten(1).sum(1) if slopes.dim() > 1 else slopes.abs()
+
+
+def is_saturated(game: Game, sizes: Float[Tensor, " b"]) -> Bool[Tensor, " b"]:
+    """Return in which images values of these sizes are next to nothing beside v(N) (one head evaluation)."""
+    grand = game.grand.abs()
+    return (sizes > 0) & (grand > game.rounding) & (sizes <= _SMALL * grand.to(sizes))
+
+
+def warn_of_saturation(game: Game, images: Bool[Tensor, " b"], methods: list[str]) -> None:
+    """Warn that values of methods say little of some images."""
+    which = ", ".join(map(str, images.nonzero().flatten().tolist()))
+    warn(
+        SaturatedDerivativeWarning,
+        f"the values of {', '.join(methods)} sum to less than {_SMALL:.0%} of what there is to divide (image {which} "
+        f"of the batch): the derivative of utility {game.utility.name!r} at the activation of layer {game.layer!r} is "
+        "next to nothing there, as where a probability is nearly 0 or 1; use method 'pathcam-h' or 'sampledshapley', "
+        "which look at more than this point, or utility 'rest'",
+    )
