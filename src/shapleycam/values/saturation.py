@@ -13,6 +13,7 @@ from torch import Tensor
 from shapleycam.errors import SaturatedDerivativeWarning, warn
 from shapleycam.game import Game
 from shapleycam.precision import widened
+from shapleycam.wording import percent
 
 _SMALL = 0.05
 """Of what there is to divide: values whose sizes sum to less are next to nothing."""
@@ -59,7 +60,7 @@ def warn_of_saturation(game: Game, images: Bool[Tensor, " b"], methods: list[str
     which = ", ".join(map(str, images.nonzero().flatten().tolist()))
     warn(
         SaturatedDerivativeWarning,
-        f"the values of {', '.join(methods)} sum to less than {_SMALL:.0%} of what there is to divide (image {which} "
+        f"the values of {', '.join(methods)} sum to less than {percent(_SMALL)} of what there is to divide (image {which} "
         f"of the batch): the derivative of utility {game.utility.name!r} at the activation of layer {game.layer!r} is "
         "next to nothing there, as where a probability is nearly 0 or 1; use method 'pathcam-h' or 'sampledshapley', "
         "which look at more than this point, or utility 'rest'",
