@@ -61,7 +61,7 @@ def warn_of_saturation(game: Game, images: Bool[Tensor, " b"], methods: list[str
     warn(
         SaturatedDerivativeWarning,
         f"the values of {', '.join(methods)} sum to less than {percent(_SMALL)} of what there is to divide (image "
-        f"{which} of the batch): the derivative of utility {game.utility.name!r} at the activation of layer {game.layer!r} is "
-        "next to nothing there, as where a probability is nearly 0 or 1; use method 'pathcam-h' or 'sampledshapley', "
-        "which look at more than this point, or utility 'rest'",
+        f"{which} of the batch): the derivative of utility {game.utility.name!r} at the activation of layer "
+        f"{game.layer!r} is next to nothing there, as where a probability is nearly 0 or 1; use method "
+        "'pathcam-h' or 'sampledshapley', which look at more than this point, or utility 'rest'",
     )
