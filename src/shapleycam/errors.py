@@ -139,6 +139,13 @@ class SaturatedDerivativeWarning(ShapleyCamWarning):
     """
 
 
+class UnnamedClassesWarning(ShapleyCamWarning):
+    """Issued where a model scores more classes than there are labels, so that names may be those of other classes.
+
+    Give a label for each, or numbers as targets; nothing is wrong where only classes at the end have no name.
+    """
+
+
 class NothingToDivideWarning(ShapleyCamWarning):
     """Issued where the score is the same with all places removed, so that the values sum to zero.
 

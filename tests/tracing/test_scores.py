@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from helpers.networks import Toy
 from shapleycam import Explainer, utilities
-from shapleycam.errors import ModelError, OptionError, ProbabilitiesWarning, TargetError
+from shapleycam.errors import ModelError, OptionError, ProbabilitiesWarning, SaturatedDerivativeWarning, TargetError
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 
 Z = [[1.0, 3.0, 2.0], [0.5, -1.0, 2.0]]
@@ -350,7 +350,8 @@ def test_functions_numbers_and_embeddings_get_the_models_own_output():
     torch.testing.assert_close(
         explainer.explain(IMAGES, "hirescam", utility="value", target=2).utility, model_output[:, 2]
     )
-    alike = explainer.explain(IMAGES, "hirescam", utility=utilities.similarity(model_output))
+    with pytest.warns(SaturatedDerivativeWarning):  # nothing is more alike than the same: the derivative is zero
+        alike = explainer.explain(IMAGES, "hirescam", utility=utilities.similarity(model_output))
     torch.testing.assert_close(alike.utility, torch.ones(2))
     torch.testing.assert_close(explainer.output(IMAGES), model_output)
 

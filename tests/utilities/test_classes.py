@@ -99,6 +99,7 @@ def test_the_sigmoid_of_classes_that_evidently_exclude_each_other_is_warned_of_o
     assert len(explanations) == 2
 
 
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.SaturatedDerivativeWarning")
 def test_imagenets_classes_exclude_each_other_whatever_the_numbers():
     explainer = explainer_of(labels_function(1000, 0.01), utility="sigmoid_probability", labels=imagenet_labels())
     with pytest.warns(ExclusiveClassesWarning, match="if they do, use 'probability'"):

@@ -23,6 +23,7 @@ from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.game.removal import Removal
 from shapleycam.layers import channel_axis, layout_at
+from shapleycam.models.labels import check_label_count
 from shapleycam.smoothing import Smooth
 from shapleycam.smoothing.eigen import smooth_rows
 from shapleycam.smoothing.table import EIGEN
@@ -87,6 +88,8 @@ class TracedBatch:
         settings, traced = self._settings, self._readings.read_for(utility)
         utility.check_images(len(traced.images))
         scores = self._readings.scores(utility)
+        if scores is not None:
+            check_label_count(settings.labels, scores.shape[1])
         classes = resolve_targets(target, utility, scores, settings.labels, traced.images)
         utility_of_images = utility.with_image_data(traced.output, classes, settings.labels)
         check_classes(scores, classes, settings.labels)

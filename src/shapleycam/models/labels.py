@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from operator import index as as_integer
 from typing import Any
 
-from shapleycam.errors import OptionError, TargetError, nearest
+from shapleycam.errors import OptionError, TargetError, UnnamedClassesWarning, nearest, warn
 
 _NUMBERED_LABEL = re.compile(r"LABEL_\d+")
 """What transformers calls a class without a name."""
@@ -59,6 +59,36 @@ def check_labels(labels: Any) -> tuple[str, ...]:
                 "of class names in the order of the scores"
             )
     return names
+
+
+def check_label_count(labels: Sequence[str] | None, classes: int) -> None:
+    """Refuse more labels than classes, and warn of fewer: names are then those of other classes, or may be.
+
+    Fewer are right where classes at the end have no name, as the tokens that fill a vocabulary up, and wrong where the
+    first class is a background that the labels leave out; which it is cannot be told.
+
+    Raises:
+        OptionError: there are more labels than classes.
+
+    Examples:
+        >>> from shapleycam.errors import OptionError
+        >>> from shapleycam.models.labels import check_label_count
+        >>> try:
+        ...     check_label_count(("cat", "dog", "eel"), 2)
+        ... except OptionError as error:
+        ...     print(str(error)[:54])
+        labels given: 3, classes that the model scores: 2; exp
+    """
+    if labels is None or len(labels) == classes:
+        return
+    counts = f"labels given: {len(labels):,}, classes that the model scores: {classes:,}"
+    if len(labels) > classes:
+        raise OptionError(f"{counts}; expected one for each, or numbers as targets and no labels")
+    warn(
+        UnnamedClassesWarning,
+        f"{counts}: names are right if those at the end have none, and those of other classes if it is the first one, "
+        "as a background; give labels= with one for each",
+    )
 
 
 def short_label(label: str) -> str:

@@ -39,9 +39,9 @@ def may_be_saturated(game: Game, sizes: Float[Tensor, " b"]) -> Bool[Tensor, " b
 
 
 def _slopes(game: Game) -> Float[Tensor, " b"] | None:
-    """Return the sum of |∂U/∂z| over the class scores z (b,); None of a utility that is not of class scores."""
+    """Return the sum of |∂U/∂z| over the class scores z (b,); None of a utility that is not of one row an image."""
     output = game.trace.output
-    if not game.utility.predicts or not isinstance(output, Tensor):
+    if not game.utility.predicts or not isinstance(output, Tensor) or len(output) != len(game.target):
         return None
     with torch.inference_mode(mode=False), torch.enable_grad():
         scores = output.detach().clone().requires_grad_()
