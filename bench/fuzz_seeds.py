@@ -169,8 +169,8 @@ def photograph_files() -> list[Path]:
     """Two photographs in a folder of their own, which stays until the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="shapleycam-fuzz-"))
     paths = [folder / "a.png", folder / "b.png"]
-    for path in paths:
-        path.write_bytes(encoded(picture("RGB", (40, 36)), "PNG"))
+    for path, size in zip(paths, [(40, 36), (36, 40)], strict=True):  # one again would be no further observation
+        path.write_bytes(encoded(picture("RGB", size), "PNG"))
     return paths
 
 

@@ -69,3 +69,14 @@ def test_copies_in_an_archive_are_found(tmp_path):
         for name, number in (("a/1.png", 0), ("a/2.png", 1), ("b/3.png", 0)):
             archive.writestr(name, content[number].getvalue())
     assert copies_in(tmp_path / "shots.zip") == [("b/3.png", "a/1.png")]
+
+
+def test_where_the_label_is_explained_one_image_with_two_labels_is_two_questions(tmp_path):
+    (shot,) = folder_of(tmp_path / "shots", 1).iterdir()
+    for name in ("ant/1.png", "bee/2.png", "bee/3.png"):
+        (tmp_path / "classes" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(shot, tmp_path / "classes" / name)
+    dataset = open_dataset(tmp_path / "classes")
+    copies = find_copies(dataset, take_snapshot(dataset), by_label=True)
+    assert copies == [("bee/3.png", "bee/2.png")]
+    assert len(copies_in(tmp_path / "classes")) == 2

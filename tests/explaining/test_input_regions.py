@@ -158,7 +158,7 @@ class TestSuperpixels:
 
     def test_noise_smoothing_keeps_those_of_the_image(self):
         explainer = explainer_of()
-        options = {"players": "superpixels:6", "runs": 64, "tolerance": 10.0}
+        options = {"players": "superpixels:6", "runs": 64}
         smooth = explainer.explain(photographs(32), "exactshapley", 1, smooth="noise", **options)
         assert torch.equal(smooth.regions, explainer.explain(photographs(32), "exactshapley", 1, **options).regions)
         for image in range(2):

@@ -71,6 +71,7 @@ def test_the_paper_s_removal_is_the_default(model, photos):
     assert "removal" not in repr(explanation) + repr(explainer)
 
 
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.OptionNotUsedWarning")  # nodes: of the path methods alone
 @pytest.mark.parametrize("method", WHOLE)
 def test_the_values_of_each_method_divide_what_the_removal_leaves(method, model, photos, reference):
     explainer = explainer_of(model, removal="mean", reference=reference)

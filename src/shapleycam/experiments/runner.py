@@ -185,7 +185,7 @@ class Evaluation:
 
     @cached_property
     def _copies(self) -> list[tuple[str, str]]:
-        return find_copies(self.dataset, self._snapshot)
+        return find_copies(self.dataset, self._snapshot, by_label=self.protocol.class_rule == "label")
 
     def _device(self) -> torch.device:
         """Return the device of the first model in this process."""

@@ -32,10 +32,9 @@ def may_be_saturated(game: Game, sizes: Float[Tensor, " b"]) -> Bool[Tensor, " b
     values that are small beside the utility.
     """
     full = game.full.abs().to(sizes)
-    slopes = _slopes(game)
-    if slopes is None:
-        return sizes <= _SMALL * full
-    return (sizes <= _SMALL * full.clamp(min=1)) & (slopes.to(sizes) <= _SMALL)
+    small = sizes <= _SMALL * full.clamp(min=1)
+    slopes = _slopes(game) if bool(small.any()) else None
+    return sizes <= _SMALL * full if slopes is None else small & (slopes.to(sizes) <= _SMALL)
 
 
 def _slopes(game: Game) -> Float[Tensor, " b"] | None:

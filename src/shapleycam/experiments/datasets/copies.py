@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -19,8 +20,11 @@ _MOST_ALIKE = 1_000
 """A signature that more images share is not of their content, such as one fingerprint for a whole dataset."""
 
 
-def find_copies(dataset: Dataset, snapshot: Snapshot) -> list[tuple[str, str]]:
+def find_copies(dataset: Dataset, snapshot: Snapshot, *, by_label: bool = False) -> list[tuple[str, str]]:
     """Return the names of the images that are copies of earlier ones, each with that of the first.
+
+    With `by_label` copies have the same label too: where it is the class that is explained, one image with two labels,
+    as a mosaic of which two cells are asked about, is two questions.
 
     Only images with equal content signatures are read: copies that the signatures of a dataset tell apart, as those of
     rows of a Parquet file do, are not found.
@@ -45,14 +49,15 @@ def find_copies(dataset: Dataset, snapshot: Snapshot) -> list[tuple[str, str]]:
     for indices in alike.values():
         if not 1 < len(indices) <= _MOST_ALIKE:
             continue
-        first: dict[str, int] = {}
+        first: dict[tuple[str, Any], int] = {}
         for index in indices:
             content = _content_hash(dataset, index)
             if content is None:
                 continue
-            if content in first:
-                copies.append((index, first[content]))
-            first.setdefault(content, index)
+            question = content, dataset.labels[index] if by_label else None
+            if question in first:
+                copies.append((index, first[question]))
+            first.setdefault(question, index)
     return [(dataset.names[index], dataset.names[original]) for index, original in sorted(copies)]
 
 
