@@ -98,18 +98,41 @@ def test_utilities(utility, target, is_said):
     assert bool(warnings_of(explainer, ONES, ["hirescam"], target=target)[1]) == is_said
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_each_photograph_is_judged_for_itself(reverse):
+    """0.001 ΣA + 6 has a probability of nearly 1 and next to nothing to divide; (ΣA)² / 2 has what it divides."""
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(1, 1, 1, bias=False)
+            nn.init.ones_(self.layer.weight)
+
+        def forward(self, images):
+            total = self.layer(images).sum((1, 2, 3))
+            score = torch.where(images[:, 0, 0, 1] > 0.5, total * total / 2, total * 1e-3 + 6)
+            return torch.stack([score, torch.zeros_like(score)], 1)
+
+    little, saturated = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]]), ONES
+    explainer = Explainer(Head(), layer="layer", utility="probability", layout="NCHW")
+    order = [(saturated, 1), (little, 0)] if reverse else [(little, 0), (saturated, 1)]
+    for images, expected in order:
+        assert len(warnings_of(explainer, images, ["hirescam"], target=0)[1]) == expected
+
+
 @pytest.mark.parametrize(("scale", "bias"), [(2.0, 0.0), (1e-3, 4.0)], ids=["saturated", "little to divide"])
-def test_the_head_is_run_once_for_it(scale, bias):
-    """Not again for each explanation of a class."""
+def test_the_head_is_run_again_for_it_alone(scale, bias):
+    """For a utility that moves, as a log probability against the class, nothing is."""
     model = Classes(scale, bias)
     explainer = Explainer(model, layer="layer", utility="probability", layout="NCHW")
     with inputs_of(model) as inputs:
-        warnings_of(explainer, ONES, ["layercam"], target=0)  # checks that are made once
+        explainer.explain(ONES, "layercam", target=0)  # checks that are made once
+        explainer.explain(ONES, "layercam", target=0, utility="log_probability")
         inputs.clear()
-        messages = warnings_of(explainer, ONES, ["hirescam"], target=0)[1]
+        warnings_of(explainer, ONES, ["hirescam"], target=0)
         assert len(inputs) > 1
         inputs.clear()
-        assert warnings_of(explainer, ONES, ["hirescam"], target=0)[1] == messages
+        warnings_of(explainer, ONES, ["hirescam"], target=1, utility="log_probability")
         assert len(inputs) == 1
 
 

@@ -30,7 +30,7 @@ from shapleycam.values.scale import (
 class HeadWarnings:
     """Warns of what makes values say little, in every image.
 
-    Each is looked up once for each layer, utility and removal. For derivatives at the activation alone the head is run
+    Each but saturation is looked up once for each layer, utility and removal. For derivatives at the activation alone the head is run
     again only where their values sum to next to nothing, as they do where there is something to warn of.
 
     Attributes:
@@ -63,8 +63,8 @@ class HeadWarnings:
     def warn_of_saturation(self, game: Game, rows: Collection[Method], explanations: Mapping[str, Explanation]) -> None:
         """Warn of images in which values of a derivative at the activation are next to nothing beside v(N).
 
-        Values of zero are told as a blank map is. Where it may be so, the head is run again, once for each layer,
-        utility, removal and classes; where a method needs that anyway, each time.
+        Values of zero are told as a blank map is. Where it may be so, the head is run again for each batch: what there
+        is to divide is another in each image.
         """
         is_said = self.memory.verdict("ignores scale", game) or is_ignored(SaturatedDerivativeWarning)
         by_method = {} if is_said or not game.removal.is_fixed else _sizes_of_values(game, rows, explanations)
@@ -74,19 +74,14 @@ class HeadWarnings:
             for name, sizes in by_method.items()
             if sizes.any() and (is_recorded or may_be_saturated(game, sizes).any())
         }
-        classes = tuple(sorted(set(game.target.tolist())))
-        verdict = self.memory.verdict("saturated", game, classes)
-        if not suspected or (verdict is False and not is_recorded):
+        if not suspected:
             return
-        judge = may_be_saturated if verdict and not is_recorded else is_saturated
         try:
-            judged = game if is_recorded or judge is may_be_saturated else self.record(game)
-            images = {name: judge(judged, sizes) for name, sizes in suspected.items()}
+            judged = game if is_recorded else self.record(game)
+            images = {name: is_saturated(judged, sizes) for name, sizes in suspected.items()}
         except ShapleyCamError:  # what comes after the layer cannot run again: nobody can say what there is to divide
-            images = {}
+            return
         names = [name for name, saturated in images.items() if saturated.any()]
-        if verdict is None:
-            self.memory.remember("saturated", game, classes, verdict=bool(names))
         if names:
             warn_of_saturation(game, torch.stack([images[name] for name in names]).any(0), names)
 

@@ -16,7 +16,7 @@ from shapleycam.tracing.reduced_precision import Precision
 
 _MOST_REMEMBERED = 128
 """Of how many utilities and removals it is remembered what the head does."""
-Verdict: TypeAlias = Literal["ignores scale", "divides nothing", "saturated"]
+Verdict: TypeAlias = Literal["ignores scale", "divides nothing"]
 """What is remembered of a head."""
 
 
@@ -44,9 +44,7 @@ class ExplainerMemory:
     messages: set[str] = field(default_factory=set)
     """Warnings about the model's output that were issued."""
     _checked_rows: list[tuple[tuple[int, ...], Callable[..., Any]]] = field(default_factory=list)
-    _verdicts: list[tuple[Verdict, str, Callable[..., Any], tuple[Any, ...], tuple[int, ...], bool]] = field(
-        default_factory=list
-    )
+    _verdicts: list[tuple[Verdict, str, Callable[..., Any], tuple[Any, ...], bool]] = field(default_factory=list)
 
     def of_other_weights(self) -> ExplainerMemory:
         """Return the memory for a model of the same architecture, without what depends on the weights."""
@@ -60,19 +58,16 @@ class ExplainerMemory:
         """Remember that outputs of this shape, selected so, have one row for each image."""
         self._checked_rows.append((shape, select))
 
-    def verdict(self, name: Verdict, game: Game, classes: tuple[int, ...] = ()) -> bool | None:
-        """Return whether a head does this at a layer, under a utility's function and a removal; None if not known.
-
-        `classes` are those that the verdict is of, where it is not of the head alone.
-        """
-        question = (name, game.layer, game.utility.function, game.removal.identity, classes)
+    def verdict(self, name: Verdict, game: Game) -> bool | None:
+        """Return whether a head does this at a layer, under a utility's function and a removal; None if not known."""
+        question = (name, game.layer, game.utility.function, game.removal.identity)
         for *known, verdict in self._verdicts:
             if all(a is b or (not callable(a) and a == b) for a, b in zip(known, question, strict=True)):
                 return verdict
         return None
 
-    def remember(self, name: Verdict, game: Game, classes: tuple[int, ...] = (), *, verdict: bool) -> None:
+    def remember(self, name: Verdict, game: Game, *, verdict: bool) -> None:
         """Remember whether a head does this at a game's layer, under its utility's function and its removal."""
         if len(self._verdicts) >= _MOST_REMEMBERED:
             self._verdicts.clear()
-        self._verdicts.append((name, game.layer, game.utility.function, game.removal.identity, classes, verdict))
+        self._verdicts.append((name, game.layer, game.utility.function, game.removal.identity, verdict))
