@@ -30,8 +30,8 @@ from shapleycam.values.scale import (
 class HeadWarnings:
     """Warns of what makes values say little, in every image.
 
-    Each but saturation is looked up once for each layer, utility and removal. For derivatives at the activation alone the head is run
-    again only where their values sum to next to nothing, as they do where there is something to warn of.
+    Each but saturation is looked up once for each layer, utility and removal. For derivatives at the activation alone
+    the head is run again only where their values sum to next to nothing, as where there is something to warn of.
 
     Attributes:
         memory: what is known of the model's heads.
