@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from math import isfinite, isnan
 from typing import Any
 
+_WHOLE = 10
+"""Measured counts from which on no decimal is shown."""
+
 
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, in the plural where it is not one.
@@ -47,6 +50,18 @@ def number(value: float, digits: int = 4) -> str:
         ('0.2314', '-1235', '0')
     """
     return f"{value or 0.0:.{digits}g}"
+
+
+def measured_count(count: float, noun: str = "") -> str:
+    """Return a measured count with two digits, from ten on as a whole number, and its noun.
+
+    Examples:
+        >>> measured_count(1.234, "forward pass"), measured_count(1902.4), measured_count(0.998, "forward pass")
+        ('1.2 forward passes', '1,902', '1 forward pass')
+    """
+    text = f"{count:,.0f}" if count >= _WHOLE else number(count, 2)
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{text} {noun if text == '1' else plural}" if noun else text
 
 
 def signed(value: float, digits: int = 3) -> str:

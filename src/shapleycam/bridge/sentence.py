@@ -8,13 +8,10 @@ from typing import NamedTuple
 
 from shapleycam.fidelity import LAYER_VALUES, InputDistance
 from shapleycam.intervals import half_width
-from shapleycam.wording import counted, number
+from shapleycam.wording import counted, measured_count
 
 _VISIBLE = 0.005
 """A gain that two digits would not show is none."""
-
-_WHOLE = 10
-"""Forward passes from which on they are counted."""
 
 
 class _Offer(NamedTuple):
@@ -61,7 +58,7 @@ def describe_ladder(distances: Sequence[InputDistance], input_passes: Sequence[f
         clauses.append("one photograph compares no layers: give several")
     elif len(named) == 1 and len(offers) > 1:
         clauses.append(f"of what costs more nothing is shown to be closer by {counted(images, 'photograph')}")
-    clauses.append(f"the input's own take {_in_words(fmean(input_passes))}")
+    clauses.append(f"the input's own take {measured_count(fmean(input_passes))}")
     return f"By price: {'; '.join(clauses)}."
 
 
@@ -94,12 +91,6 @@ def _clause(offer: _Offer, *, is_first: bool) -> str:
     subject = f"the Shapley values of {offer.layer}" if is_layer else f"{offer.method} at {offer.layer}"
     verb = "buy" if is_layer else "buys"
     if is_first:
-        return (
-            f"{subject} {verb} a correlation of {figure} with the input's for {_in_words(offer.passes)} forward passes"
-        )
-    return f"{subject} {verb} {figure} for {_in_words(offer.passes)}"
-
-
-def _in_words(passes: float) -> str:
-    """Return a number of passes with two digits, from ten on as a whole number."""
-    return f"{passes:,.0f}" if passes >= _WHOLE else number(passes, 2)
+        passes = measured_count(offer.passes, "forward pass")
+        return f"{subject} {verb} a correlation of {figure} with the input's for {passes}"
+    return f"{subject} {verb} {figure} for {measured_count(offer.passes)}"

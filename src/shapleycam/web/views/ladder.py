@@ -11,10 +11,7 @@ from shapleycam.web.climbed import Climb, climb
 from shapleycam.web.panel import REMOVALS
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import Render, View
-from shapleycam.wording import counted, number, percent
-
-_WHOLE = 10
-"""Forward passes from which on they are counted."""
+from shapleycam.wording import counted, measured_count, number, percent
 
 
 @dataclass(frozen=True)
@@ -70,30 +67,20 @@ def sentence_of(state: Climb) -> str:
     """Return what the layers so far show of this one photograph."""
     own = [each for each in state.distances if each.method == LAYER_VALUES]
     resolved = [each for each in own if each.pearson_corrected is not None]
-    price = f"The photograph's own values took {passes_in_words(state.input_passes)} forward passes."
+    price = f"The photograph's own values took {measured_count(state.input_passes, 'forward pass')}."
     if not own:
         return price
     if not resolved:
         return f"No layer's correlation with the photograph's own values is resolved above their noise. {price}"
     nearest = max(resolved, key=lambda each: each.pearson_corrected or 0.0)
-    bought = f"a correlation of {nearest.pearson_corrected:.2f}, for {passes_in_words(nearest.passes)} forward passes"
+    passes = measured_count(nearest.passes, "forward pass")
+    bought = f"a correlation of {nearest.pearson_corrected:.2f}, for {passes}"
     if len(own) == 1:
         return f"With the photograph's own values the Shapley values of {nearest.layer} have {bought}. {price}"
     return (
         f"Of {counted(len(own), 'layer')} on this photograph, the Shapley values of {nearest.layer} are closest to the "
         f"photograph's own: {bought}. {price}"
     )
-
-
-def passes_in_words(passes: float) -> str:
-    """Return a number of passes with two digits, from ten on as a whole number.
-
-    Examples:
-        >>> from shapleycam.web.views.ladder import passes_in_words
-        >>> passes_in_words(1.234), passes_in_words(1902.4)
-        ('1.2', '1,902')
-    """
-    return f"{passes:,.0f}" if passes >= _WHOLE else number(passes, 2)
 
 
 def _row(resolved: ResolvedQuestion, each: InputDistance) -> Row:
@@ -103,7 +90,7 @@ def _row(resolved: ResolvedQuestion, each: InputDistance) -> Row:
         each.layer,
         "Shapley values" if each.method == LAYER_VALUES else each.method,
         view_address(resolved, "explain", layer=each.layer, method=method, layers=""),
-        passes_in_words(each.passes),
+        measured_count(each.passes),
         None if figure is None else min(1.0, max(0.0, figure)),
         _figure(figure, "not resolved"),
         _figure(each.pearson, "no units"),
