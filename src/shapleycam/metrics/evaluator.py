@@ -108,6 +108,6 @@ def _check_objects(objects: Any, heatmap: Tensor, metrics: str) -> Bool[Tensor, 
             return objects.to(heatmap.device)
     description = f"{objects.dtype} {tuple(objects.shape)}" if isinstance(objects, Tensor) else type(objects).__name__
     raise OptionError(
-        f"objects= is {description}, and {metrics} ask where the objects are; give a tensor of booleans "
+        f"objects= is {description}, with which {metrics} cannot be measured; give a tensor of booleans "
         f"{tuple(heatmap.shape)}, or with a mask for each object (b, objects, h, w)"
     )

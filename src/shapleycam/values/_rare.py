@@ -45,7 +45,7 @@ def note_rare(
     """
     count = is_drawn.sum(1)[:, None]
     largest = deviations.abs().amax(1)
-    middle = deviations.masked_fill(~is_drawn[..., None], torch.nan).nanmedian(1, keepdim=True).values
+    middle = _medians(deviations, is_drawn)
     is_same = (deviations - middle).abs() <= _ROUNDING * values.abs().amax(1)[:, None, None]
     agreeing = (is_same & is_drawn[..., None]).sum(1)
     has_content = _have_content(game)
@@ -64,6 +64,16 @@ def note_rare(
         )
         for image in (never | rarely).any(1).nonzero().flatten().tolist()
     }
+
+
+def _medians(deviations: Float[Tensor, "b streams n"], is_drawn: Bool[Tensor, "b streams"]) -> Float[Tensor, "b 1 n"]:
+    """Return the median over streams with samples, the lower of two; NaN where there are none.
+
+    By sorting: on a GPU `nanmedian` is refused under `torch.use_deterministic_algorithms(True)`.
+    """
+    in_order = deviations.masked_fill(~is_drawn[..., None], torch.nan).sort(1).values  # NaN last
+    place = (is_drawn.sum(1) - 1).clamp(min=0).div(2, rounding_mode="floor")
+    return in_order.gather(1, place[:, None, None].expand(-1, 1, deviations.shape[2]))
 
 
 def _have_content(game: Game) -> Bool[Tensor, "b n"]:
