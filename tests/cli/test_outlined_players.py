@@ -95,6 +95,16 @@ def test_an_object_that_is_not_seen_is_left_out_and_said(run, folder):
     assert "b.png: cup of coco.json is outside of what the network sees, and is left out" in ran.err
 
 
+def test_a_photograph_that_its_file_turns_upside_down(run, folder):
+    """The rose is at the top of the stored pixels, and at the bottom of what people see: the mask may be of either."""
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.open("photos/a.png").save("photos/a.png", exif=exif)
+    ran = explain(run, "photos/a.png", "mask.png")
+    assert ran.code == 2
+    assert "a photograph that its EXIF orientation (3) turns, and an annotation that fits it turned and" in ran.err
+
+
 @pytest.mark.parametrize("command", ["compare", "interactions"])
 def test_other_commands(command, run, folder):
     methods = ("--method", "exactshapley") if command == "compare" else ()

@@ -343,7 +343,7 @@ class TestOwnPreprocessing:
 
     @forked_only
     def test_an_error_is_not_called_the_death_of_a_process(self, shots, monkeypatch):
-        def broken(*_):
+        def broken(*_, **__):
             raise RuntimeError("a fault of the program")
 
         monkeypatch.setattr(decoding, "DecodedImage", broken)

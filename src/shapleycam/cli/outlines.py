@@ -53,7 +53,7 @@ class Outlines:
         """
         from shapleycam.experiments.datasets.regions import masks_of
         from shapleycam.explaining.outlined_objects import players_from_masks
-        from shapleycam.images import open_photograph
+        from shapleycam.images import open_with_orientation
         from shapleycam.models.preprocess import Preprocess
 
         if not isinstance(transform, Preprocess):
@@ -61,8 +61,9 @@ class Outlines:
                 f"--players {self.path}: where the network's crop lies in a photograph is not known, since preprocess= "
                 f"is a {type(transform).__name__}; expected a shapleycam.Preprocess, or players as a grid"
             )
-        regions, size = self._regions_of(photo), open_photograph(photo).size
-        masks = masks_of(regions, transform.box(size), size, transform.crop)
+        regions, (upright, orientation) = self._regions_of(photo), open_with_orientation(photo)
+        size = upright.size
+        masks = masks_of(regions, transform.box(size), size, transform.crop, orientation)
         names = [_name(region) for region in regions]
         is_seen = masks.flatten(1).any(1).tolist()
         seen = [place for place, is_in in enumerate(is_seen) if is_in]

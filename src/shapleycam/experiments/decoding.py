@@ -27,7 +27,8 @@ class DecodedImage:
     """One image of a dataset: the network's input as an array (c, h, w), or the reason why it could not be read.
 
     `index` is its position in the dataset, `size` the photograph's (width, height) in pixels, and `box` the rectangle
-    of it that the network sees, in the photograph's pixels; None where it is not known.
+    of it that the network sees, in the photograph's pixels; None where it is not known. `orientation` is the EXIF
+    orientation of its file, 1 where it is not turned.
     """
 
     index: int
@@ -35,6 +36,7 @@ class DecodedImage:
     size: tuple[int, int] | None = None
     box: Box | None = None
     error: str | None = None
+    orientation: int = 1
 
     @property
     def image(self) -> Float[Tensor, "c h w"]:
@@ -49,7 +51,7 @@ def decode_image(dataset: Dataset, preprocess: Transform, index: int, snapshot: 
     """
     name = dataset.names[index]
     try:
-        image, source, size = prepare_photograph(dataset.open(index), preprocess, name)
+        image, source, size, orientation = prepare_photograph(dataset.open(index), preprocess, name)
         # An array travels through a pipe; a tensor would need shared memory, of which containers have little.
         array = image.detach().cpu().to(torch.promote_types(image.dtype, torch.float32)).numpy()
     except (ImageError, OptionError) as error:
@@ -61,7 +63,7 @@ def decode_image(dataset: Dataset, preprocess: Transform, index: int, snapshot: 
     if _has_changed(dataset, index, snapshot):
         reason = f"its content was {CHANGED_DURING_RUN}; put it back, or evaluate into another folder"
         return DecodedImage(index, None, error=f"{name}: {reason}")
-    return DecodedImage(index, array, size, source.box)
+    return DecodedImage(index, array, size, source.box, orientation=orientation)
 
 
 def _has_changed(dataset: Dataset, index: int, snapshot: Snapshot | None) -> bool:

@@ -61,4 +61,4 @@ class ImageMetadata:
                 "where the network's crop lies in a photograph is not known, since preprocess= is not a "
                 "shapleycam.Preprocess; give one, or leave the pointing metrics out"
             )
-        return masks_of(regions, image.box, image.size, size)
+        return masks_of(regions, image.box, image.size, size, image.orientation)

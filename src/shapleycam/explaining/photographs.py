@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ImageError
 from shapleycam.explaining.batch import Batch, move_to_model
 from shapleycam.explaining.repeatable import check_repeatable
-from shapleycam.images import Photo, Source, open_photograph
+from shapleycam.images import Photo, Source, open_with_orientation
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.printable import printable_name
@@ -26,12 +26,13 @@ class PreparedPhotograph(NamedTuple):
     """A photograph as the network takes it.
 
     `image` is (c, h, w), `source` says where it came from, `size` is the upright photograph's (width, height), None
-    where that is not known.
+    where that is not known, and `orientation` is the EXIF orientation of its file, 1 where it is not turned.
     """
 
     image: Tensor
     source: Source
     size: tuple[int, int] | None = None
+    orientation: int = 1
 
 
 def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = None) -> PreparedPhotograph:
@@ -57,7 +58,7 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
     """
     if not isinstance(photo, (str, Path, Image.Image)):
         raise ImageError(f"{name or 'the image'} is a {type(photo).__name__}; expected a path or a PIL image")
-    opened = open_photograph(photo)
+    opened, orientation = open_with_orientation(photo)
     source = photo if isinstance(photo, Image.Image) else Path(photo)
     full_name = name or (printable_name(source.name) if isinstance(source, Path) else "image")
     try:
@@ -69,7 +70,7 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
         result = f"shape {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
         raise ImageError(f"preprocess= returned {result}; expected a tensor (c, h, w)")
     box = preprocess.box(opened.size) if isinstance(preprocess, Preprocess) else None
-    return PreparedPhotograph(image, Source(full_name, source, box), opened.size)
+    return PreparedPhotograph(image, Source(full_name, source, box), opened.size, orientation)
 
 
 def stack_photographs(photographs: Sequence[PreparedPhotograph], model: nn.Module) -> Batch:

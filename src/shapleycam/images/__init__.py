@@ -12,7 +12,15 @@ from shapleycam.images.folders import (
     warn_of_hidden,
 )
 from shapleycam.images.limits import check_before_decoding
-from shapleycam.images.photographs import Box, Photo, Source, find_photographs, open_photograph
+from shapleycam.images.photographs import (
+    Box,
+    Photo,
+    Source,
+    find_photographs,
+    open_photograph,
+    open_with_orientation,
+    read_orientation,
+)
 from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
 from shapleycam.images.seeds import Seed, content_seeds, further_seed
 
@@ -37,8 +45,10 @@ __all__ = [
     "list_pictures",
     "load",
     "open_photograph",
+    "open_with_orientation",
     "path_parts",
     "raise_image_errors",
+    "read_orientation",
     "walk_files",
     "warn_of_hidden",
 ]

@@ -20,6 +20,9 @@ from shapleycam.regular_files import is_folder, regular_file_status
 from shapleycam.urls import url_of
 
 Photo: TypeAlias = "str | Path | Image.Image"
+_ORIENTATION = 274
+"""The tag of EXIF that says how the photograph has to be turned to be upright."""
+_TURNS = range(2, 9)
 Box: TypeAlias = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels."""
 
@@ -61,18 +64,52 @@ def open_photograph(photo: Photo) -> Image.Image:
         >>> photograph.mode, photograph.getpixel((0, 0))
         ('RGB', (255, 255, 255))
     """
+    return open_with_orientation(photo)[0]
+
+
+def open_with_orientation(photo: Photo) -> tuple[Image.Image, int]:
+    """Return a photograph as `open_photograph` does, and the EXIF orientation of its file: 1 where it is not turned.
+
+    Raises:
+        ImageError: as `open_photograph`.
+
+    Examples:
+        >>> from PIL import Image
+        >>> from shapleycam.images import open_with_orientation
+        >>> turned = Image.new("RGB", (4, 3))
+        >>> turned.getexif()[274] = 6
+        >>> photograph, orientation = open_with_orientation(turned)
+        >>> photograph.size, orientation
+        ((3, 4), 6)
+    """
     if isinstance(photo, Image.Image):
         with raise_image_errors("the image"):
-            picture, remark = _upright_rgb(photo, "the image")
+            picture, orientation, remark = _upright_rgb(photo, "the image")
     else:
         path = Path(photo)
         _check_file(path)
         name = printable_name(str(path))
         with raise_image_errors(name), Image.open(path) as opened:
-            picture, remark = _upright_rgb(opened, name)
+            picture, orientation, remark = _upright_rgb(opened, name)
     if remark is not None:
         warn(DarkPictureWarning, remark)
-    return picture
+    return picture, orientation
+
+
+def read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an image: 1 where it is not turned, up to 8.
+
+    Pillow decodes a PNG for it, so that its size and its format are looked at before. A TIFF has lost it once it is
+    decoded.
+
+    Examples:
+        >>> from PIL import Image
+        >>> from shapleycam.images import read_orientation
+        >>> read_orientation(Image.new("RGB", (4, 3)))
+        1
+    """
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    return orientation if orientation in _TURNS else 1
 
 
 def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
@@ -116,15 +153,17 @@ def _check_file(path: Path) -> None:
         raise ImageError(f"{name}: the file is empty (0 bytes); get the file again")
 
 
-def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, str | None]:
-    """Return the image upright and as RGB, and a remark on its white or None."""
+def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, int, str | None]:
+    """Return the image upright and as RGB, the orientation that it had, and a remark on its white or None."""
     check_before_decoding(image, name)
     samples = read_sample_format(image)  # before the image is turned: the copy has lost its file's declarations
+    orientation = read_orientation(image)
     if image.format == "TIFF":
         _load_without_mapping(image)
     upright = ImageOps.exif_transpose(image)
     check_size(upright, name)  # an icon may hold a picture of another size than it says
-    return _as_rgb(upright, samples, name)
+    picture, remark = _as_rgb(upright, samples, name)
+    return picture, orientation, remark
 
 
 def _load_without_mapping(image: Image.Image) -> None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from shapleycam.errors import ImageError
-from shapleycam.experiments.datasets.regions import Region, mask_of
+from shapleycam.experiments.datasets.regions import Region, mask_of, masks_of
 from shapleycam.models.preprocess import Preprocess
 
 PHOTO = (100, 50)
@@ -67,6 +67,30 @@ class TestBoxes:
     def test_copy_with_rounded_sides(self, size):
         """A third of 100 x 50 is 33.3 x 16.7."""
         assert mask_of([Region("a", (0, 0, *size), size=size)], WHOLE, PHOTO, (2, 4)).all()
+
+
+class TestPhotographThatItsFileTurns:
+    """Whether an annotation is of the upright photograph: known where the orientation exchanges its sides."""
+
+    @pytest.mark.parametrize(
+        ("orientation", "photo", "size"),
+        [(3, PHOTO, PHOTO), (2, PHOTO, None), (6, PHOTO, None), (6, (50, 50), (50, 50)), (8, (50, 50), (25, 25))],
+    )
+    def test_annotation_of_either(self, orientation, photo, size):
+        with pytest.raises(ImageError, match=rf"EXIF orientation \({orientation}\) turns, and an annotation that fits"):
+            masks_of([Region("a", (0, 0, 1, 1), size=size)], (0, 0, *photo), photo, (2, 4), orientation)
+
+    def test_mask_of_either(self):
+        with pytest.raises(ImageError, match="save its pixels turned"):
+            masks_of([Region(1, mask=np.ones((50, 100), dtype=np.bool_))], WHOLE, PHOTO, (2, 4), 4)
+
+    @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+    def test_annotation_of_the_upright_photograph(self, orientation):
+        region = Region("a", (50, 0, 100, 25), size=PHOTO)
+        assert cells(masks_of([region], WHOLE, PHOTO, (2, 4), orientation)[0]) == ["..##", "...."]
+
+    def test_no_objects(self):
+        assert masks_of([], WHOLE, PHOTO, (2, 4), 3).shape == (0, 2, 4)
 
 
 class TestMasks:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -268,6 +270,20 @@ def mask(path: Path, values: object, mode: str = "L") -> Path:
     return path
 
 
+def low_depth_png(path: Path, number: int, bits: int) -> Path:
+    """Write a grey PNG of one row, a pixel of `number` and one of 0."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes([0, number << (8 - bits)]))),
+        (b"IEND", b""),
+    ]
+    content = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    return path
+
+
 class TestMasks:
     @pytest.mark.parametrize(
         ("values", "mode"), [([[0, 255]], "L"), ([[0, 255]], "1"), ([[0, 1]], "L"), ([[0, 255]], "RGB")]
@@ -285,6 +301,25 @@ class TestMasks:
         assert [region.label for region in regions] == [2, 15]
         assert regions[0].mask.tolist() == [[False] * 3, [False, True, False]]
         assert regions[1].mask.tolist() == [[False, True, False], [True, False, False]]
+
+    @pytest.mark.parametrize(("bits", "number", "shown"), [(2, 1, 85), (4, 3, 51), (4, 14, 238)])
+    def test_grey_of_few_bits_is_two_numbers(self, tmp_path, bits, number, shown):
+        """Pillow reads number times 255 / (2^bits - 1), others the number itself."""
+        path = low_depth_png(tmp_path / "a.png", number, bits)
+        assert np.asarray(Image.open(path)).tolist() == [[shown, 0]]
+        assert refusal(tmp_path, "a.jpg").startswith(f"{path}: a grey mask of {bits} bits, whose numbers programs read")
+
+    @pytest.mark.parametrize(("bits", "number"), [(2, 3), (4, 15)])
+    def test_black_and_white_of_few_bits_is_an_object(self, tmp_path, bits, number):
+        low_depth_png(tmp_path / "a.png", number, bits)
+        (region,) = open_annotations(tmp_path).regions_of("a.jpg")
+        assert (region.label, region.mask.tolist()) == (None, [[True, False]])
+
+    def test_turned_by_its_exif(self, tmp_path):
+        exif = Image.Exif()
+        exif[274] = 3
+        Image.fromarray(np.array([[0, 255]], dtype=np.uint8)).save(tmp_path / "a.png", exif=exif)
+        assert "a.png: a mask with an EXIF orientation (3), which programs follow or not" in refusal(tmp_path, "a.jpg")
 
     def test_only_void(self, tmp_path):
         mask(tmp_path / "a.png", [[0, 255]], "P")

@@ -16,6 +16,10 @@ from shapleycam.errors import ImageError
 from shapleycam.images import Box
 
 
+_EXCHANGING_SIDES = range(5, 9)
+"""EXIF orientations that exchange width and height."""
+
+
 @dataclass(frozen=True, eq=False)
 class Region:
     """One object: its label, and its box, its mask or both.
@@ -58,19 +62,22 @@ def mask_of(
 
 
 def masks_of(
-    regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int]
+    regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int], orientation: int = 1
 ) -> Bool[Tensor, "n h w"]:
     """Return which pixels of the network's input have their centre in each region.
 
     `box` is the (left, top, right, bottom) of the photograph that the network saw (`Preprocess.box`), `photo_size` the
-    photograph's (width, height), both in its pixels; `size` is the input's (height, width). A region with a mask is its
-    mask, without one its box. Padding around the photograph is in no region.
+    photograph's (width, height), both in its pixels; `size` is the input's (height, width). `orientation` is the EXIF
+    orientation of the photograph's file, 1 where it is not turned. A region with a mask is its mask, without one its
+    box. Padding around the photograph is in no region.
 
     Raises:
-        ImageError: what was annotated has other proportions than the photograph, as where one of them is turned.
+        ImageError: what was annotated has other proportions than the photograph, as where one of them is turned; or the
+            photograph is turned by its EXIF orientation, and the annotation fits it both turned and as it is stored.
     """
     for region in regions:
         _check_proportions(region, photo_size)
+        _check_turn(region, photo_size, orientation)
     left, top, right, bottom = box
     rows, columns = _centres(top, bottom, size[0]), _centres(left, right, size[1])
     inside = np.outer(_between(rows, 0, photo_size[1]), _between(columns, 0, photo_size[0]))
@@ -86,16 +93,43 @@ def _check_proportions(region: Region, photo_size: tuple[int, int]) -> None:
     Raises:
         ImageError: it is one.
     """
-    annotated = region.size if region.mask is None else region.mask.shape[::-1]
-    if annotated is None:
-        return
-    # A copy's sides are rounded to whole pixels, each by itself.
-    if abs(annotated[0] * photo_size[1] - annotated[1] * photo_size[0]) > max(photo_size):
+    annotated = _annotated_size(region)
+    if annotated is not None and not _is_copy(annotated, photo_size):
         found, expected = (" x ".join(map(str, size)) for size in (annotated, photo_size))
         raise ImageError(
             f"an annotation of {found} pixels for a photograph of {expected} (upright); expected one of the same width "
             "and height, or a copy of it in another size: annotate the upright photograph, all of it"
         )
+
+
+def _check_turn(region: Region, photo_size: tuple[int, int], orientation: int) -> None:
+    """Refuse a region of which nobody can say whether it is of the upright photograph or of its pixels as stored.
+
+    Programs that annotate differ in whether they follow the orientation. Where it exchanges the sides, the annotation's
+    size tells; where it does not, or the photograph is square, or no size is stated, nothing does.
+
+    Raises:
+        ImageError: it is such a region.
+    """
+    if orientation == 1:
+        return
+    annotated = _annotated_size(region)
+    stored = photo_size[::-1] if orientation in _EXCHANGING_SIDES else photo_size
+    if annotated is None or _is_copy(annotated, stored):
+        raise ImageError(
+            f"a photograph that its EXIF orientation ({orientation}) turns, and an annotation that fits it turned and as "
+            "stored; expected a photograph that is stored upright: save its pixels turned, and annotate that file"
+        )
+
+
+def _annotated_size(region: Region) -> tuple[int, int] | None:
+    """Return the (width, height) of the picture that was annotated, None where it is not known."""
+    return region.size if region.mask is None else (region.mask.shape[1], region.mask.shape[0])
+
+
+def _is_copy(annotated: tuple[int, int], photo_size: tuple[int, int]) -> bool:
+    """Return whether one size may be that of a copy; its sides are rounded to whole pixels, each by itself."""
+    return abs(annotated[0] * photo_size[1] - annotated[1] * photo_size[0]) <= max(photo_size)
 
 
 def _pixels_in(

@@ -13,7 +13,8 @@ from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.annotations.base import check_masks, read_content
 from shapleycam.experiments.datasets.dataset import open_encoded_image
 from shapleycam.experiments.datasets.regions import Region
-from shapleycam.images import check_before_decoding
+from shapleycam.images import check_before_decoding, read_orientation
+from shapleycam.images.sample_format import read_sample_format
 from shapleycam.wording import on_one_line
 
 VOID = 255
@@ -47,13 +48,29 @@ def _read_values(path: Path) -> tuple[NDArray[Any], bool]:
     """Return the numbers in a mask (height, width), and whether they are those of a palette."""
     image = open_encoded_image(read_content(path), str(path))
     check_before_decoding(image, str(path))
+    depth = read_sample_format(image).depth if image.mode == "L" else None
     try:
-        values = _to_numbers(image)
+        orientation, values = read_orientation(image), _to_numbers(image)
     except Exception as error:  # Pillow's readers raise errors of any type on a damaged file
         raise ImageError(f"{path}: damaged or cut short ({on_one_line(error)}); get the mask again") from error
     if values.ndim != 2:
         raise ImageError(f"{path}: a mask in colours ({image.mode}); expected grey, or numbers of a palette")
+    if orientation != 1:
+        raise ImageError(
+            f"{path}: a mask with an EXIF orientation ({orientation}), which programs follow or not; save its pixels "
+            "turned, without an orientation"
+        )
+    _check_depth(values, depth, path)
     return values, image.mode == "P"
+
+
+def _check_depth(values: NDArray[Any], depth: int | None, path: Path) -> None:
+    """Refuse grey of 2 or 4 bits, of which one program reads the numbers 1, 2, 3 and another 85, 170, 255."""
+    if depth in {2, 4} and set(np.unique(values).tolist()) - {0, VOID}:
+        raise ImageError(
+            f"{path}: a grey mask of {depth} bits, whose numbers programs read as they are or scaled up to 255; convert "
+            "it to 8 bits, or to numbers of a palette"
+        )
 
 
 def _to_numbers(image: Image.Image) -> NDArray[Any]:
