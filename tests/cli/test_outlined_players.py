@@ -95,6 +95,20 @@ def test_an_object_that_is_not_seen_is_left_out_and_said(run, folder):
     assert "b.png: cup of coco.json is outside of what the network sees, and is left out" in ran.err
 
 
+def test_one_mask_of_two_photographs_is_refused(run, folder):
+    ran = explain(run, "photos", "mask.png")
+    assert ran.code == 2
+    assert "--players mask.png: one mask for 2 photographs; expected a folder of masks, each called as its" in ran.err
+
+
+def test_photographs_of_one_name_are_refused(run, folder):
+    (folder / "others").mkdir()
+    (folder / "photos" / "b.png").rename(folder / "others" / "a.png")
+    ran = run("explain", "photos", "others", "--model", "red.py:red", *ASKED, "--players", "coco.json", "--out", "maps")
+    assert ran.code == 2
+    assert "--players coco.json: 2 photographs are called 'a', and objects are found by that name; give one" in ran.err
+
+
 def test_a_photograph_that_its_file_turns_upside_down(run, folder):
     """The rose is at the top of the stored pixels, and at the bottom of what people see: the mask may be of either."""
     exif = Image.Exif()

@@ -113,12 +113,12 @@ def explain(  # noqa: PLR0913  # the groups of its options
         _report_error(failure.path, failure.reason, as_json=printing.as_json)
     if not paths:
         raise typer.Exit(REFUSED)
+    estimator.check_photographs(paths)
     is_tour = not (images or question.target or network.against or question.box)
     remote = engine.make_engine()
     # This process needs a model only for its preprocessing where a cluster explains: it then leaves the GPU alone.
-    own_compute = compute if remote is None else replace(compute, device="cpu")
     make: Any = make_explainer if box is None else make_detector
-    own_explainer = Lazy(partial(make, network, own_compute))
+    own_explainer = Lazy(partial(make, network, compute if remote is None else replace(compute, device="cpu")))
     explainer = own_explainer if remote is None else Lazy(partial(make, network, compute))
     with timings.of("loading the model"), notes(quiet=printing.quiet):
         read = ReadPhotographs(transform_of(own_explainer(), files.view), timings)

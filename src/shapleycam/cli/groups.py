@@ -11,6 +11,8 @@ from shapleycam.cli.outlines import Outlines, outlines_of
 from shapleycam.cli.parsing import parse_nodes, parse_regions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shapleycam.values.options import EstimatorOptions
     from shapleycam.values.progress import Progress
 
@@ -130,6 +132,15 @@ class OutlinedEstimatorGroup(RegionEstimatorGroup):
     def outlines(self) -> Outlines | None:
         """Return where the objects are outlined that are the players."""
         return outlines_of(self.players)
+
+    def check_photographs(self, photos: Sequence[Path]) -> None:
+        """Refuse photographs of which several would have the same outlined objects.
+
+        Raises:
+            OptionError: there are such.
+        """
+        if self.outlines is not None:
+            self.outlines.check_photographs(photos)
 
     def regions(self) -> tuple[int, int] | str | None:
         """Return the players that are the same for every photograph: none where each has its own objects."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +43,24 @@ class Outlines:
                 "rows x columns"
             )
 
+    def check_photographs(self, photos: Sequence[Path]) -> None:
+        """Refuse photographs of which several would have the same outlines.
+
+        Raises:
+            OptionError: one mask for several, or several of one name, by which their objects are found.
+        """
+        if self._is_one_mask() and len(photos) > 1:
+            raise OptionError(
+                f"--players {self.path}: one mask for {len(photos)} photographs; expected a folder of masks, each "
+                "called as its photograph"
+            )
+        stem, count = Counter(photo.stem for photo in photos).most_common(1)[0]
+        if count > 1:
+            raise OptionError(
+                f"--players {self.path}: {count} photographs are called {printable_name(stem)!r}, and objects are "
+                "found by that name; give one of them at a time"
+            )
+
     def players_of(self, photo: Path, transform: Transform | None) -> NamedRegions:
         """Return the objects of a photograph that the network sees, as players at the input.
 
@@ -78,8 +97,11 @@ class Outlines:
             )
         return players_from_masks(masks[seen], [names[place] for place in seen])
 
+    def _is_one_mask(self) -> bool:
+        return is_file(self.path) and self.path.suffix.lower() == ".png"
+
     def _regions_of(self, photo: Path) -> Sequence[Region]:
-        if is_file(self.path) and self.path.suffix.lower() == ".png":
+        if self._is_one_mask():
             from shapleycam.experiments.datasets.annotations.masks import read_regions
 
             return read_regions(self.path)

@@ -15,7 +15,6 @@ from torch import Tensor
 from shapleycam.errors import ImageError
 from shapleycam.images import Box
 
-
 _EXCHANGING_SIDES = range(5, 9)
 """EXIF orientations that exchange width and height."""
 
@@ -117,8 +116,8 @@ def _check_turn(region: Region, photo_size: tuple[int, int], orientation: int) -
     stored = photo_size[::-1] if orientation in _EXCHANGING_SIDES else photo_size
     if annotated is None or _is_copy(annotated, stored):
         raise ImageError(
-            f"a photograph that its EXIF orientation ({orientation}) turns, and an annotation that fits it turned and as "
-            "stored; expected a photograph that is stored upright: save its pixels turned, and annotate that file"
+            f"a photograph that its EXIF orientation ({orientation}) turns, and an annotation that fits it turned and "
+            "as stored; expected a photograph that is stored upright: save its pixels turned, and annotate that file"
         )
 
 

@@ -68,8 +68,8 @@ def _check_depth(values: NDArray[Any], depth: int | None, path: Path) -> None:
     """Refuse grey of 2 or 4 bits, of which one program reads the numbers 1, 2, 3 and another 85, 170, 255."""
     if depth in {2, 4} and set(np.unique(values).tolist()) - {0, VOID}:
         raise ImageError(
-            f"{path}: a grey mask of {depth} bits, whose numbers programs read as they are or scaled up to 255; convert "
-            "it to 8 bits, or to numbers of a palette"
+            f"{path}: a grey mask of {depth} bits, whose numbers programs read as they are or scaled up to 255; "
+            "convert it to 8 bits, or to numbers of a palette"
         )
 
 
