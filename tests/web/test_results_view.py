@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from helpers import colour_network
-from helpers.small_evaluations import QUICK, folder_of, run_evaluation
+from helpers.small_evaluations import HERE, QUICK, folder_of, run_evaluation
 from helpers.web_views import Views, rows_of, text_of
-from shapleycam.errors import OptionError
+from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments import Store
+from shapleycam.experiments.datasets.files import FileDataset
 from shapleycam.experiments.results import find_disagreements
 from shapleycam.html import template_environment
 from shapleycam.report.pictures import SVG
@@ -116,6 +119,41 @@ class TestOthers:
         (html,) = views.states("results")
         assert f"{part.images} photographs, tiny" in text_of(html)
         assert not VIEWS["results"].lasts
+
+    def test_a_run_in_the_place_of_another_is_shown(self, tmp_path):
+        """Of as many photographs, in as many chunks: both are whole."""
+        shots, run = folder_of(tmp_path / "shots", 2), tmp_path / "run"
+        run_evaluation(shots, run, protocol=QUICK)
+        views = Views(runs=[str(run)])
+        (before,) = views.states("results")
+        pictures = views.resolved()
+        state = run_results(pictures).state
+        shutil.rmtree(run)
+        fewer = replace(QUICK, methods=QUICK.methods[:2])
+        run_evaluation(shots, run, protocol=fewer)
+        (after,) = views.states("results")
+        assert ("3 methods" in text_of(before), "2 methods" in text_of(after)) == (True, True)
+        with pytest.raises(OptionError, match="the run has no picture"):
+            views.picture("run-drawing", part=f"{state}.0")
+
+    def test_a_chunk_that_is_measured_anew_is_shown(self, tmp_path, monkeypatch):
+        """As by `evaluate --retry-errors`: a photograph that could not be read can be read now."""
+        shots, opened = folder_of(tmp_path / "shots", 2), FileDataset.open
+
+        def open_but_the_last(dataset, index):
+            if index == 1:
+                raise ImageError(f"{dataset.names[index]}: cannot be read (the network is away)")
+            return opened(dataset, index)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FileDataset, "open", open_but_the_last)
+            run_evaluation(shots, tmp_path / "run", protocol=QUICK)
+        views = Views(runs=[str(tmp_path / "run")])
+        (before,) = views.states("results")
+        run_evaluation(shots, tmp_path / "run", protocol=QUICK, settings=replace(HERE, retry_errors=True))
+        (after,) = views.states("results")
+        assert "the network is away" in text_of(before)
+        assert "the network is away" not in text_of(after)
 
     def test_why_maps_are_not_there(self, tmp_path):
         run_evaluation(folder_of(tmp_path / "shots", 2), tmp_path / "run", protocol=QUICK)

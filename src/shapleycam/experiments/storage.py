@@ -69,6 +69,14 @@ class Storage(ABC):
         """
 
     @abstractmethod
+    def version(self, name: str) -> str:
+        """Return a text that is another one once a file was written anew: its size and when it was written.
+
+        Raises:
+            OSError: it is not there, or the storage cannot be reached.
+        """
+
+    @abstractmethod
     def lock(self) -> AbstractContextManager[None]:
         """Keep other writers out, where the storage can; and remove unfinished files of killed processes.
 
@@ -116,6 +124,11 @@ class FolderStorage(Storage):
             for entry in entries
             if entry.name != _LOCK and not (entry.name.startswith(UNFINISHED) and entry.is_file())
         )
+
+    def version(self, name: str) -> str:
+        """Return the size of a file and when it was written, as `Storage.version`."""
+        status = (self.path / name).stat()
+        return f"{status.st_size}-{status.st_mtime_ns}"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -184,6 +197,13 @@ class RemoteStorage(Storage):
                 f"{self.url}: cannot be reached ({on_one_line(error)}); check the address and the credentials"
             ) from None
         return sorted(entry.base_name for entry in entries if not entry.base_name.startswith(UNFINISHED))
+
+    def version(self, name: str) -> str:
+        """Return the size of a file and when it was written, as `Storage.version`."""
+        (entry,) = self._files.get_file_info([self._path_of(name)])
+        if entry.type == fs.FileType.NotFound:
+            raise FileNotFoundError(name)
+        return f"{entry.size}-{entry.mtime_ns}"
 
     @contextmanager
     def lock(self) -> Iterator[None]:

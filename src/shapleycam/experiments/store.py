@@ -7,6 +7,7 @@ what it did, and no row is there twice.
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Sequence
 from functools import cached_property
@@ -27,6 +28,7 @@ from shapleycam.experiments.manifest import (
 )
 from shapleycam.experiments.rows import schema_for
 from shapleycam.experiments.storage import Location, open_storage
+from shapleycam.wording import on_one_line
 
 
 class Store:
@@ -144,6 +146,24 @@ class Store:
     def identity(self) -> str:
         """Return the identity of the run: a hash of its protocol, models and dataset."""
         return run_identity(self.manifest)
+
+    def version(self) -> str:
+        """Return a text that is another one where the run is, or where a chunk was measured or measured anew.
+
+        Raises:
+            OptionError: a file is there that is no chunk of the run, or a chunk went in the meantime.
+        """
+        digest = hashlib.sha256(self.identity.encode())
+        for model in self.manifest["order"]:
+            for path in (path_of(model, chunk) for chunk in self.measured(model)):
+                try:
+                    digest.update(f"{path} {self.storage.version(path)}\n".encode())
+                except OSError as error:
+                    raise OptionError(
+                        f"{self.storage}/{path}: cannot be read ({on_one_line(error)}); expected a run that nobody "
+                        "removes: read it again"
+                    ) from None
+        return digest.hexdigest()[:16]
 
     def refuse_lost_run(self) -> None:
         """Refuse to go on where the run is not any more: what is written there nobody would find.

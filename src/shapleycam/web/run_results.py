@@ -50,9 +50,9 @@ class SettingResults:
 
 @dataclass(frozen=True)
 class RunResults:
-    """The results of a run as far as it was measured; `state` is another number where more of it was."""
+    """The results of a run as far as it was measured; `state` is another text where it or any chunk of it is."""
 
-    state: int
+    state: str
     images: int
     measured: int
     models: tuple[str, ...]
@@ -70,14 +70,14 @@ class RunResults:
 
 
 def run_results(resolved: ResolvedQuestion) -> RunResults:
-    """Return the results of the question's run, from the cache where no more of the run was measured since.
+    """Return the results of the question's run, from the cache where it and its chunks are the same as then.
 
     Raises:
         OptionError: the run is not offered, has no results yet, or did not measure the question's metric.
     """
     store = resolved.resources.runs.open(resolved.question.run)
     metric = _metric(resolved.question.metric, measured_metrics([store]))
-    state = sum(len(store.measured(model)) for model in store.manifest["order"])
+    state = store.version()
     results: RunResults = resolved.resources.results.get(
         ("results", str(store.storage), metric, state), lambda: _read(store, metric, state, resolved), resolved.check
     )
@@ -100,7 +100,7 @@ def _trusted(store: Store, offered: Sequence[str]) -> str | None:
     return next((name for name in offered if printable_name(name) in store.manifest["order"]), None)
 
 
-def _read(store: Store, metric: str | None, state: int, resolved: ResolvedQuestion) -> RunResults:
+def _read(store: Store, metric: str | None, state: str, resolved: ResolvedQuestion) -> RunResults:
     models = resolved.resources.models
     names = _names(store, models.names)
     summary = summarise_runs([store])

@@ -55,7 +55,7 @@ def picture_of_run(resolved: ResolvedQuestion) -> bytes:
     """Return a picture of the question's run by its number, which `part` has after the state of the run.
 
     Raises:
-        OptionError: there is no such picture, or more of the run was measured since.
+        OptionError: there is no such picture, or the run is another or has other results since.
     """
     results = run_results(resolved)
     parts = {f"{results.state}.{number}": picture for number, picture in enumerate(results.pictures)}
