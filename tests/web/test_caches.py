@@ -59,6 +59,18 @@ class TestModelCache:
         monkeypatch.setattr(zoo, "load_network", lambda name: Network(torch.nn.Identity(), name=name))
         assert ModelCache(["a", "b"], 1).get("").network.name == "a"
 
+    def test_a_model_that_was_exchanged_is_refused(self, monkeypatch):
+        """What was made of the first one is kept, and would be mixed with what is made of the second."""
+        model = torch.nn.Linear(2, 2)
+        monkeypatch.setattr(zoo, "load_network", lambda _: Network(model))
+        cache = ModelCache(["a", "b"], 1)
+        for name in ("a", "b", "a", "b"):
+            cache.get(name)
+        with torch.no_grad():
+            model.bias += 1
+        with pytest.raises(ModelError, match=r"^model 'a' is another one than this page began with, so that answers"):
+            cache.get("a")
+
     def test_a_bounded_number_is_kept_loaded(self, monkeypatch):
         made = []
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from shapleycam.errors import ModelError, ShapleyCamError
+from shapleycam.experiments.provenance import code_hash, weights_hash
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import batch_of
 from shapleycam.explaining.reference import ReferenceSamples
@@ -51,6 +52,7 @@ class ModelCache:
     ) -> None:
         self.names, self.device, self.reference = ModelNames(offered), device, reference
         self._loaded: SharedCache[LoadedModel] = SharedCache(most)
+        self._identities: dict[str, tuple[str, ...]] = {}
 
     def get(self, name: str, check: Callable[[], None] = lambda: None) -> LoadedModel:
         """Return a model, loaded if it is not; the first that is offered for an empty name.
@@ -58,7 +60,7 @@ class ModelCache:
         `check` is called while another thread loads it, and may end the waiting by an error.
 
         Raises:
-            ModelError: it is not offered, or cannot be loaded.
+            ModelError: it is not offered, or cannot be loaded, or is another one than when it was loaded before.
         """
         full = self.names.full(name)
         return self._loaded.get(full, lambda: self._load(full), check)
@@ -78,7 +80,22 @@ class ModelCache:
                 f"model {short!r} could not be loaded, and the server has logged why; choose another model, or tell "
                 "the operator of this page"
             ) from error
+        self._check_unchanged(full, short, network)
         return LoadedModel(replace(network, name=short), self.device, self.reference)
+
+    def _check_unchanged(self, full: str, short: str, network: Network) -> None:
+        """Refuse a model that was exchanged while it was not loaded.
+
+        Answers, pictures and games of the earlier one are kept, and open in visitors' browsers: parts of one answer
+        would be of two models.
+        """
+        identity = (weights_hash(network.model), code_hash(network.model, full), repr(network.labels))
+        if self._identities.setdefault(full, identity) != identity:
+            _LOG.warning("model %s was exchanged or changed while the page ran; start the page again", full)
+            raise ModelError(
+                f"model {short!r} is another one than this page began with, so that answers would mix the two; tell "
+                "the operator to start the page again, or choose another model"
+            )
 
     def __len__(self) -> int:
         """Return how many are loaded."""
