@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from shapleycam.experiments.results import resampling
+from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, resampling
+from shapleycam.experiments.results.notes import notes_of
 from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.results.statistics import (
     column_means,
@@ -21,6 +22,7 @@ from shapleycam.experiments.results.statistics import (
     pair_values,
     single_mean,
 )
+from shapleycam.metrics import METRICS
 
 
 def normal(seed: int, *shape: int) -> np.ndarray:
@@ -230,3 +232,20 @@ def test_an_interval_lies_within_the_values(values):
     assert min(values) - 1e-12 <= actual.low <= actual.high <= max(values) + 1e-12
     assert actual.mean == pytest.approx(math.fsum(values) / len(values))
     assert column_means(np.array(values)) == pytest.approx(actual.mean)
+
+
+@pytest.mark.parametrize(("images", "is_noted"), [(1, False), (3, True), (9, True), (10, False)])
+def test_intervals_of_few_images_are_said_to_be_too_narrow(images, is_noted):
+    cell = Cell("net", "layer", "rest", "gradcam", "average_drop", 0.3, 0.2, 0.4, images, 0, rank=1)
+    columns = (Column.of(METRICS["average_drop"]),)
+    summary = ResultsSummary(columns, (ResultGroup("net", "layer", "rest", images),), (cell,))
+    notes = list(notes_of(summary, None, intervals=True))
+    assert any(note.startswith("± of few images is too small") for note in notes) == is_noted
+
+
+def test_a_bootstrap_interval_of_three_holds_the_mean_in_some_seventy_per_cent():
+    """What the note says, of exponential and of normal figures around 0."""
+    generator = np.random.default_rng(0)
+    for figures in (generator.normal(size=(3, 2000)), generator.exponential(size=(3, 2000)) - 1):
+        held = [each.low <= 0 <= each.high for each in estimates(figures)]
+        assert 0.65 < np.mean(held) < 0.78
