@@ -145,6 +145,8 @@ def _number(target: Any) -> int:
     if isinstance(target, str):
         return int(target)
     try:
+        if isinstance(target, bool):  # True would be class 1; numpy's is refused by itself
+            raise TypeError
         return as_integer(target)
     except TypeError:
         raise TargetError(f"target {target!r} is a {type(target).__name__}; expected a class number or label") from None
