@@ -59,6 +59,27 @@ class Shortcut(nn.Module):
         return x + self.conv(self.norm(x))
 
 
+class Pair(nn.Module):
+    """A block that passes on two tensors, as TNT's; its norm is beside a shortcut, and `fc` reads one tensor or both."""
+
+    def __init__(self, reads_both):
+        super().__init__()
+        self.coarse, self.fine, self.block = trunk(), nn.Conv2d(3, 6, 3, 2, 1), self.Block()
+        self.reads_both, self.fc = reads_both, nn.Linear(6, 4)
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.conv = nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3, padding=1)
+
+        def forward(self, fine, coarse):
+            return fine * 2, coarse + self.conv(self.norm(coarse))
+
+    def forward(self, x):
+        fine, coarse = self.block(self.fine(x), self.coarse(x))
+        return self.fc(coarse.mean((2, 3)) + (fine.mean((2, 3)) if self.reads_both else 0))
+
+
 class Draws(Member):
     """Adds noise of its own in each call."""
 
@@ -93,8 +114,9 @@ def warnings_of(model, layer=None, rule=None):
         (lambda: Branches(pooled_sum), "b"),
         (lambda: Branches(concatenated_means), "b"),
         (lambda: Branches(concatenated_means, stride=2), "b"),
+        (lambda: Pair(reads_both=True), "block.conv"),
     ],
-    ids=["ensemble", "wrapped", "sum", "concatenated", "two resolutions"],
+    ids=["ensemble", "wrapped", "sum", "concatenated", "two resolutions", "two of a block"],
 )
 def test_of_several_branches_it_is_said_that_one_is_shown(make, layer, rule):
     torch.manual_seed(0)
@@ -111,9 +133,10 @@ def test_of_several_branches_it_is_said_that_one_is_shown(make, layer, rule):
         Member,
         lambda: nn.Sequential(trunk(), Shortcut(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)),
         lambda: nn.Sequential(nn.Sequential(trunk(), Shortcut()), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        lambda: Pair(reads_both=False),
         Draws,
     ],
-    ids=["one way", "shortcut", "nested shortcut", "draws"],
+    ids=["one way", "shortcut", "nested shortcut", "one of two", "draws"],
 )
 def test_of_one_way_nothing_is_said(make, rule):
     torch.manual_seed(0)

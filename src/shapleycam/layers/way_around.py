@@ -7,7 +7,7 @@ around it").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from shapleycam.layers.border_trial import is_unchanged
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import isolated_copy
-from shapleycam.tracing.nested import float_tensors_of, map_tensors, only_tensor
+from shapleycam.tracing.nested import float_tensors_of, map_tensors, tensors_of
 from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.tracing.running import run
 
@@ -70,24 +70,34 @@ def has_way_around(
 
 
 class _Trial:
-    """Runs a model on another image, with what one of its blocks returned for the first."""
+    """Runs a model on another image, with what one of its blocks returned for the first.
+
+    Of a block that returns several tensors, those of the layer's own shape count: a block of two branches passes on
+    both, and only one of them has gone through the layer.
+    """
 
     def __init__(
-        self, model: nn.Module, image: Tensor, select: OutputSelector, extra: ExtraInputs, blocks: Iterable[str]
+        self, model: nn.Module, image: Tensor, select: OutputSelector, extra: ExtraInputs, blocks: Sequence[str]
     ) -> None:
         self._model, self._image, self._select, self._extra = model, image, select, extra
-        self._returned: dict[str, Any] = {}
+        self._returned: dict[str, list[Tensor]] = {}
         self._output = self._run(image, {name: self._keeper(name) for name in blocks})
+        of_layer = self._returned.get(blocks[0], [])
+        self._shape = of_layer[0].shape if len(of_layer) == 1 else None
 
     def holds_all(self, block: str) -> bool:
         """Return whether the output of another image is the first one's where the block returns the first one's."""
-        tensor = only_tensor(self._returned.get(block))
-        is_place = tensor is not None and tensor.dim() > 2 and not _is_same([tensor], self._output)
-        return is_place and _is_same(self._output, self._run(self._other_image(), self._given(block)))
+        held = [tensor for tensor in self._returned.get(block, []) if self._is_held(tensor, block)]
+        return bool(held) and _is_same(self._output, self._run(self._other_image(), self._given(block)))
 
     def is_repeatable(self, layer: str) -> bool:
         """Return whether the image itself has the same output again where the layer returns the same."""
-        return layer in self._returned and _is_same(self._output, self._run(self._image, self._given(layer)))
+        return self._shape is not None and _is_same(self._output, self._run(self._image, self._given(layer)))
+
+    def _is_held(self, tensor: Tensor, block: str) -> bool:
+        """Return whether a tensor that a block returned is put in again: one with places, and not the output itself."""
+        is_only = len(self._returned[block]) == 1 and not _is_same([tensor], self._output)
+        return tensor.dim() > 2 and (is_only or tensor.shape == self._shape)
 
     def _other_image(self) -> Tensor:
         noise = torch.rand(
@@ -105,15 +115,20 @@ class _Trial:
     def _keeper(self, name: str) -> Interceptor:
         def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             value = original(*args, **kwargs)
-            self._returned[name] = map_tensors(torch.clone, value)
+            self._returned[name] = [tensor.clone() for tensor in tensors_of(value, objects=0)]
             return value
 
         return keep
 
     def _given(self, name: str) -> dict[str, Interceptor]:
         def give(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            original(*args, **kwargs)  # what it keeps for others is of the other image
-            return map_tensors(torch.clone, self._returned[name])
+            kept = iter(self._returned[name])
+
+            def held_or_new(new: Tensor) -> Tensor:
+                old = next(kept, new)
+                return old.clone() if old.shape == new.shape and self._is_held(old, name) else new
+
+            return map_tensors(held_or_new, original(*args, **kwargs))
 
         return {name: give}
 
