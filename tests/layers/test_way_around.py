@@ -60,7 +60,7 @@ class Shortcut(nn.Module):
 
 
 class Pair(nn.Module):
-    """A block that passes on two tensors, as TNT's; its norm is beside a shortcut, and `fc` reads one tensor or both."""
+    """A block that passes on two tensors, as TNT's, with a norm beside a shortcut; `fc` reads one tensor or both."""
 
     def __init__(self, reads_both):
         super().__init__()
