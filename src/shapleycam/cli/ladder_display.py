@@ -97,6 +97,6 @@ def print_ladder_plan(plan: LadderPlan, model: str, *, as_json: bool) -> None:
     ]
     print_table([Head("layer"), *(Head(head, "number") for head in heads)], rows)
     print_line(
-        f"{counted(plan.runs, 'run')}, about {duration(plan.seconds)} ({measured_count(plan.seconds / 3600)} hours) as fast "
-        "as a few runs were just now; the methods' own time is not in it."
+        f"{counted(plan.runs, 'run')}, about {duration(plan.seconds)} ({measured_count(plan.seconds / 3600)} hours) as "
+        "fast as a few runs were just now; the methods' own time is not in it."
     )
