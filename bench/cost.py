@@ -27,6 +27,8 @@ NETWORKS = {"resnet50": ("layer4", 8), "mobilenet_v2": ("features", 16)}
 PAPER = [name for name, method in METHODS.items() if method.in_paper]
 ALL = expand_methods(["all"], players=49)
 """Those that apply to the 7 x 7 cells of both networks."""
+CHANNELS = ["ablationcam", "channelshapley"]
+"""Of channels as players: behind a mean and a linear layer all coalitions are products of matrices."""
 FLOOR = "plain inference"
 PROCESSES = 3
 """Whose median peak is taken where there is a budget: that of one and the same call differs by a tenth (malloc)."""
@@ -37,6 +39,7 @@ BUDGETS: dict[tuple[str, str], tuple[str, str]] = {  # ratios to the plain pass,
     ("mobilenet_v2", "all ten paper methods"): ("0.90", "1.1"),
     **{(net, name): ("1.2", "") for net in NETWORKS for name in METHODS if name.startswith("pathcam")},
     **{(net, "sampledshapley"): ("2", "") for net in NETWORKS},
+    **{(net, name): ("1.5", "") for net in NETWORKS for name in CHANNELS},
 }
 
 Call = Callable[[], object]
@@ -99,7 +102,7 @@ def captum_package(model: nn.Module, layer: str, images: Tensor) -> Call:
 
 def contestants() -> dict[str, Callable[[nn.Module, str, Tensor], Call]]:
     """Each method, all of the paper's at once, and the peers."""
-    one_each = {name: lambda m, la, x, name=name: ours(m, la, x, [name]) for name in ALL}
+    one_each = {name: lambda m, la, x, name=name: ours(m, la, x, [name]) for name in [*ALL, *CHANNELS]}
     peers = {
         "grad-cam: GradCAM": ("pytorch_grad_cam", lambda m, la, x: gradcam_package(m, la, x, "GradCAM")),
         "grad-cam: ShapleyCAM": ("pytorch_grad_cam", lambda m, la, x: gradcam_package(m, la, x, "ShapleyCAM")),
@@ -164,11 +167,11 @@ def cost_table(name: str, device: str, rounds: int) -> str:
 
 def single_table(device: str, rounds: int) -> str:
     """One photograph at a time, as a service explains them."""
-    methods = ("gradcam", "shapleycam", "pathcam", "sampledshapley")
+    methods = ("gradcam", "shapleycam", "pathcam", "sampledshapley", *CHANNELS)
     lines = [
         f"### One photograph at a time, {device}",
         "",
-        "Budget of pathcam (8 nodes): 1.2.",
+        f"Budgets: pathcam (8 nodes) 1.2, {' and '.join(CHANNELS)} 1.5.",
         "",
         f"| network | {FLOOR} | {' | '.join(methods)} |",
         f"|---|---|{'---|' * len(methods)}",

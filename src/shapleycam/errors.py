@@ -181,6 +181,13 @@ class MethodLeftOutWarning(ShapleyCamWarning):
     """
 
 
+class LayerBypassedWarning(ShapleyCamWarning):
+    """Issued where a rule found the layer, and the image also reaches the output around it, as by another branch.
+
+    Maps show what goes through the layer alone. Give the layer of each branch, or `layer="input"`.
+    """
+
+
 class LayoutWarning(ShapleyCamWarning):
     """Issued where the given layout is not the one that was proven; the given one is taken.
 

@@ -142,7 +142,7 @@ def test_what_is_no_list_of_names_is_refused(labels, message):
         Explainer(torch.nn.Conv2d(3, 2, 1), labels=labels)
 
 
-@pytest.mark.parametrize("target", [1.5, [1], None, object()])
+@pytest.mark.parametrize("target", [1.5, [1], None, object(), True])
 def test_what_is_no_class_is_refused(target):
     with pytest.raises(TargetError, match=r"target .* is a \w+; expected a class number or label"):
         index_of_target(target)

@@ -13,7 +13,7 @@ from shapleycam.cli.input_values import SHOWN, input_facts, input_figures, input
 from shapleycam.cli.measured_files import FilesGroup, count_images
 from shapleycam.printable import printable_text
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, number, removal_phrase
+from shapleycam.wording import counted, measured_count, number, removal_phrase
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -90,13 +90,13 @@ def print_ladder_plan(plan: LadderPlan, model: str, *, as_json: bool) -> None:
             f"{rung.players:,}",
             f"{rung.images:,}",
             "a shortcut" if rung.runs is None else f"{rung.runs:,}",
-            number(rung.seconds, 2),
+            measured_count(rung.seconds),
             duration(rung.total),
         ]
         for rung in plan.rungs
     ]
     print_table([Head("layer"), *(Head(head, "number") for head in heads)], rows)
     print_line(
-        f"{counted(plan.runs, 'run')}, about {duration(plan.seconds)} ({number(plan.seconds / 3600, 2)} hours) as fast "
-        "as a few runs were just now; the methods' own time is not in it."
+        f"{counted(plan.runs, 'run')}, about {duration(plan.seconds)} ({measured_count(plan.seconds / 3600)} hours) as "
+        "fast as a few runs were just now; the methods' own time is not in it."
     )

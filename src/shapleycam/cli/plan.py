@@ -16,7 +16,7 @@ from shapleycam.experiments.passes import Passes
 from shapleycam.experiments.plan import ModelPlan, plan_models
 from shapleycam.metrics.table import required_quantities
 from shapleycam.terminal_tables import Head
-from shapleycam.wording import counted, number
+from shapleycam.wording import counted, measured_count
 
 _HEADS = ("images left", "chunks left", "forward", "backward", "head", "s an image", "time", "disk")
 
@@ -49,7 +49,7 @@ def _print_table(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> None:
             f"{trial.images:,} of {len(evaluation.dataset):,}",
             f"{plan.pending_chunks:,} of {plan.chunks:,}",
             *(("?", "?", "?") if passes is None else map("{:,}".format, astuple(passes))),
-            number(trial.seconds_per_image, 2) if trial.images else "",
+            measured_count(trial.seconds_per_image) if trial.images else "",
             duration(trial.seconds),
             _size(plan.bytes),
         )

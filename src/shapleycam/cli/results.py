@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from shapleycam.cli.console import print_line, print_renderable, terminal_width
+from shapleycam.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,4 +68,4 @@ def _counts(summary: ResultsSummary) -> str:
     shortened = names if len(names) < 200 else f"{names[:200]} …"
     errors = f"{len(failed)} could not be measured ({shortened})" if failed else "no errors"
     left_out = len({absent.image for absent in summary.left_out})
-    return f"{images} images measured, {errors}" + (f", {left_out} left out" if left_out else "")
+    return f"{counted(images, 'image')} measured, {errors}" + (f", {left_out} left out" if left_out else "")

@@ -1,15 +1,17 @@
-"""What is refused of an evaluation before anything is loaded or written."""
+"""What is refused or warned of in an evaluation before anything is loaded or written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from shapleycam.cams import METHODS
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.annotations.base import Annotations
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.protocol import Protocol
-from shapleycam.metrics.table import needs_objects
+from shapleycam.explaining.warnings import warn_of_unused_options, warn_of_unused_players
+from shapleycam.metrics.table import needs_objects, required_quantities
 
 
 def choose_annotations(dataset: Dataset, given: Annotations | None) -> Annotations | None:
@@ -52,3 +54,11 @@ def check_objects_are_known(protocol: Protocol, annotations: Annotations | None)
     """
     if annotations is None and needs_objects(protocol.metrics):
         raise OptionError("the pointing metrics ask where the objects are; give annotations=")
+
+
+def warn_of_options_without_use(protocol: Protocol) -> None:
+    """Warn of options that no method, and of players that no metric either, depends on: rows are the same without."""
+    rows, messages = [METHODS[name] for name in protocol.methods], set[str]()
+    warn_of_unused_options(rows, protocol.estimator_options, messages)
+    if "game" not in required_quantities(protocol.metrics):
+        warn_of_unused_players(rows, protocol.players, messages)

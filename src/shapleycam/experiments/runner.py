@@ -18,7 +18,12 @@ from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.experiments.datasets.snapshot import Snapshot, take_snapshot
 from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, Model
-from shapleycam.experiments.evaluation_checks import check_models, check_objects_are_known, choose_annotations
+from shapleycam.experiments.evaluation_checks import (
+    check_models,
+    check_objects_are_known,
+    choose_annotations,
+    warn_of_options_without_use,
+)
 from shapleycam.experiments.lazy import Lazy
 from shapleycam.experiments.model_run import ModelRun
 from shapleycam.experiments.progress import ProgressListener, SilentListener
@@ -107,6 +112,7 @@ class Evaluation:
         listener = listener or SilentListener()
         self.check()
         warn_of_copies(self._copies)
+        warn_of_options_without_use(self.protocol)
         models = {model.name: Lazy(self._in_this_process(model).load) for model in self.evaluated_models}
         with open_run(self.out, self._manifest(models), self.settings.batch_size) as store:
             remaining = {name: self._remaining_chunks(store, name) for name in models}

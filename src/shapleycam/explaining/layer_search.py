@@ -8,9 +8,10 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from shapleycam.errors import InputModuleWarning, LayerError, warn
+from shapleycam.errors import InputModuleWarning, LayerBypassedWarning, LayerError, warn
 from shapleycam.explaining.inputs import Batch
 from shapleycam.layers import BEFORE_POOL, RULES, ImageKind, find_layer, parse_layer_rule
+from shapleycam.layers.way_around import has_way_around
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import name_without_wrappers
@@ -67,10 +68,8 @@ class LayerSearch:
             LayerError: no layer fits the rule.
         """
         if not self.is_done:
-            first = batch.first
             self._names = [
-                find_layer(model, first.images, name, select, image_kind, first.extra) if name in RULES else name
-                for name in self._names
+                _found(model, batch.first, name, select, image_kind) if name in RULES else name for name in self._names
             ]
         return tuple(self._names)
 
@@ -83,6 +82,19 @@ class LayerSearch:
         if not self.is_done:
             raise LayerError("the layer is not known yet; call find_layer(), explain some images, or give layer=")
         return str(self)
+
+
+def _found(model: nn.Module, first: Batch, rule: str, select: OutputSelector, image_kind: ImageKind) -> str:
+    """Return the layer that a rule finds, and warn where the image also reaches the output around it."""
+    layer = find_layer(model, first.images, rule, select, image_kind, first.extra)
+    if has_way_around(model, first.images, layer, select, first.extra):
+        warn(
+            LayerBypassedWarning,
+            f"layer {layer!r}, which rule {rule!r} finds, is not the only way from the image to the output, as in a "
+            "network of several branches: maps show what goes through this layer alone; give the layers of all "
+            "branches in layer=, or layer='input'",
+        )
+    return layer
 
 
 def _choices(layer: LayerChoice) -> Sequence[str | nn.Module]:

@@ -68,7 +68,7 @@ def find_unread_borders(
             pixels, _, narrowest = open_entries[0]
             names = {name for _, name, _ in open_entries}
             changed = _activations(model, _change(image, narrowest, channels), extra, names)
-            same = {name for name in names if _is_same(base.get(name), changed.get(name))}
+            same = {name for name in names if is_unchanged(base.get(name), changed.get(name))}
             open_entries = [entry for entry in open_entries if entry[1] in same]
             unread.update({name: border for width, name, border in open_entries if width == pixels})
             open_entries = [entry for entry in open_entries if entry[0] > pixels]
@@ -109,9 +109,19 @@ def _activations(model: nn.Module, image: Tensor, extra: ExtraInputs, layers: It
     return activations
 
 
-def _is_same(first: Tensor | None, second: Tensor | None) -> bool:
+def is_unchanged(first: Tensor | None, second: Tensor | None, tolerance: float = _UNCHANGED) -> bool:
+    """Return whether two tensors hold the same numbers, to a share of the largest, and not only zeros.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.layers.border_trial import is_unchanged
+        >>> is_unchanged(torch.ones(3), torch.ones(3) + 1e-7), is_unchanged(torch.ones(3), torch.zeros(3))
+        (True, False)
+    """
     if first is None or second is None or first.shape != second.shape or not first.is_floating_point():
+        return False
+    if not first.numel():
         return False
     scale = first.nan_to_num().abs().amax()
     difference = (first - second).abs().nan_to_num().amax()
-    return bool((scale > 0) & (difference <= _UNCHANGED * scale))
+    return bool((scale > 0) & (difference <= tolerance * scale))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from operator import index as as_integer
-from typing import Any
+from typing import Any, SupportsIndex
 
 from shapleycam.errors import OptionError, TargetError, UnnamedClassesWarning, nearest, warn
 
@@ -144,10 +145,10 @@ def _number(target: Any) -> int:
     """Return a class number of any integer type, numpy's among them, or in digits."""
     if isinstance(target, str):
         return int(target)
-    try:
-        return as_integer(target)
-    except TypeError:
-        raise TargetError(f"target {target!r} is a {type(target).__name__}; expected a class number or label") from None
+    if isinstance(target, SupportsIndex) and not isinstance(target, bool):  # True would be class 1
+        with suppress(TypeError):  # numpy's arrays and booleans
+            return as_integer(target)
+    raise TargetError(f"target {target!r} is a {type(target).__name__}; expected a class number or label")
 
 
 def _check_digits(digits: str, index: int, labels: Sequence[str]) -> None:

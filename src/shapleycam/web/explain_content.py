@@ -25,7 +25,7 @@ from shapleycam.web.map_stage import map_stage, utility_word
 from shapleycam.web.panel import REMOVALS
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.sampling_content import further_runs
-from shapleycam.wording import number, percent, signed
+from shapleycam.wording import measured_count, number, percent, signed
 
 _CLOSE, _SURE = 0.5, 0.8
 """A second class is close with more than this share of the first one's probability; with so much the first is sure."""
@@ -89,7 +89,7 @@ def odds_in_words(first: float, second: float) -> tuple[bool, str]:
     if smaller <= 0:
         return first >= second, "far likelier"
     ratio = larger / smaller
-    times = number(ratio, 2) if ratio < 100 else f"{ratio:,.0f}"
+    times = measured_count(ratio)
     return first >= second, "as likely" if ratio < 1.005 else f"{times} times as likely"
 
 

@@ -1,0 +1,137 @@
+"""Tries out whether the image reaches a model's output other than through a layer, as in a network of several branches.
+
+A layer inside a block with a shortcut is passed by the shortcut; so the blocks around the layer are tried too, and one
+of them that the whole image goes through is enough (docs/decisions.md, "A layer that a rule finds is tried for ways
+around it").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shapleycam.errors import ModelError
+from shapleycam.layers.border_trial import is_unchanged
+from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
+from shapleycam.tracing.interception import Interceptor, intercept_calls
+from shapleycam.tracing.isolation import isolated_copy
+from shapleycam.tracing.nested import float_tensors_of, map_tensors, tensors_of
+from shapleycam.tracing.output_reading import OutputSelector
+from shapleycam.tracing.running import run
+
+_MATERIAL = 1e-4
+"""Of the largest output: what changes less is no way that a map would miss, or a GPU's rounding."""
+
+
+def has_way_around(
+    model: nn.Module,
+    image: Float[Tensor, "1 *image"],
+    layer: str,
+    select: OutputSelector,
+    extra: ExtraInputs = NO_EXTRA,
+) -> bool:
+    """Return whether the output changes with the image while a layer, and each block around it, returns the same.
+
+    Costs two runs of the model where nothing goes around the layer. False also where it cannot be tried out.
+
+    Args:
+        model: the user's model.
+        image: one image.
+        layer: dotted name of the layer.
+        select: takes the output that is explained from what the model returns.
+        extra: the model's further inputs.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from shapleycam.layers.way_around import has_way_around
+        >>> class Branches(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.a, self.b = nn.Conv2d(3, 2, 3), nn.Conv2d(3, 2, 3)
+        ...
+        ...     def forward(self, images):
+        ...         return (self.a(images) + self.b(images)).mean((2, 3))
+        >>> has_way_around(Branches(), torch.rand(1, 3, 8, 8), "b", lambda output: output)
+        True
+    """
+    parts = layer.split(".")
+    blocks = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+    try:
+        with isolated_copy(model) as copied, torch.no_grad():
+            trial = _Trial(copied, image, select, extra, blocks)
+            return not any(trial.holds_all(block) for block in blocks) and trial.is_repeatable(layer)
+    except ModelError:  # of the changed image alone: nothing is shown
+        return False
+
+
+class _Trial:
+    """Runs a model on another image, with what one of its blocks returned for the first.
+
+    Of a block that returns several tensors, those of the layer's own shape count: a block of two branches passes on
+    both, and only one of them has gone through the layer.
+    """
+
+    def __init__(
+        self, model: nn.Module, image: Tensor, select: OutputSelector, extra: ExtraInputs, blocks: Sequence[str]
+    ) -> None:
+        self._model, self._image, self._select, self._extra = model, image, select, extra
+        self._returned: dict[str, list[Tensor]] = {}
+        self._output = self._run(image, {name: self._keeper(name) for name in blocks})
+        of_layer = self._returned.get(blocks[0], [])
+        self._shape = of_layer[0].shape if len(of_layer) == 1 else None
+
+    def holds_all(self, block: str) -> bool:
+        """Return whether the output of another image is the first one's where the block returns the first one's."""
+        held = [tensor for tensor in self._returned.get(block, []) if self._is_held(tensor, block)]
+        return bool(held) and _is_same(self._output, self._run(self._other_image(), self._given(block)))
+
+    def is_repeatable(self, layer: str) -> bool:
+        """Return whether the image itself has the same output again where the layer returns the same."""
+        return self._shape is not None and _is_same(self._output, self._run(self._image, self._given(layer)))
+
+    def _is_held(self, tensor: Tensor, block: str) -> bool:
+        """Return whether a tensor that a block returned is put in again: one with places, and not the output itself."""
+        is_only = len(self._returned[block]) == 1 and not _is_same([tensor], self._output)
+        return tensor.dim() > 2 and (is_only or tensor.shape == self._shape)
+
+    def _other_image(self) -> Tensor:
+        noise = torch.rand(
+            self._image.shape, generator=torch.Generator().manual_seed(0), device="cpu", dtype=torch.float32
+        )
+        low, high = self._image.amin(), self._image.amax()
+        return low + (high - low).clamp(min=1) * noise.to(self._image)
+
+    def _run(self, image: Tensor, interceptors: dict[str, Interceptor]) -> list[Tensor]:
+        by_module = {self._model.get_submodule(name): interceptor for name, interceptor in interceptors.items()}
+        with intercept_calls(by_module):
+            output = self._select(run(self._model, image, self._extra))
+        return [tensor.clone() for tensor in float_tensors_of(output)]
+
+    def _keeper(self, name: str) -> Interceptor:
+        def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            value = original(*args, **kwargs)
+            self._returned[name] = [tensor.clone() for tensor in tensors_of(value, objects=0)]
+            return value
+
+        return keep
+
+    def _given(self, name: str) -> dict[str, Interceptor]:
+        def give(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            kept = iter(self._returned[name])
+
+            def held_or_new(new: Tensor) -> Tensor:
+                old = next(kept, new)
+                return old.clone() if old.shape == new.shape and self._is_held(old, name) else new
+
+            return map_tensors(held_or_new, original(*args, **kwargs))
+
+        return {name: give}
+
+
+def _is_same(first: list[Tensor], second: list[Tensor]) -> bool:
+    return len(first) == len(second) and all(is_unchanged(*pair, _MATERIAL) for pair in zip(first, second, strict=True))
