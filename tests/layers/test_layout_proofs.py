@@ -502,6 +502,52 @@ def test_convolutions_without_padding_have_seen_the_border(crop):
     assert proven_layout(model, "5", noise(1, 3, 64, 64)) == Layout("NCHW", (side, side))
 
 
+@mark.parametrize(
+    ("mix", "channels"),
+    [
+        (lambda x: torch.cat(x.chunk(2, -1), 1), 6),
+        (lambda x: torch.cat([tile for half in x.chunk(2, -1) for tile in half.chunk(2, -2)], 1), 12),
+        (lambda x: x[..., :24] - x[..., 24:], 3),
+        (lambda x: F.glu(x, -2), 3),
+        (lambda x: x.reshape(1, 3, 2, 16, 48).sum(2), 3),
+    ],
+)
+@mark.parametrize("sees_far", [False, True])
+def test_halves_laid_over_each_other_have_no_place(mix, channels, sees_far):
+    class Mixed(nn.Module):
+        def forward(self, x):
+            return mix(x)
+
+    before = nn.Sequential(*[nn.Conv2d(3, 3, 9, padding=4) for _ in range(4)]) if sees_far else nn.Identity()
+    model = nn.Sequential(before, Mixed(), nn.Conv2d(channels, 8, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert "its elements mix places that lie far apart in the image" in reason_of(model, "2", noise(1, 3, 32, 48))
+    if not sees_far:
+        with raises(LayerError, match="far apart"):
+            find_layer(model, noise(1, 3, 32, 48), "before-pool")
+
+
+@mark.parametrize(
+    "mix",
+    [
+        lambda x: F.pixel_unshuffle(x, 4),
+        lambda x: torch.cat([x.roll(shift, axis) for shift in (-1, 1) for axis in (2, 3)], 1)[..., 1:-1, 1:-1],
+        lambda x: torch.cat([x[..., ::4, ::4], x[..., 3::4, 3::4]], 1),
+        lambda x: x + x.reshape(1, 3, 2, 16, 48).sum(2, keepdim=True).expand(-1, -1, 2, -1, -1).reshape(x.shape),
+    ],
+)
+def test_neighbours_that_are_mixed_keep_their_place(mix):
+    """Pixels, shifted copies, and distant places beside a residual connection."""
+
+    class Mixed(nn.Module):
+        def forward(self, x):
+            return mix(x)
+
+    image = noise(1, 3, 32, 48)
+    mixed = mix(image)
+    model = nn.Sequential(Mixed(), nn.Conv2d(mixed.shape[1], 8, 3, padding=1))
+    assert proven_layout(model, "1", image) == Layout("NCHW", tuple(mixed.shape[2:]))
+
+
 def test_a_head_of_zeros_is_named_where_no_layer_matters():
     """As timm's MLP-Mixers are before training."""
     model = plain_network()

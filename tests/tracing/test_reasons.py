@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from helpers.user_models import Small, pictures, values
+from shapleycam import Explainer
 from shapleycam.errors import LayerError, ModelError, OptionError, ShapleyCamError
 
 PREPROCESS = "expected images that it can take: check preprocess= and their size and channels"
@@ -126,6 +127,34 @@ def test_shared_towers_are_refused_because_they_run_several_times(kind, times):
     for layer in (None, "last-conv", "tower", "tower.2"):
         with pytest.raises(LayerError, match=rf"layer 'tower(\.2)?' runs {times} times in a forward pass"):
             values(kind(), "gradcam", layer)
+
+
+class ByChunks(Siamese):
+    """Takes `size` images at a time, as code does that saves memory."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def forward(self, x):
+        return torch.cat([self.fc(self.tower(part).mean((2, 3)).repeat(1, 2)) for part in x.split(self.size)])
+
+
+@pytest.mark.parametrize(("size", "runs", "rows"), [(1, 2, 2), (2, 2, 3), (5, 2, r"\d+")])
+def test_a_model_that_takes_its_images_in_chunks_has_no_game_at_a_layer(size, runs, rows):
+    """A replay would give each chunk the activations of all coalitions."""
+    text = rf"layer 'tower' runs {runs} times for a batch of {rows}, .*a loop over images or chunks of them"
+    with pytest.raises(LayerError, match=text):
+        Explainer(ByChunks(size), layer="tower").explain(pictures(1), "exactshapley", target=0, players=(2, 3))
+
+
+def test_a_model_that_takes_its_images_in_chunks_is_explained_at_the_input_and_one_by_one():
+    chunked, whole = ByChunks(1), ByChunks(8)
+    with pytest.raises(LayerError, match="layer 'tower' runs 3 times for a batch of 3"):
+        values(chunked, "hirescam", "tower", images=pictures(3))
+    for layer, method, images in (("tower", "hirescam", 1), ("input", "hirescam", 3), ("input", "pathcam-h", 2)):
+        by_chunks, together = (values(model, method, layer, images=pictures(images)) for model in (chunked, whole))
+        torch.testing.assert_close(by_chunks, together)
 
 
 def test_frames_folded_into_the_batch_are_refused_with_their_rows():

@@ -17,6 +17,7 @@ from shapleycam.models.token_declaration import declared_tokens
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.input_layer import is_input
 
+MIXES_DISTANT_PLACES = "its elements mix places that lie far apart in the image, as of its two halves"
 _LAYOUT_HINT = "say where the positions are with layout='tokens 14x14 after 1', say"
 
 
@@ -86,7 +87,8 @@ def layout_result_in(layouts: ModelLayouts, layer: str) -> LayoutResult:
     if not result.unknown:
         return result
     names = ", ".join(map(repr, layouts.lost[:3]))
-    return LayoutResult(None, f"where they are is not known behind the operation {names}", unknown=True)
+    reason = f"where they are is not known behind the operation {names}" if names else MIXES_DISTANT_PLACES
+    return LayoutResult(None, reason, unknown=True)
 
 
 def guess_layout_at(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[int, ...]) -> Layout | None:

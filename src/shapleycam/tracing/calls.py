@@ -93,3 +93,18 @@ def enclosing_calls(
             "so it has no one activation; choose the block around it, or another layer"
         )
     return layer_calls[0][1], outputs[0]
+
+
+def rerun_layer_error(layer: str, runs: int, rows: int) -> LayerError:
+    """Return the error of a layer that runs once for one image, and `runs` times for a batch of `rows`.
+
+    Examples:
+        >>> from shapleycam.tracing.calls import rerun_layer_error
+        >>> print(rerun_layer_error("features", 3, 3))
+        layer 'features' runs 3 times for a batch of 3, and once for one image (a loop over images ...
+    """
+    return LayerError(
+        f"layer {layer!r} runs {runs} times for a batch of {rows}, and once for one image (a loop over images or "
+        "chunks of them, or a condition on what they show); expected one run for the whole batch: choose layer "
+        "'input', or mend the model"
+    )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from shapleycam.errors import ModelError, ReplayError
 from shapleycam.tracing.agreement import outputs_equal, row_agrees, rows_agree
+from shapleycam.tracing.calls import rerun_layer_error
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.input_layer import layer_module
 from shapleycam.tracing.interception import Interceptor, intercept_calls
@@ -111,4 +112,6 @@ class PlanTrial:
         interceptors[layer] = keep_activation
         with run_context(self._model), intercept_calls(interceptors, layer):
             run(self._model, self._pair, self._extra)
+        if len(activations) != 1:
+            raise rerun_layer_error(self._layer, len(activations), len(self._pair))
         return activations[0], {} if recorder is None else recorder.values

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from shapleycam.tracing.calls import rerun_layer_error
 from shapleycam.tracing.differentiation import Differentiation
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.input_layer import layer_module
@@ -103,6 +104,7 @@ class Replay:
 
         Raises:
             ModelError: the model raises for these rows.
+            LayerError: the layer runs several times for them.
         """
         rows = len(activation)
         stretch = _BatchStretch(self._batch, rows, samples)
@@ -126,10 +128,17 @@ class Replay:
         return interceptors
 
     def _return_activation(self, activation: Tensor) -> Interceptor:
-        """Return the interceptor of the layer: it returns the activation that is replayed."""
+        """Return the interceptor of the layer: it returns the activation that is replayed.
+
+        A second run would get the activation of all rows too, as where a model loops over its images.
+        """
+        runs = count(1)
 
         def replace(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             del original, args, kwargs
+            run_number = next(runs)
+            if run_number > 1:
+                raise rerun_layer_error(self._name, run_number, len(activation))
             torch.set_grad_enabled(mode=activation.requires_grad)  # as in the traced pass
             if self._reduced is not None:
                 self._reduced.begin_head(activation)

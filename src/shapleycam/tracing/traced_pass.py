@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from shapleycam.errors import LayerError, ModelError
 from shapleycam.tracing._trace import Trace
 from shapleycam.tracing.agreement import first_row_equals, outputs_equal
-from shapleycam.tracing.calls import enclosing_calls
+from shapleycam.tracing.calls import enclosing_calls, rerun_layer_error
 from shapleycam.tracing.channels_last import BypassMonitor, Form, MemoryOrder, form_of, is_telling, run_fastest
 from shapleycam.tracing.checks import check_result, mark_checked, needs_check
 from shapleycam.tracing.extra import ExtraInputs
@@ -212,7 +212,7 @@ class TracedPasses:
         enclosing_calls(
             self.copied, self.layer, self.images[:1], self.extra.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
         )
-        raise LayerError(f"layer {self.layer!r} runs another number of times for other images; choose another layer")
+        raise rerun_layer_error(self.layer, len(start.outputs), len(self.images))
 
     def _check_numbers(self, activation: Tensor, output: Any) -> None:
         images = len(self.images)

@@ -16,6 +16,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from shapleycam.layers.coordinates.distant_places import are_far_apart, extent_of, largest_gap
+
 Coordinates: TypeAlias = Tensor
 _SAME_CENTRE = 0.01
 """Pixels within which two centres are one."""
@@ -53,7 +55,7 @@ def combine(first: Coordinates, second: Coordinates) -> Coordinates:
     """Return the coordinates of an elementwise function of two operands.
 
     The more local operand keeps its coordinates: so a residual connection survives attention and token mixing. Of two
-    that are equally local and have different centres the result lies between them.
+    that are equally local and have different centres the result lies between them, unless these are far apart.
     """
     shape = torch.broadcast_shapes(first.shape[1:], second.shape[1:])
     if first.data_ptr() == second.data_ptr() and first.stride() == second.stride():
@@ -64,11 +66,15 @@ def combine(first: Coordinates, second: Coordinates) -> Coordinates:
     without_centre = first_spread.isinf() & second_spread.isinf()
     if bool(without_centre.any()):  # lost, if either is
         combined[-1] = torch.where(without_centre, torch.fmax(first[-1], second[-1]), combined[-1])
-    distance = (first[:-1] - second[:-1]).abs().sum(0)
+    distances = (first[:-1] - second[:-1]).abs()
+    distance = distances.sum(0)
     is_mixed = ((first_spread - second_spread).abs() <= _SAME_SPREAD) & (distance > _SAME_CENTRE)
     if bool(is_mixed.any()):
         centres, spread = (first[:-1] + second[:-1]) / 2, torch.maximum(first_spread, second_spread) + distance / 2
-        combined = torch.where(is_mixed, torch.cat([centres, spread[None]]), combined)
+        mixed = torch.cat([centres, spread[None]])
+        extent = torch.maximum(extent_of(first[:-1]), extent_of(second[:-1]))
+        mixed = _without_distant(mixed, are_far_apart(distances, centres, extent))
+        combined = torch.where(is_mixed, mixed, combined)
     return broadcast(combined, shape)
 
 
@@ -76,7 +82,7 @@ def reduce(coordinates: Coordinates, dims: Sequence[int], *, keepdim: bool = Tru
     """Return the coordinates after a sum, mean or maximum over dimensions of the tensor, or any weighted sum over them.
 
     Of elements that are not equally local the most local decide; the centre is the middle of theirs, and the spread
-    grows by how far they lie apart.
+    grows by how far they lie apart. Where these are places with a distance between them there is no centre.
     """
     count = coordinates.dim() - 1
     axes = tuple(sorted({dim % count + 1 for dim in dims}))
@@ -120,7 +126,17 @@ def _reduce_collapsed(coordinates: Coordinates, axes: tuple[int, ...]) -> Coordi
     reduced_spread = least_spread + ((high - low) / 2).sum(0, keepdim=True)
     is_lost = (coordinates[-1:] == torch.inf).float().amax(axes, keepdim=True) > 0
     without_centre = torch.where(is_lost, torch.inf, torch.nan)
-    return torch.cat([middle, torch.where(number > 0, reduced_spread, without_centre)])
+    reduced = torch.cat([middle, torch.where(number > 0, reduced_spread, without_centre)])
+    gaps = largest_gap(centres, decides, axes)
+    return _without_distant(reduced, are_far_apart(gaps, middle, extent_of(centres)))
+
+
+def _without_distant(coordinates: Coordinates, is_distant: Tensor) -> Coordinates:
+    """Return coordinates that are lost where elements mix distant places."""
+    if not bool(is_distant.any()):
+        return coordinates
+    lost = lost_coordinates(is_distant.shape, len(coordinates) - 1, coordinates.device)
+    return torch.where(is_distant, lost, coordinates)
 
 
 def _spread(coordinates: Coordinates) -> Tensor:
