@@ -16,6 +16,7 @@ from shapleycam.experiments.datasets.annotations.base import Annotations, finger
 from shapleycam.experiments.datasets.copies import find_copies, warn_of_copies
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.datasets.opening import open_dataset
+from shapleycam.experiments.datasets.shared_annotations import check_annotations_are_not_shared
 from shapleycam.experiments.datasets.snapshot import Snapshot, take_snapshot
 from shapleycam.experiments.evaluated_model import EvaluatedModel, LoadedModel, Model
 from shapleycam.experiments.evaluation_checks import (
@@ -111,6 +112,8 @@ class Evaluation:
         """
         listener = listener or SilentListener()
         self.check()
+        if self.annotations is not None:
+            check_annotations_are_not_shared(self.dataset, self.annotations, self._snapshot)
         warn_of_copies(self._copies)
         warn_of_options_without_use(self.protocol)
         models = {model.name: Lazy(self._in_this_process(model).load) for model in self.evaluated_models}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +51,14 @@ class Annotations(ABC):
         Raises:
             ImageError: its annotation is damaged, or several annotations may be of it.
         """
+
+    def source_of(self, name: str) -> Hashable | None:  # noqa: ARG002  # of those that are found by names
+        """Return what is the same for photographs that would share an annotation; None where none can.
+
+        Raises:
+            ImageError: several annotations may be of it.
+        """
+        return None
 
 
 def mask_of(

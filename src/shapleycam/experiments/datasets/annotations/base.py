@@ -67,6 +67,10 @@ class FolderAnnotations(Annotations):
         entry = self._index.entry_of(name)
         return None if entry is None else self._read(self._folder / self._names[entry])
 
+    def source_of(self, name: str) -> int | None:
+        """Return the place of the photograph's file in the folder."""
+        return self._index.entry_of(name)
+
 
 def list_files(folder: Path, suffix: str) -> tuple[str, ...]:
     """Return the relative names of the files below a folder with this suffix, in sorted order.

@@ -46,6 +46,10 @@ class CocoAnnotations(Annotations):
                 f"{self.origin}: an annotation of {name} is damaged ({error!r:.200}); correct it"
             ) from None
 
+    def source_of(self, name: str) -> int | None:
+        """Return the place of the photograph's entry in the file."""
+        return self._index.entry_of(name)
+
     def _region(self, fields: dict[str, Any], size: tuple[int, int]) -> Region:
         width, height = size
         if not (isinstance(width, int) and isinstance(height, int)) or not 0 < width * height <= PIXEL_LIMIT:
