@@ -42,7 +42,7 @@ layers = ["features"]
 utilities = ["rest"]
 methods = ["gradcam", "shapleycam", "layercam"]
 metrics = ["saco", "shapley_spearman"]
-tolerance = 0.05
+tolerance = 0.01
 images = 3
 """
 COLOURS = f"{ROOT / 'tests/helpers/four_colours.py'}:four_colours"

@@ -74,6 +74,6 @@ def test_a_run_by_samples_needs_photographs():
 
 
 def test_methods_that_go_towards_a_removed_image_are_refused(shots, tmp_path):
-    protocol = replace(AT_INPUT, methods=("hirescam",))
+    protocol = replace(AT_INPUT, methods=("hirescam",), players=None)
     with pytest.raises(Exception, match="method 'hirescam' goes from the image to one in which all is removed"):
         run_evaluation(shots, tmp_path / "run", protocol=protocol)
