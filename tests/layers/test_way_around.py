@@ -143,6 +143,20 @@ def test_of_one_way_nothing_is_said(make, rule):
     assert warnings_of(make(), rule=rule)[1] == []
 
 
+class Finds(Member):
+    """Finds nothing in bright images, as a detector in noise."""
+
+    def forward(self, x):
+        return [*super().forward(x)] if x.mean() < 0.3 else []
+
+
+@pytest.mark.parametrize("output", [lambda found: found[0][None], torch.stack], ids=["first", "all"])
+def test_an_output_that_is_not_there_for_noise_is_explained_as_before(output):
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1)) / 100
+    assert Explainer(Finds().eval(), output=output).find_layer(images) == "features"
+
+
 def test_a_layer_that_the_user_names_is_the_users_choice():
     torch.manual_seed(0)
     assert warnings_of(Ensemble(), layer="members.0.features")[1] == []

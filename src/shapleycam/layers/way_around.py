@@ -22,6 +22,7 @@ from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.nested import float_tensors_of, map_tensors, tensors_of
 from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.tracing.running import run
+from shapleycam.wording import type_and_first_line
 
 _MATERIAL = 1e-4
 """Of the largest output: what changes less is no way that a map would miss, or a GPU's rounding."""
@@ -109,8 +110,12 @@ class _Trial:
     def _run(self, image: Tensor, interceptors: dict[str, Interceptor]) -> list[Tensor]:
         by_module = {self._model.get_submodule(name): interceptor for name, interceptor in interceptors.items()}
         with intercept_calls(by_module):
-            output = self._select(run(self._model, image, self._extra))
-        return [tensor.clone() for tensor in float_tensors_of(output)]
+            output = run(self._model, image, self._extra)
+        try:
+            selected = self._select(output)
+        except Exception as error:  # a function of the user's, where it finds nothing in noise
+            raise ModelError(f"output= raised {type_and_first_line(error)} for another image") from error
+        return [tensor.clone() for tensor in float_tensors_of(selected)]
 
     def _keeper(self, name: str) -> Interceptor:
         def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
