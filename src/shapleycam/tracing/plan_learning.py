@@ -74,16 +74,13 @@ def learn_plan(model: nn.Module, layer: str, image: Tensor, extra: ExtraInputs) 
         extra.rows(torch.zeros(2, dtype=torch.long, device="cpu")),
     )
     enclosing, layer_output = enclosing_calls(model, layer, image, extra)
-    whole_model = Plan.without_steps(layer_output)
     monitor = StorageAccessMonitor(model.parameters())
     try:
         plan = _plan_with_steps(model, layer, (image, pair), (extra, extra_of_pair), enclosing, layer_output, monitor)
     except _NoStepsError:
-        plan = whole_model
+        plan = Plan.without_steps(layer_output)
     _check_parameters_unwritten(monitor, layer)
-    trial = PlanTrial(model, layer, pair, extra_of_pair)
-    trial.check_rows(whole_model)
-    return plan if plan is whole_model or trial.agrees(plan) else whole_model
+    return PlanTrial(model, layer, pair, extra_of_pair, plan).checked_plan()
 
 
 class _NoStepsError(Exception):

@@ -1,9 +1,9 @@
-"""Tries plans out: replays of two images under a plan, with more rows than images, against the whole model."""
+"""Tries a plan out: replays of two images under it, with more rows than images, against the whole model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -24,47 +24,51 @@ from shapleycam.tracing.running import METHODS_WITHOUT_REPLAY, run
 
 
 class PlanTrial:
-    """Replays of a pass over two images: three rows of scaled activations, of the second, first and second image."""
+    """Tries a plan out on three rows of scaled activations: of the second, the first and the second of two images."""
 
-    def __init__(self, model: nn.Module, layer: str, pair: Tensor, extra: ExtraInputs) -> None:
+    def __init__(self, model: nn.Module, layer: str, pair: Tensor, extra: ExtraInputs, plan: Plan) -> None:
         self._model, self._layer, self._pair, self._extra = model, layer, pair, extra
+        self._plan = plan
         self._samples = torch.tensor([1, 0, 1], device=pair.device)
-        activation = self._record(None)[0]
+        activation, self._values = self._record(plan)
         scales = torch.tensor([0.5, 1.0, 0.75], device="cpu").to(activation)
         rows = activation[self._samples]
         self._rows = rows * scales.reshape(-1, *[1] * (rows.dim() - 1))
 
-    def check_rows(self, whole_model: Plan) -> None:
-        """Refuse heads that give one row another output alone than in a batch; `whole_model` is a plan without steps.
+    def checked_plan(self) -> Plan:
+        """Return the plan, or one that runs the whole model again where the plan gives another output than that.
 
-        A coalition would be worth what happens to run beside it (docs/decisions.md, "No game where rows influence each
-        other").
+        That a row has one output alone and in a batch is checked by the plan that is returned: what it does not run
+        again cannot mix the rows of coalitions, and the whole model takes many times as long.
 
         Raises:
             ModelError: the head draws at random.
             ReplayError: it mixes the rows of a batch.
         """
-        self._expected = self._head(whole_model, {})
-        with run_context(self._model), reseed(1):
-            alone = [self._head(whole_model, {}, slice(row, row + 1)) for row in range(3)]
-        agree = all(row_agrees(self._expected, row, 3, output) for row, output in enumerate(alone))
-        if agree and self._is_same_beside_others(whole_model):
-            return
-        with run_context(self._model), reseed(2):
-            repeated = self._head(whole_model, {})
-        layer = f"layer {self._layer!r}"
-        if not outputs_equal(repeated, self._expected):
-            raise ModelError(
-                f"{layer}: what comes after it draws at random in eval mode, so that each run explains another draw; "
-                "make it deterministic (dropout only while self.training, a fixed generator)"
-            )
-        raise ReplayError(
-            f"{layer}: the rows of a batch influence each other in what comes after it (batch statistics, dynamic "
-            "quantisation), so that a coalition has no value of its own and there is no game; use a layer behind "
-            f"that, or {METHODS_WITHOUT_REPLAY} on one image at a time"
-        )
+        by_plan = self._output_by_plan()  # first: a whole run of these rows leaves what hooks of the model store right
+        chosen = Plan.without_steps(self._plan.layer_output)
+        replay = self._replay(chosen, {})
+        expected = replay(self._rows, self._samples)
+        if by_plan is not None and outputs_equal(by_plan, expected):
+            chosen, replay = self._plan, self._replay(self._plan, self._values)
+        if not (self._is_same_alone(replay, expected) and self._is_same_beside_others(replay)):
+            self._refuse(replay, expected)
+        return chosen
 
-    def _is_same_beside_others(self, whole_model: Plan) -> bool:
+    def _output_by_plan(self) -> Any:
+        """Return the head's output by the plan; None where its rows do not fit."""
+        try:
+            return self._replay(self._plan, self._values)(self._rows, self._samples)
+        except ModelError:  # features went around the layer unseen
+            return None
+
+    def _is_same_alone(self, replay: Replay, together: Any) -> bool:
+        """Return whether each row has the output alone that it has in the batch."""
+        with run_context(self._model), reseed(1):
+            alone = [replay(self._rows[row : row + 1], self._samples[row : row + 1]) for row in range(3)]
+        return all(row_agrees(together, row, 3, output) for row, output in enumerate(alone))
+
+    def _is_same_beside_others(self, replay: Replay) -> bool:
         """Return whether an image has the same output between two rows of another content as alone, and these too.
 
         A condition of the whole batch, such as `if x.min() < 0`, or of its first row, `if x[0].mean() > 0`, is of
@@ -72,7 +76,6 @@ class PlanTrial:
         Heads that cannot be run on such rows are not tried on them.
         """
         row, sample = self._rows[1:2], self._samples[1:2]
-        replay = Replay(self._model, self._layer, whole_model, {}, self._pair, self._extra)
         for factor in FACTORS:
             rows = torch.cat([factor * row, row, factor * row])
             try:
@@ -85,19 +88,34 @@ class PlanTrial:
                 return False
         return True
 
-    def agrees(self, plan: Plan) -> bool:
-        """Return whether the head by this plan gives what the whole model gives; call `check_rows` first."""
-        _, values = self._record(plan)
-        try:
-            return outputs_equal(self._head(plan, values), self._expected)
-        except ModelError:  # rows that do not fit: features went around the layer unseen
-            return False
+    def _refuse(self, replay: Replay, expected: Any) -> NoReturn:
+        """Say why a row has another output alone than in a batch: random draws, or the other rows.
 
-    def _head(self, plan: Plan, values: Mapping[Step, Any], rows: slice = slice(None)) -> Any:
-        replay = Replay(self._model, self._layer, plan, values, self._pair, self._extra)
-        return replay(self._rows[rows], self._samples[rows])
+        A coalition would be worth what happens to run beside it (docs/decisions.md, "No game where rows influence each
+        other").
 
-    def _record(self, plan: Plan | None) -> tuple[Tensor, Mapping[Step, Any]]:
+        Raises:
+            ModelError: the head draws at random.
+            ReplayError: it mixes the rows of a batch.
+        """
+        with run_context(self._model), reseed(2):
+            repeated = replay(self._rows, self._samples)
+        layer = f"layer {self._layer!r}"
+        if not outputs_equal(repeated, expected):
+            raise ModelError(
+                f"{layer}: what comes after it draws at random in eval mode, so that each run explains another draw; "
+                "make it deterministic (dropout only while self.training, a fixed generator)"
+            )
+        raise ReplayError(
+            f"{layer}: the rows of a batch influence each other in what comes after it (batch statistics, dynamic "
+            "quantisation), so that a coalition has no value of its own and there is no game; use a layer behind "
+            f"that, or {METHODS_WITHOUT_REPLAY} on one image at a time"
+        )
+
+    def _replay(self, plan: Plan, values: Mapping[Step, Any]) -> Replay:
+        return Replay(self._model, self._layer, plan, values, self._pair, self._extra)
+
+    def _record(self, plan: Plan) -> tuple[Tensor, Mapping[Step, Any]]:
         """Run the model, and return the layer's activation and what the plan records."""
         activations: list[Tensor] = []
 
@@ -106,12 +124,11 @@ class PlanTrial:
             activations.append(activation_in(value, self._layer).detach().clone())
             return value
 
-        recorder = None if plan is None else Recorder(plan, self._model)
-        interceptors: dict[nn.Module, Interceptor] = {} if recorder is None else dict(recorder.interceptors)
+        recorder = Recorder(plan, self._model)
         layer = layer_module(self._model, self._layer)
-        interceptors[layer] = keep_activation
+        interceptors: dict[nn.Module, Interceptor] = {**recorder.interceptors, layer: keep_activation}
         with run_context(self._model), intercept_calls(interceptors, layer):
             run(self._model, self._pair, self._extra)
         if len(activations) != 1:
             raise rerun_layer_error(self._layer, len(activations), len(self._pair))
-        return activations[0], {} if recorder is None else recorder.values
+        return activations[0], recorder.values
