@@ -20,6 +20,7 @@ import torch
 from shapleycam.errors import OptionError
 from shapleycam.experiments.chunk_files import started_path_of
 from shapleycam.experiments.store import Store
+from shapleycam.game.kept_blocks import KeptBlocks
 from shapleycam.game.kept_runs import BlocksByKey, KeptRuns
 from shapleycam.wording import type_and_first_line
 
@@ -88,15 +89,17 @@ class StartedChunk:
             OptionError: the file is not what a run wrote there.
         """
         folder, _, name = self._path.rpartition("/")
+        blocks = KeptBlocks()
         if name not in self._storage.names(folder):
-            return {}
+            return blocks
         try:
-            return dict(_decode(self._storage.read(self._path), self._run))
+            blocks.update(_decode(self._storage.read(self._path), self._run))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OptionError(
                 f"{self._storage}/{self._path}: damaged ({type_and_first_line(error)}); delete it and evaluate again, "
                 "which measures its images from their beginning"
             ) from None
+        return blocks
 
 
 def _encode(blocks: BlocksByKey, run: str) -> bytes:

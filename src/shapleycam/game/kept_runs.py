@@ -7,15 +7,16 @@ what is found again is what the same computation would give, bit for bit, in wha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-BlocksByKey = dict[bytes, Tensor]
+BlocksByKey: TypeAlias = MutableMapping[bytes, Tensor]
 """The utilities (a, s) of batches of coalitions, on the CPU, by the hash of what they were computed from."""
 
 
