@@ -61,7 +61,7 @@ def compare(
     from shapleycam.cams.table import expand_methods
     from shapleycam.cli.boxes import parse_box
     from shapleycam.cli.comparing import ComparePhotograph
-    from shapleycam.explanations.drawn_map import of_kind
+    from shapleycam.explanations.drawn_map import resolve_kind
     from shapleycam.files import make_folder
     from shapleycam.images import open_photograph
     from shapleycam.smoothing import parse_smoothing
@@ -86,7 +86,7 @@ def compare(
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
         estimator_options = estimator.options(bar.show_sampling)
         compared = compare_by(with_outlines(estimator_options, estimator.outlines, photo, preprocess))
-        drawn = of_kind(list(compared.comparison.values()), drawn)
+        drawn = resolve_kind(list(compared.comparison.values()), drawn)
         figure = compared.draw(drawn, side_by_side=style.side_by_side)
     name = _file_name(compared, drawn, network.against, stem_limit(picture.out))
     file = write_picture(picture.out / name, figure, quiet=printing.quiet)

@@ -20,7 +20,7 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
-from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, of_kind
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, resolve_kind
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import map_bar, map_title, photograph_panel
 from shapleycam.explanations.image_summary import ImageSummary
@@ -162,7 +162,7 @@ class ExplainPhotographs:
 
     def _draw(self, explanations: Sequence[Explanation], index: int, photo: Path, model: str) -> Image.Image:
         """Draw the map of each class, and where its errors are above its values, with a title and a colour bar."""
-        drawn, first = of_kind(explanations, replace(self.drawn, index=index)), explanations[0]
+        drawn, first = resolve_kind(explanations, replace(self.drawn, index=index)), explanations[0]
         panels = [panel for explanation in explanations for panel in self._panels(explanation, drawn)]
         if len(panels) == 1:
             # The class is in the figure's title.
