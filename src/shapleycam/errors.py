@@ -71,7 +71,7 @@ class ReplayError(ShapleyCamError):
 
 
 class TargetError(ShapleyCamError):
-    """Raised if a class is out of range, unknown or ambiguous, or the model does not score it.
+    """Raised if a class is out of range, unknown or ambiguous, or the model leaves it out (its logit is -infinity).
 
     Give another class, by its number or one of the model's labels.
     """

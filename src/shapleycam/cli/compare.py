@@ -1,4 +1,4 @@
-"""`shapleycam compare`: one photograph, several methods, one forward pass, one picture."""
+"""`shapleycam compare`: one picture with several methods' maps of one photograph, from one forward pass."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from shapleycam.explanations.drawn_map import DrawnMap
 
 _METHODS_OF_A_BOX = ["gradcam", "hirescam", "xgradcam", "layercam", "gradcam++", "pathcam-h"]
-"""What is compared for a box by default: a detector of two stages has no second derivative, which ShapleyCAM needs."""
+"""Default methods for a box; ShapleyCAM is not among them, because two-stage detectors have no second derivative."""
 
 
 @dataclass(frozen=True)
 class PictureGroup:
-    """Where the picture goes, and what it is drawn over."""
+    """The options of the picture: its folder, and what it is drawn over."""
 
     out: options.Out = Path()
     view: options.View = "input"
@@ -70,10 +70,10 @@ def compare(
     methods = question.method or (["paper"] if box is None else _METHODS_OF_A_BOX)
     expand_methods(methods)
     smooth, drawn = parse_smoothing(question.smooth), style.drawn(picture.view)
-    estimator.check()  # a wrong option is refused before the model is loaded
+    estimator.check()  # refuse a wrong option before the model is loaded
     make_folder(picture.out)
     photo = image or demo_photo()
-    open_photograph(photo)  # and so is a photograph that cannot be read
+    open_photograph(photo)  # refuse an unreadable photograph before the model is loaded
     comparing = ComparePhotograph(photo, methods, question.target, smooth)
     if box is None:
         explainer = make_explainer(network, compute)
@@ -105,7 +105,7 @@ def _file_name(compared: ComparedPhotograph, drawn: DrawnMap, against: str | Non
 
 
 def _print(compared: ComparedPhotograph, data: Mapping[str, Any]) -> None:
-    """Print what is known of the comparison, for people."""
+    """Print the comparison as text and a table."""
     from shapleycam.cams.table import method_of
     from shapleycam.explanations.titles import class_title
 

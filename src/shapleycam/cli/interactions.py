@@ -1,4 +1,4 @@
-"""`shapleycam interactions`: which places earn more, or less, together than each by itself."""
+"""`shapleycam interactions`: pairs of places that earn more, or less, together than each by itself."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OneLayerUtilityGroup(OneLayerNetworkGroup):
-    """A network at one layer, and the utility that is explained."""
+    """The options of a network at one layer, and of the utility to explain."""
 
     utility: options.UtilityName = "rest"
 
 
 @dataclass(frozen=True)
 class PairsGroup:
-    """The pairs that are shown, and how they are measured."""
+    """The options of the pairs: how many are shown, and how they are measured."""
 
     target: options.Target = None
     players: options.OutlinedRegions = None
@@ -79,7 +79,7 @@ def interactions(
 
     make_folder(out)
     photo = image or demo_photo()
-    open_photograph(photo)  # one that cannot be read is refused before the model is loaded
+    open_photograph(photo)  # refuse an unreadable photograph before the model is loaded
     explainer = make_explainer(network, compute)
     batch = batch_of(photo, transform_of(explainer), explainer.model)
     with notes(quiet=printing.quiet):
@@ -131,7 +131,7 @@ def interactions(
 
 
 def _measure(game: Game, pairs: PairsGroup) -> Interactions:
-    """Return the interactions of all pairs: sampled, or with no rounds those of the second-order game."""
+    """Return the interactions of all pairs: sampled, or without rounds those of the second-order game."""
     from shapleycam import values
 
     if not pairs.rounds:
@@ -140,7 +140,7 @@ def _measure(game: Game, pairs: PairsGroup) -> Interactions:
 
 
 def _row(game: Game, interactions: Interactions, pair: tuple[int, int, float]) -> dict[str, Any]:
-    """Return what is printed of a pair of players and their interaction."""
+    """Return the row to print for a pair of players and their interaction."""
     first, second, interaction = pair
     stderr = None if interactions.stderr is None else float(interactions.stderr[0, first, second])
     centres = [game.players.centre(first), game.players.centre(second)]
@@ -149,7 +149,7 @@ def _row(game: Game, interactions: Interactions, pair: tuple[int, int, float]) -
 
 
 def _place(centre: tuple[float, float] | None, game: Game) -> str:
-    """Return the place of a player in words, of a region that of its middle; prefix tokens have none."""
+    """Return a text with a player's position, for a region that of its middle; prefix tokens have no position."""
     if centre is None:
         return "prefix tokens"
     if game.players.are_regions:
