@@ -60,9 +60,9 @@ def make_detector(network: NetworkGroup, compute: ComputeGroup) -> Detector:
             )
     if network.reference:
         raise OptionError(
-            f"--reference {' '.join(map(str, network.reference))} and --box were both given; a detector is run on a "
-            "photograph for one of its boxes, and the reference has none: leave --reference out, and --removal mean "
-            "takes the mean over the photograph's own places"
+            f"--reference {' '.join(map(str, network.reference))} and --box were both given; a box belongs to one "
+            "photograph, and reference photographs do not have it: leave --reference out, and --removal mean takes the "
+            "mean over the photograph's own places"
         )
     return Detector.of_network(_load(network, compute), partial(_box_explainer, network, compute))
 

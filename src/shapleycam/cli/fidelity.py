@@ -63,8 +63,8 @@ class TrueValuesEstimatorGroup(RegionEstimatorGroup):
         self.check()
         if truth == "input" and self.tolerance != TrueValuesEstimatorGroup.tolerance:
             raise OptionError(
-                f"--tolerance {self.tolerance} is of the layer's own values; with --truth input say how many runs the "
-                "input's values may take, --runs 4000 say"
+                f"--tolerance {self.tolerance} is for the layer's own values; with --truth input set the number of "
+                "runs for the input's values, such as --runs 4000"
             )
 
 

@@ -92,23 +92,41 @@ def report(
     - `shapleycam report run1 run2 --maps 0 --out tables.html` makes no maps again.
     - `shapleycam report cat.jpg dogs/ --method shapleycam --method gradcam` explains photographs, in `report.html`.
     """
-    from shapleycam.cams.table import expand_methods
-    from shapleycam.files import make_folder
-    from shapleycam.report import make_pages, render_photographs
-    from shapleycam.smoothing import parse_smoothing
-
     if runs := _find_runs(sources):
         _refuse_options(context, _FOR_PHOTOGRAPHS, "a run")
         _report_runs(runs, page, network.model, compute.device, quiet=quiet)
         return
     _refuse_options(context, _FOR_RUNS, "photographs")
+    _report_photographs([Path(word) for word in sources], page, network, question, estimator, compute, quiet=quiet)
+
+
+def _report_photographs(
+    sources: Sequence[Path],
+    page: PageGroup,
+    network: ReportNetworkGroup,
+    question: QuestionGroup,
+    estimator: EstimatorGroup,
+    compute: BatchComputeGroup,
+    *,
+    quiet: bool,
+) -> None:
+    """Explain photographs, and write the report on them.
+
+    Raises:
+        typer.Exit: a photograph cannot be read; the report on the others is written.
+    """
+    from shapleycam.cams.table import expand_methods
+    from shapleycam.files import make_folder
+    from shapleycam.report import make_pages, render_photographs
+    from shapleycam.smoothing import parse_smoothing
+
     methods = question.method or list(_METHODS)
     expand_methods(methods)
     smooth = parse_smoothing(question.smooth)
     estimator.check()  # refuse a wrong option before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)
-    paths, unreadable = list_photographs([Path(word) for word in sources], quiet=quiet)
+    paths, unreadable = list_photographs(sources, quiet=quiet)
     print_unreadable(unreadable)
     if not paths:
         raise typer.Exit(REFUSED)

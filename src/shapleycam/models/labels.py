@@ -88,8 +88,8 @@ def check_label_count(labels: Sequence[str] | None, classes: int) -> None:
         raise OptionError(f"{counts}; expected one for each, or numbers as targets and no labels")
     warn(
         UnnamedClassesWarning,
-        f"{counts}: names are right if those at the end have none, and those of other classes if it is the first one, "
-        "as a background; give labels= with one for each",
+        f"{counts}: the names are right if only the last classes have no label, and wrong if the first class has none "
+        "(a background class); give labels= with one for each",
     )
 
 

@@ -119,7 +119,7 @@ def _removal(store: Store) -> str:
     name: str = complete_protocol(store.manifest["protocol"])["removal"]
     if name not in NAMED:
         raise OptionError(
-            f"the run was made with removal {name!r}, of which its manifest has no more than this name; expected "
+            f"the run was made with removal {name!r}, and its manifest has only this name, not the content; expected "
             f"{' or '.join(NAMED)}: explain the photographs themselves, with removal= and reference= as in the run"
         )
     return name
@@ -131,7 +131,7 @@ def _open_dataset(store: Store, data: str | Dataset | None) -> Dataset:
     origin, maker = session.get("dataset", ""), session.get("dataset_maker", "")
     if maker and not isinstance(data, Dataset):
         raise OptionError(
-            f"the run measured {printable_name(origin)}, which were made and lie nowhere; make them again by "
+            f"the run measured {printable_name(origin)}, which were generated and not stored; make them again by "
             f"{maker} and give them to shapleycam.report.MapReproducer in Python"
         )
     if data is None and (origin.startswith("hf:") or "://" in origin):
