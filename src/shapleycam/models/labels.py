@@ -88,7 +88,7 @@ def check_label_count(labels: Sequence[str] | None, classes: int) -> None:
         raise OptionError(f"{counts}; expected one for each, or numbers as targets and no labels")
     warn(
         UnnamedClassesWarning,
-        f"{counts}: the names are right if only the last classes have no label, and wrong if the first class has none "
+        f"{counts}: names are right if only the last classes have no label, and wrong if the first class has none "
         "(a background class); give labels= with one for each",
     )
 
