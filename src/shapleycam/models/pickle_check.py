@@ -170,7 +170,7 @@ _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opco
 
 
 def _opcodes(file: BufferedReader | BytesIO) -> Iterator[tuple[str, Any]]:
-    """Yield the opcodes of a pickle with their arguments, up to its end; stop at an opcode that is not in `_STEPS`.
+    """Yield the opcodes of a pickle with their arguments, up to its end; refuse an opcode that is not in `_STEPS`.
 
     `pickletools.genops` is not used, because it allocates the memory that any opcode's length field claims, and warns
     about names.
