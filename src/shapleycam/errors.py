@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class ShapleyCamError(Exception):
-    """Base class of all errors that a user can mend; the message is one line and says how.
+    """Base class of all errors that a user can fix; the message is one line and says how.
 
-    Catch it to catch them all. Any other exception is a bug.
+    Catch this class to catch all of them. Any other exception is a bug.
 
     Examples:
         >>> from shapleycam import ShapleyCamError, utilities
@@ -31,62 +31,63 @@ class ShapleyCamError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(printable_text(message))  # a file name in it may be no UTF-8, which cannot be written
+        super().__init__(printable_text(message))  # a file name in it may not be UTF-8, and could not be printed
 
 
 class ImageError(ShapleyCamError):
-    """Raised for a photograph that cannot be read, and for a batch of images of the wrong form.
+    """Raised if a photograph cannot be read, or a batch of images has the wrong form.
 
     Get the file again or convert it, or bring the batch into the form that the message expects.
     """
 
 
 class ModelError(ShapleyCamError):
-    """Raised for a network that cannot be loaded or run, or whose output is not finite or has another form.
+    """Raised if a network cannot be loaded or run, or its output is not finite or has an unexpected form.
 
     Correct the name, the checkpoint or the model's code; `output=` chooses among several outputs.
     """
 
 
 class DerivativeError(ModelError):
-    """Raised where something after the layer has no derivative, or a wrong one, of the order that a method needs.
+    """Raised if an operation after the layer has no derivative of the order that a method needs, or a wrong one.
 
-    Use a method that needs none (sampledshapley) or a lower order (hirescam), or a later layer.
+    Use a method without derivatives (sampledshapley) or of lower order (hirescam), or a later layer.
     """
 
 
 class LayerError(ShapleyCamError):
-    """Raised for a layer that does not exist, does not run, runs twice, or has no positions to explain.
+    """Raised if a layer does not exist, does not run, runs twice, or has no positions to explain.
 
-    Choose another layer (`shapleycam layers MODEL` lists them), or say how its activation is laid out with `layout=`.
+    Choose another layer (`shapleycam layers MODEL` lists them), or give the layout of its activation with `layout=`.
     """
 
 
 class ReplayError(ShapleyCamError):
-    """Raised where what comes after the layer cannot be run on its own with the model's own output as the result.
+    """Raised if the head cannot be run on its own, or its result differs from the model's own output.
 
-    Choose another layer, or mend what the message names in the model: randomness, rows that influence each other.
+    Choose another layer, or fix the cause in the model that the message names: randomness, rows that influence each
+    other.
     """
 
 
 class TargetError(ShapleyCamError):
-    """Raised for a class that is out of range, unknown or ambiguous, or left out by the model.
+    """Raised if a class is out of range, unknown or ambiguous, or the model leaves it out (its logit is -infinity).
 
     Give another class, by its number or one of the model's labels.
     """
 
 
 class OptionError(ShapleyCamError):
-    """Raised for an unknown method, utility or other option, and for options that do not fit together.
+    """Raised if a method, utility or other option is unknown, or options do not fit together.
 
     Give one of the choices that the message names.
     """
 
 
 class ShapleyCamWarning(UserWarning):
-    """Base class of all warnings: the result is valid, and there is something to know about it.
+    """Base class of all warnings: the result is valid, but the user should know something about it.
 
-    Python's `warnings` module filters them, all or by class.
+    Filter them with Python's `warnings` module, all together or by class.
 
     Examples:
         >>> import warnings
@@ -98,179 +99,180 @@ class ShapleyCamWarning(UserWarning):
 
 
 class DatasetWarning(ShapleyCamWarning):
-    """Issued where files, samples or columns of a dataset are left out; the message says which.
+    """Issued if files, samples or columns of a dataset are left out; the message says which.
 
-    Rename them if they are wanted.
+    Rename them to include them.
     """
 
 
 class DarkPictureWarning(ShapleyCamWarning):
-    """Issued for a picture of 16 bits a sample that is dark, and may have been meant as one of fewer bits.
+    """Issued if a picture of 16 bits per sample is so dark that its samples may really have fewer bits.
 
-    If it looks too dark, scale it up, or declare its bits in the file.
+    If it looks too dark, scale its samples up, or declare their number of bits in the file.
     """
 
 
 class BlankHeatmapWarning(ShapleyCamWarning):
-    """Issued for a heatmap that is zero everywhere; the message says why.
+    """Issued if a heatmap is zero everywhere; the message says why.
 
     Explain another class, by another method, or at another layer.
     """
 
 
 class NoCurvatureWarning(ShapleyCamWarning):
-    """Issued where the second-order methods equal the first-order ones, since the utility is linear at this layer.
+    """Issued if second-order methods equal first-order methods, because the utility is linear at this layer.
 
-    Choose an earlier layer or another utility to see what curvature does; otherwise a first-order method suffices.
+    Choose an earlier layer or another utility to see the effect of curvature; otherwise a first-order method suffices.
     """
 
 
 class ScaleInvariantHeadWarning(ShapleyCamWarning):
-    """Issued where the head ignores the activation's scale, so that derivatives along it sum to nothing.
+    """Issued if the head ignores the activation's scale, so that gradient x activation sums to zero.
 
-    Use sampledshapley, which needs no derivative, or a layer behind the normalisation.
+    Use sampledshapley, which needs no derivative, or a layer after the normalisation.
     """
 
 
 class SaturatedDerivativeWarning(ShapleyCamWarning):
-    """Issued where the derivative at the activation is next to nothing beside what there is to divide.
+    """Issued if the derivative at the activation is nearly zero compared with the score that is to be divided.
 
-    Use pathcam-h or sampledshapley, which look at more than this one point, or another utility.
+    Use pathcam-h or sampledshapley, which evaluate the head at more than this one point, or another utility.
     """
 
 
 class UnnamedClassesWarning(ShapleyCamWarning):
-    """Issued where a model scores more classes than there are labels, so that names may be those of other classes.
+    """Issued if a model scores more classes than there are labels, so that names may belong to other classes.
 
-    Give a label for each, or numbers as targets; nothing is wrong where only classes at the end have no name.
+    Give a label for each class, or numbers as targets. Names are right if only the last classes have no label.
     """
 
 
 class NothingToDivideWarning(ShapleyCamWarning):
-    """Issued where the score is the same with all places removed, so that the values sum to zero.
+    """Issued if the score is the same with all places removed, so that the values sum to zero.
 
-    They then say what places add beyond the removal's content. Choose another removal to divide the score.
+    The values then say what each place adds compared with the content that the removal puts there. Choose another
+    removal to divide the score.
     """
 
 
 class RemovalNotUsedWarning(ShapleyCamWarning):
-    """Issued where a removal was asked for, and a method's formula has none.
+    """Issued if a removal was given, but a method's formula does not use it.
 
     Choose a method in units of the utility (`shapleycam methods` lists them).
     """
 
 
 class OptionNotUsedWarning(ShapleyCamWarning):
-    """Issued where an option of the estimators was given that no method which was asked for has a use for.
+    """Issued if an option of the estimators was given, but none of the chosen methods uses it.
 
-    Choose a method that does, as the message says, or leave the option out.
+    Choose a method that uses it, as the message says, or leave the option out.
     """
 
 
 class PlayersNotUsedWarning(OptionNotUsedWarning):
-    """Issued where regions were to be the players, and no method that was asked for plays a game among them.
+    """Issued if regions were given as players, but none of the chosen methods uses players.
 
-    Choose a method that does, as sampledshapley, or leave the players out.
+    Choose a method that does, such as sampledshapley, or leave the players out.
     """
 
 
 class MethodLeftOutWarning(ShapleyCamWarning):
-    """Issued where a set of methods was asked for, and one of them cannot be had here; the message says why.
+    """Issued if a set of methods was chosen, and one of them cannot be computed here; the message says why.
 
-    Ask for it by name, at another layer or of another model, as the message says.
+    Choose this method by its name, at another layer or for another model, as the message says.
     """
 
 
 class LayerBypassedWarning(ShapleyCamWarning):
-    """Issued where a rule found the layer, and the image also reaches the output around it, as by another branch.
+    """Issued if a rule found the layer, but the image also reaches the output without passing it, by another branch.
 
-    Maps show what goes through the layer alone. Give the layer of each branch, or `layer="input"`.
+    Maps show only what passes through the layer. Give the layer of each branch, or `layer="input"`.
     """
 
 
 class LayoutWarning(ShapleyCamWarning):
-    """Issued where the given layout is not the one that was proven; the given one is taken.
+    """Issued if the given layout differs from the proven one; the given one is used.
 
-    Leave `layout=` out unless you know better.
+    Leave `layout=` out unless you are sure.
     """
 
 
 class InputModuleWarning(ShapleyCamWarning):
-    """Issued where layer "input" is a module of the model that is called so, and not the image.
+    """Issued if the model has a module named "input", so that layer "input" is this module and not the image.
 
-    Give the module itself if it is meant; for the image wrap the model: nn.Sequential(nn.Identity(), model), layer "0".
+    Give the module itself if it is meant. For the image wrap the model: nn.Sequential(nn.Identity(), model), layer "0".
     """
 
 
 class ToleranceWarning(ShapleyCamWarning):
-    """Issued where sampling ended before its standard error was as small as the tolerance.
+    """Issued if sampling ended before the standard error reached the tolerance.
 
     Allow more samples, or a larger tolerance.
     """
 
 
 class RepeatedImageWarning(ShapleyCamWarning):
-    """Issued where a photograph is given twice to a measurement over photographs.
+    """Issued if a photograph is given twice to a measurement over photographs.
 
-    In `fidelity` and `ladder` it counts once; in evaluations, whose rows are the dataset's images, it counts again.
+    `fidelity` and `ladder` count it once; evaluations count it each time, because their rows are the dataset's images.
     Give each photograph once.
     """
 
 
 class ClusterWarning(ShapleyCamWarning):
-    """Issued where a cluster has less room than was asked for; the work goes on with what there is.
+    """Issued if a cluster has fewer free resources than requested; the work goes on with the available ones.
 
-    Ask for fewer actors, or free some room.
+    Request fewer actors, or free some resources.
     """
 
 
 class OldRunWarning(ShapleyCamWarning):
-    """Issued where results were written by an earlier version, so that less of them can be verified.
+    """Issued if results were written by an earlier version, so that they can be verified only in part.
 
-    Evaluate again to have results that are verified in full.
+    Evaluate again to get results that can be verified completely.
     """
 
 
 class WeakLockWarning(ShapleyCamWarning):
-    """Issued where the file system of the results has no locks, so that a killed run leaves its lock behind.
+    """Issued if the results' file system has no locks, so that a killed run leaves its lock file behind.
 
-    Remove the lock's file where no run writes, or write the results to another file system.
+    Remove the lock file if no run is writing, or write the results to another file system.
     """
 
 
 class ProbabilitiesWarning(ShapleyCamWarning):
-    """Issued where the model returns probabilities; what entered its softmax or sigmoid, or log p, is explained.
+    """Issued if the model returns probabilities; the input of its softmax or sigmoid is explained, or else log p.
 
     Give the model without its softmax or sigmoid to be sure of what is explained.
     """
 
 
 class ExclusiveClassesWarning(ShapleyCamWarning):
-    """Issued where a multi-label utility is used for classes that seem to exclude each other.
+    """Issued if a multi-label utility is used for classes that seem to exclude each other.
 
-    Use the utility of the same name without "sigmoid_" if they do.
+    If they do, use the utility of the same name without "sigmoid_".
     """
 
 
 class EfficiencyGapWarning(ShapleyCamWarning):
-    """Issued where the values of a path method do not sum to v(N): the efficiency gap is large.
+    """Issued if the values of a path method do not sum to v(N), so that the efficiency gap is large.
 
-    Give more nodes, or use sampledshapley.
+    Use more nodes, or sampledshapley.
     """
 
 
 _ignored: ContextVar[tuple[type[ShapleyCamWarning], ...]] = ContextVar("ignored", default=())
-"""The warnings that are not issued in this thread; `warnings.catch_warnings` would change the whole process."""
+"""The warnings that are disabled in this thread; `warnings.catch_warnings` would change the whole process."""
 
 
 @contextlib.contextmanager
 def ignore_warnings(category: type[ShapleyCamWarning] = ShapleyCamWarning) -> Iterator[None]:
-    """Issue none of our warnings of a category inside the context, in this thread alone.
+    """Disable this package's warnings of a category inside the context, in this thread only.
 
     Examples:
         >>> from shapleycam.errors import BlankHeatmapWarning, ignore_warnings, warn
         >>> with ignore_warnings():
-        ...     warn(BlankHeatmapWarning, "nobody sees this")
+        ...     warn(BlankHeatmapWarning, "this is not shown")
     """
     token = _ignored.set((*_ignored.get(), category))
     try:
@@ -280,7 +282,7 @@ def ignore_warnings(category: type[ShapleyCamWarning] = ShapleyCamWarning) -> It
 
 
 def is_ignored(category: type[ShapleyCamWarning]) -> bool:
-    """Return whether warnings of a category are issued to nobody here, so that nothing need be computed for them.
+    """Return whether warnings of a category are disabled here, so that their causes need not be computed.
 
     Examples:
         >>> from shapleycam.errors import BlankHeatmapWarning, ignore_warnings, is_ignored
@@ -292,7 +294,7 @@ def is_ignored(category: type[ShapleyCamWarning]) -> bool:
 
 
 def warn(category: type[ShapleyCamWarning], message: str) -> None:
-    """Issue a warning that names the line of the user's own code, not of this package or of PyTorch's decorators."""
+    """Issue a warning with the line of the user's own code, not one of this package or of PyTorch's decorators."""
     if is_ignored(category):
         return
     torch = sys.modules.get("torch")
@@ -308,7 +310,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the part of a message that helps after a mistyped name: the nearest names, or all of a short list.
+    """Return the part of a message that suggests names for an unknown name: similar ones, or all if there are few.
 
     Examples:
         >>> nearest("gradcan", ["gradcam", "hirescam", "layercam"]), nearest("x", ["gradcam", "layercam"])

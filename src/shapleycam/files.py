@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or not there at all, also when the power fails, on every system."""
+"""Writing files atomically: a file is complete or does not exist, even after a power failure, on every system."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from uuid import uuid4
 from shapleycam.errors import OptionError
 
 UNFINISHED = ".shapleycam-"
-"""The beginning of the names of files that are still being written."""
+"""Prefix of the names of files that are still being written."""
 _IN_USE = (5, 32, 33)
-"""Windows' error numbers where another program has the file open: access denied, sharing and lock violation."""
+"""Windows' error numbers if another program has the file open: access denied, sharing and lock violation."""
 _SECONDS_BETWEEN_TRIES = (0.01, 0.03, 0.1, 0.3, 0.6)
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
-"""Errors of disks that have no fsync, such as some network disks."""
+"""Errors of file systems without fsync, such as some network disks."""
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
-"""Names that are devices on Windows, in every folder and with every suffix."""
+"""Names of devices on Windows, which apply in every folder and with every suffix."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
@@ -31,11 +31,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
     `write` is called with the open binary file.
 
     Raises:
-        OptionError: the file cannot be written; nothing is left at `path` then, or what was there before.
+        OptionError: the file cannot be written; `path` is then unchanged.
     """
     unfinished = path.parent / f"{UNFINISHED}{uuid4().hex}"
-    # Not by tempfile, which makes private files, and tries billions of names in a folder that Windows does not let it
-    # write to.
+    # tempfile is not used: its files are readable by their owner only, and in a folder without write permission on
+    # Windows it tries billions of names.
     try:
         file = unfinished.open("xb")
     except OSError as error:
@@ -51,16 +51,16 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
         remedy = "close the program that has it open" if _is_in_use(error) else "nothing was left there"
         raise OptionError(f"{path}: cannot be written ({_reason(error)}); {remedy}") from None
     finally:
-        with suppress(OSError):  # a virus scanner may have it open; the next run in this folder removes it
+        with suppress(OSError):  # a virus scanner may have the file open; the next run in this folder removes it
             unfinished.unlink(missing_ok=True)
     return path
 
 
 def make_folder(path: Path) -> Path:
-    """Create a folder, unless it is there, check that it can be written to, and return it.
+    """Create a folder unless it exists, check that files can be written to it, and return it.
 
     Raises:
-        OptionError: it cannot be made or written.
+        OptionError: the folder cannot be created, or files cannot be written to it.
     """
     trial = path / f"{UNFINISHED}{uuid4().hex}"
     try:
@@ -76,10 +76,10 @@ def make_folder(path: Path) -> Path:
 
 
 def portable_name(text: str) -> str:
-    """Return a text as a name that a file or folder may have on every system; different texts have different names.
+    """Return a file or folder name for a text that is valid on every system; different texts get different names.
 
-    Everything but letters, digits and `_.-~` is percent-encoded, and so are a dot at the end, which Windows drops, and
-    the first letter of the names of Windows' devices.
+    Everything except letters, digits and `_.-~` is percent-encoded. A dot at the end is encoded too, because Windows
+    drops it, and so is the first letter of a name of a Windows device.
 
     Examples:
         >>> portable_name("timm:resnet18"), portable_name(".."), portable_name("aux.1"), portable_name("layer4.1")
@@ -94,7 +94,7 @@ def portable_name(text: str) -> str:
 
 
 def _rename(unfinished: Path, path: Path) -> None:
-    """Rename a file, over one that has the name; where Windows has that in use, try again for a second."""
+    """Rename a file and replace any file at `path`; on Windows, retry for about a second if that file is in use."""
     for seconds in _SECONDS_BETWEEN_TRIES:
         try:
             unfinished.replace(path)
@@ -116,7 +116,7 @@ def _reason(error: OSError) -> str:
 
 
 def _sync(handle: int) -> None:
-    """Write a file's content to the disk, where the disk can say when it is there."""
+    """Flush a file's content to the disk, if the file system supports it."""
     try:
         os.fsync(handle)
     except OSError as error:
@@ -125,10 +125,10 @@ def _sync(handle: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Write a folder's list of names to the disk: without it the rename could be lost when the power fails."""
+    """Flush a folder's directory to the disk, because otherwise a power failure could undo the rename."""
     if os.name != "posix":
         return
-    with suppress(OSError):  # some disks cannot, or the folder cannot be read; the file itself is there
+    with suppress(OSError):  # some disks cannot, or the folder cannot be read; the file itself is complete in any case
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

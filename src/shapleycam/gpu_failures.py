@@ -1,4 +1,4 @@
-"""Errors of the device and not of the model: its memory is full, or it does not answer any more."""
+"""Recognising errors of the device, not of the model: its memory is full, or it has failed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _FULL = re.compile(
     r"out of memory|can't allocate memory|not enough memory|(CUBLAS|CUDNN|CUSOLVER)_STATUS_(ALLOC_FAILED|NO_MEMORY)",
     re.IGNORECASE,
 )
-"""What PyTorch, cuBLAS and cuDNN say where memory is full; they have no error class in common."""
+"""Messages of PyTorch, cuBLAS and cuDNN if memory is full; they have no common error class."""
 _FAILED = re.compile(r"CUDA error|device-side assert|CUDNN_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)", re.IGNORECASE)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory, a GPU's or the machine's, is full.
+    """Return whether an error says that the memory of a GPU or of the machine is full.
 
     Examples:
         >>> is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"))
@@ -32,7 +32,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def describe_device_failure(error: BaseException) -> str | None:
-    """Return the one line for an error of the device, None for any other error.
+    """Return a one-line message for an error of the device, and None for any other error.
 
     Examples:
         >>> describe_device_failure(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ..."))
@@ -47,7 +47,7 @@ def describe_device_failure(error: BaseException) -> str | None:
 
 
 def refuse_failed_gpu() -> None:
-    """Refuse to go on where the GPU has failed: every further call would fail too, whatever the image.
+    """Refuse to go on if the GPU has failed, because every further call would fail too, for any image.
 
     Raises:
         OptionError: the GPU does not work any more in this process.

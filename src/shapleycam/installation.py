@@ -1,4 +1,4 @@
-"""An error of importing PyTorch or torchvision, as one line: the two must belong together."""
+"""Errors of importing PyTorch or torchvision, whose versions must match, as one-line messages."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PACKAGES = ("torch", "torchvision")
 
 @contextmanager
 def clear_import_errors() -> Iterator[None]:
-    """Return a context in which an error of importing PyTorch or torchvision says what to do.
+    """Convert errors of importing PyTorch or torchvision inside the context to a message that says what to do.
 
-    It is a RuntimeError ("operator torchvision::nms does not exist") where torchvision was built for another version or
-    build of PyTorch, and an ImportError or OSError where one of them or a shared library is missing.
+    Python raises a RuntimeError ("operator torchvision::nms does not exist") if torchvision was built for another
+    version or build of PyTorch, and an ImportError or OSError if one of them or a shared library is missing.
 
     Raises:
-        ShapleyCamError: in place of such an error.
+        ShapleyCamError: instead of such an error.
 
     Examples:
         >>> from shapleycam.installation import clear_import_errors
@@ -43,7 +43,7 @@ def clear_import_errors() -> Iterator[None]:
 
 
 def _package_that_failed(error: Exception) -> str | None:
-    """Return which of the two packages was being imported, innermost first; None where it was neither."""
+    """Return the package that was being imported, the innermost if both were; None if it was neither."""
     if isinstance(error, ModuleNotFoundError) and error.name in _PACKAGES:
         return error.name
     modules = [Path(f.f_code.co_filename) for f, _ in walk_tb(error.__traceback__) if f.f_code.co_name == "<module>"]

@@ -1,4 +1,4 @@
-"""Half widths of Student's confidence intervals: the one kind of ± in tables, figures and on the terminal."""
+"""Half widths of Student's confidence intervals, which every ± in tables, figures and on the terminal shows."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from math import nan, sqrt
 
 
 def student_quantile(count: int, confidence: float = 0.95) -> float:
-    """Return how many standard errors of the mean of `count` values its interval reaches to either side.
+    """Return Student's two-sided quantile: half the interval of a mean of `count` values, in standard errors.
 
     Returns:
-        Student's quantile with count - 1 degrees of freedom; NaN for fewer than two values, which have no interval.
+        The quantile with count - 1 degrees of freedom; NaN for fewer than two values, which have no interval.
 
     Examples:
         >>> round(student_quantile(2), 2), round(student_quantile(1000), 2)
         (12.71, 1.96)
     """
-    from scipy.special import stdtrit  # 0.15 s that an explanation without standard errors does not need
+    from scipy.special import stdtrit  # here, because it takes 0.15 s, and few explanations need it
 
     return float(stdtrit(count - 1, (1 + confidence) / 2)) if count > 1 else nan
 
 
 def half_width(deviation: float, count: int, confidence: float = 0.95) -> float:
-    """Return half the width of the interval of a mean, from the values' standard deviation and their number.
+    """Return half the width of a mean's confidence interval; NaN for fewer than two values.
 
     Args:
-        deviation: the sample's standard deviation, with count - 1 as its divisor.
-        count: of the values.
-        confidence: of the interval, between 0 and 1.
+        deviation: the values' standard deviation, with divisor count - 1.
+        count: the number of values.
+        confidence: the confidence level, between 0 and 1.
 
     Examples:
         >>> round(half_width(1.0, 4), 3)

@@ -1,6 +1,6 @@
-"""Names of packages that are imported when they are first used.
+"""Lazy attributes of packages: a module is imported when one of its names is first used.
 
-What imports torch takes seconds and hundreds of megabytes; who wants the name of a metric needs none of it.
+Importing torch takes seconds and hundreds of megabytes, which a user who only reads a table of names does not need.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 
 
 def import_name(package: str, module_of: Mapping[str, str], name: str) -> Any:
-    """Return an attribute of a package from the module that has it; the body of a package's `__getattr__`.
+    """Return an attribute of a package from the module that defines it, for use in the package's `__getattr__`.
 
     Args:
         package: the package's `__name__`.
         module_of: the module of each name, relative to the package.
-        name: of the attribute.
+        name: the attribute's name.
 
     Raises:
         AttributeError: the package has no such name.

@@ -1,4 +1,4 @@
-"""A mapping of bounded size."""
+"""`LRUCache`: a thread-safe cache of bounded size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Value = TypeVar("_Value")
 
 
 class LRUCache(Generic[_Key, _Value]):
-    """Keeps the `most` entries that were used last; threads may share it.
+    """A cache of the `most` entries that were used last; threads may share it.
 
     Examples:
         >>> from shapleycam.lru_cache import LRUCache
@@ -28,7 +28,7 @@ class LRUCache(Generic[_Key, _Value]):
         self._values: OrderedDict[_Key, _Value] = OrderedDict()
 
     def get(self, key: _Key) -> _Value | None:
-        """Return the value of a key, None where there is none (any more)."""
+        """Return the value of a key; None if it was never set, or was evicted."""
         with self._lock:
             if key not in self._values:
                 return None
@@ -36,7 +36,7 @@ class LRUCache(Generic[_Key, _Value]):
             return self._values[key]
 
     def put(self, key: _Key, value: _Value) -> None:
-        """Set the value of a key, and forget the least recently used one where there are too many."""
+        """Set the value of a key, and evict the least recently used entry if there are too many."""
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)
@@ -44,5 +44,5 @@ class LRUCache(Generic[_Key, _Value]):
                 self._values.popitem(last=False)
 
     def __len__(self) -> int:
-        """Return how many entries there are."""
+        """Return the number of entries."""
         return len(self._values)

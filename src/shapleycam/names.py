@@ -1,4 +1,4 @@
-"""Names as people write them: in any case, and with or without hyphens, underscores or spaces."""
+"""Matching names in any spelling: any case, with or without hyphens, underscores or spaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015]+")
 
 
 def normalize_name(name: str) -> str:
-    """Return a name without what people write differently.
+    """Return a name in lower case, without hyphens, underscores and spaces.
 
     Examples:
         >>> normalize_name("Grad-CAM"), normalize_name("grad_cam"), normalize_name("GradCAM")
@@ -19,12 +19,12 @@ def normalize_name(name: str) -> str:
 
 
 def canonical_name(name: object, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:
-    """Return the one of the `known` names that a user means, None if it is none of them.
+    """Return the known name that a user's spelling stands for; None if there is none.
 
     Args:
-        name: as the user wrote it.
+        name: the name as the user wrote it.
         known: the names as they are stored and shown.
-        aliases: other names, and the known names that they stand for.
+        aliases: a mapping from other names to known names.
 
     Examples:
         >>> canonical_name("Grad CAM", ["gradcam", "layercam"]), canonical_name("occlusion", ["gradcam"])

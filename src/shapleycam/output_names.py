@@ -1,6 +1,6 @@
-"""Names of the files that commands and the page write: the photograph's, the class that is explained, the method.
+"""Names of the files that commands and the page write, from the photograph, the explained class and the method.
 
-They are names on every system: without characters that Windows refuses, and no longer than the folder's disk allows.
+They are valid on every system: without characters that Windows refuses, and not longer than the file system allows.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from shapleycam.explanations.explanation import Explanation
 
 _NAME_BYTES = 255
-"""How long a file name may be on most disks."""
+"""The largest length of a file name on most file systems, in bytes."""
 _LABEL_BYTES = 30
-_BEHIND_THE_STEM = 150
-"""Bytes that may follow the stem: two classes, a method, how it was asked and drawn, a number and a suffix."""
+_AFTER_STEM = 150
+"""Bytes that may follow the stem: two classes, a method, its options, a number and a suffix."""
 _REFUSED_BY_WINDOWS = re.compile(r'[<>:"/\\|?*]')
 
 
 def stem_limit(folder: Path) -> int:
-    """Return how many bytes the stem of a photograph's files may have in a folder.
+    """Return the largest length, in bytes, of the stem of a photograph's files in a folder.
 
     Examples:
         >>> from pathlib import Path
@@ -39,15 +39,15 @@ def stem_limit(folder: Path) -> int:
     """
     try:
         longest = os.pathconf(folder, "PC_NAME_MAX")
-    except (AttributeError, OSError, ValueError):  # Windows has no such question, some disks no answer
+    except (AttributeError, OSError, ValueError):  # Windows has no pathconf, and some file systems no answer
         longest = _NAME_BYTES
-    return max(16, min(longest, _NAME_BYTES) - _BEHIND_THE_STEM)
+    return max(16, min(longest, _NAME_BYTES) - _AFTER_STEM)
 
 
-def output_stem(photo: Path, longest: int = _NAME_BYTES - _BEHIND_THE_STEM) -> str:
-    """Return the stem of a photograph's files: its own, as it can be printed and written on every system.
+def output_stem(photo: Path, longest: int = _NAME_BYTES - _AFTER_STEM) -> str:
+    """Return the stem of a photograph's files: the photograph's own stem, without characters that some systems refuse.
 
-    A stem of more than `longest` bytes is cut, and told apart by a hash of the whole.
+    A stem of more than `longest` bytes is cut, and a hash of the whole stem is appended to keep it unique.
 
     Examples:
         >>> from pathlib import Path
@@ -62,7 +62,7 @@ def output_stem(photo: Path, longest: int = _NAME_BYTES - _BEHIND_THE_STEM) -> s
 
 
 def class_part(number: int, label: str) -> str:
-    """Return a class as a part of a file name: its label and its number.
+    """Return the part of a file name for a class: its label and its number.
 
     Examples:
         >>> class_part(400, "academic gown"), class_part(3, "class 3"), class_part(7, "???")
@@ -74,9 +74,12 @@ def class_part(number: int, label: str) -> str:
 
 
 def question_part(explanations: Sequence[Explanation], index: int, against: str | None) -> str:
-    """Return what is explained of an image as a part of a file name: its class and the other one, or how many classes.
+    """Return the part of a file name for the question: the class and the class it is compared with, or "top3".
 
-    `explanations` is of one class each; `against` the other class as it was typed.
+    Args:
+        explanations: one explanation for each explained class.
+        index: the image's index in the batch.
+        against: the class that the explained one is compared with, as the user typed it.
     """
     if len(explanations) > 1:
         return f"top{len(explanations)}"
@@ -86,14 +89,14 @@ def question_part(explanations: Sequence[Explanation], index: int, against: str 
         return part
     from shapleycam.models.labels import class_index, class_name
 
-    other = class_index(against, first.labels, sys.maxsize)  # which the utility has found among the model's classes
+    other = class_index(against, first.labels, sys.maxsize)  # no range check, because the utility made it already
     return f"{part}-not-{class_part(other, class_name(other, first.labels))}"
 
 
 def variant_part(explanation: Explanation, sign: str | None = None) -> str:
-    """Return what sets a map apart from the usual one of its method, as a part of a file name; "" for the usual one.
+    """Return the part of a file name for options that differ from the defaults; "" if none does.
 
-    That is a removal other than zero, smoothing, and the sign that is drawn where another than the usual was asked for.
+    These options are a removal other than zero, smoothing, and a sign other than the default (`DrawnMap.chosen_sign`).
 
     Examples:
         >>> from types import SimpleNamespace
@@ -107,11 +110,10 @@ def variant_part(explanation: Explanation, sign: str | None = None) -> str:
     return "".join(f"-{part}" for part in (*removal, *explanation.smooth, *signs))
 
 
-def unique_stems(photos: Iterable[Path], longest: int = _NAME_BYTES - _BEHIND_THE_STEM) -> dict[Path, str]:
-    """Return a stem for each photograph's files: its own, numbered where several share it.
+def unique_stems(photos: Iterable[Path], longest: int = _NAME_BYTES - _AFTER_STEM) -> dict[Path, str]:
+    """Return a different stem for each photograph's files: its own, with a number if another photograph has the same.
 
-    Stems that differ in upper and lower case alone, or in how an accent is written, count as shared, as some file
-    systems have it.
+    Stems that differ only in case, or in the Unicode form of an accent, count as the same, as on some file systems.
 
     Examples:
         >>> from pathlib import Path
@@ -134,10 +136,10 @@ def unique_stems(photos: Iterable[Path], longest: int = _NAME_BYTES - _BEHIND_TH
 
 
 def _comparable(stem: str) -> str:
-    """Return a stem so that two are equal if they name one file on some file system."""
+    """Return a normalised stem; two are equal if some file system treats them as the same name."""
     return normalize("NFC", normalize("NFC", stem).casefold())
 
 
 def _cut(text: str, longest: int) -> str:
-    """Return the beginning of a text that has at most so many bytes."""
+    """Return the longest beginning of a text that has at most `longest` bytes."""
     return text.encode()[:longest].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Number formats: half precision is widened before anything is computed, and sums are taken in float64 if possible."""
+"""Floating-point formats: half precision is converted to float32 first, and sums use float64 if possible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HALF = frozenset({torch.float16, torch.bfloat16})
 
 
 def widened(tensor: Tensor) -> Tensor:
-    """Return the tensor in float32 where it is in half precision, and unchanged otherwise.
+    """Return a tensor of half precision in float32, and any other tensor unchanged.
 
     Examples:
         >>> widened(torch.ones(1, dtype=torch.bfloat16)).dtype, widened(torch.ones(1, dtype=torch.float64)).dtype
@@ -20,5 +20,5 @@ def widened(tensor: Tensor) -> Tensor:
 
 
 def accurate(device: torch.device) -> torch.dtype:
-    """Return the format for sums on a device: float64, or float32 on Apple's GPUs, which have no float64."""
+    """Return the dtype for sums on a device: float64, or float32 on Apple's GPUs, which do not support float64."""
     return torch.float32 if device.type == "mps" else torch.float64

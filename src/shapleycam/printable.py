@@ -1,8 +1,8 @@
-r"""A spelling of file names that can be printed and stored, also of names that are not UTF-8 or hold line breaks.
+r"""Escaping file names so that they can be printed and stored, even if they are not UTF-8 or contain line breaks.
 
-A byte that is not UTF-8 is spelled `\xe9`, a control character `\x0a`, and characters that break lines or turn the
-direction of writing `\u2028`. Two names never have one spelling: a backslash that begins such an escape in the name
-itself is spelled `\x5c`.
+A byte that is not UTF-8 becomes `\xe9`, a control character `\x0a`, and a character that breaks lines or changes the
+direction of writing `\u2028`. The escaping is reversible: a backslash in the name that looks like the beginning of such
+an escape becomes `\x5c`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _IN_MESSAGES = re.compile(_UNPRINTABLE)
 
 
 def printable_name(name: str) -> str:
-    r"""Return the spelling of a file name: itself, unless it holds what cannot be printed.
+    r"""Return a file name with unprintable characters escaped.
 
     Examples:
         >>> printable_name("café.jpg"), printable_name("caf\udce9.jpg"), printable_name("two\nlines.jpg")
@@ -24,39 +24,39 @@ def printable_name(name: str) -> str:
         >>> printable_name("caf\\xe9.jpg")
         'caf\\x5cxe9.jpg'
     """
-    return _IN_NAMES.sub(_spelling, name)
+    return _IN_NAMES.sub(_escape, name)
 
 
-def original_name(spelling: str) -> str:
-    r"""Return the file name of a spelling.
+def original_name(escaped: str) -> str:
+    r"""Return the file name for an escaped name: the inverse of `printable_name`.
 
     Examples:
         >>> original_name("caf\\xe9.jpg") == "caf\udce9.jpg"
         True
     """
-    return re.sub(rf"\\{_CODE}", _character, spelling)
+    return re.sub(rf"\\{_CODE}", _unescape, escaped)
 
 
 def printable_text(text: str) -> str:
-    r"""Return a message with what cannot be printed in it, and line breaks, spelled as in `printable_name`.
+    r"""Return a message with unprintable characters and line breaks escaped as in `printable_name`.
 
-    So a message is one line whatever a file brings into it. A name that is spelled already does not change.
+    The result is one line, whatever names it contains. A name that is escaped already does not change.
 
     Examples:
         >>> printable_text("caf\udce9.jpg and caf\\xe9.jpg")
         'caf\\xe9.jpg and caf\\xe9.jpg'
     """
-    return _IN_MESSAGES.sub(_spelling, text)
+    return _IN_MESSAGES.sub(_escape, text)
 
 
-def _spelling(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if 0xDC80 <= code <= 0xDCFF:  # how Python reads a byte of a file name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # the surrogate by which Python represents a byte that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
 
 
-def _character(match: re.Match[str]) -> str:
+def _unescape(match: re.Match[str]) -> str:
     kind, digits = match[0][1], match[0][2:]
     code = int(digits, 16)
     return chr(code + 0xDC00) if kind == "x" and code >= 0x80 else chr(code)

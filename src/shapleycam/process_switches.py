@@ -1,4 +1,4 @@
-"""Switches of the whole process that are set while at least one thread needs them."""
+"""`ProcessSwitch`: a setting of the whole process that is on while at least one thread needs it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from weakref import WeakSet
 
 
 class ProcessSwitch:
-    """Something of the whole process that the first thread that needs it sets, and the last one restores.
+    """A setting of the whole process that the first thread turns on, and the last thread turns off again.
 
-    Threads are counted, not contexts: those inside another of the same thread change nothing. A thread that Ctrl-C took
-    out of a context between two lines of it has `depth` put right by `tracing.interrupts`.
+    Threads are counted, not contexts: a nested context of the same thread has no effect. If Ctrl-C interrupts a thread
+    within `hold` itself, so that its `depth` is wrong, `tracing.interrupts` corrects it.
 
     Args:
         turn_on: called when the first thread enters.
-        turn_off: called when the last thread has left; it restores what there was before. It may be called again.
+        turn_off: called when the last thread has left; it restores the former state. It must allow repeated calls.
 
     Examples:
         >>> from shapleycam.process_switches import ProcessSwitch
@@ -38,7 +38,7 @@ class ProcessSwitch:
 
     @property
     def depth(self) -> int:
-        """Return how many contexts this thread is inside of."""
+        """Return the number of nested contexts that this thread is in."""
         return getattr(self._local, "depth", 0)
 
     @contextmanager
@@ -56,7 +56,7 @@ class ProcessSwitch:
             self.leave_to(self.depth - 1)
 
     def leave_to(self, depth: int) -> None:
-        """Leave all contexts of this thread but so many."""
+        """Set this thread's number of nested contexts to `depth`; at 0, the last thread turns the switch off."""
         self._local.depth = depth
         if depth:
             return

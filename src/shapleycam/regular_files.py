@@ -1,4 +1,4 @@
-"""Files that are read: regular ones, never a pipe, a socket or a device, on which reading may wait for ever."""
+"""Opening regular files only: reading a pipe, a socket or a device may block for ever."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _KINDS = {
 
 
 def regular_file_status(path: str | Path) -> os.stat_result:
-    """Return what the system says of a regular file.
+    """Return the `os.stat` result of a regular file.
 
     Raises:
-        OSError: it is not there or is no regular file; its `strerror` says what it is.
+        OSError: the file does not exist, or is not a regular file; the error's `strerror` says what it is.
 
     Examples:
         >>> import tempfile
@@ -31,20 +31,20 @@ def regular_file_status(path: str | Path) -> os.stat_result:
     """
     try:
         status = os.stat(path)  # noqa: PTH116  Path.stat is slower, and datasets have many files
-    except ValueError:  # a NUL, or a character that no file name can hold
+    except ValueError:  # a NUL, or a character that no file name can have
         raise OSError(errno.EINVAL, "its path holds a character that no file name can have", str(path)) from None
     _check_kind(path, status)
     return status
 
 
 def open_regular_file(path: str | Path) -> IO[bytes]:
-    """Open a regular file to read its bytes.
+    """Return a regular file, open for reading bytes.
 
     Raises:
-        OSError: as `regular_file_status`, or it cannot be opened.
+        OSError: as in `regular_file_status`, or the file cannot be opened.
     """
     regular_file_status(path)
-    # It may have been replaced by a pipe since; opening that must not wait either.
+    # A pipe may have replaced the file since this check: O_NONBLOCK opens it without waiting; then check again.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     file = os.fdopen(descriptor, "rb")
     try:
@@ -64,15 +64,15 @@ def _check_kind(path: str | Path, status: os.stat_result) -> None:
 
 
 def is_folder(path: str | PurePath) -> bool:
-    """Return whether a path is a folder; False for a name that no file can have, where `Path.is_dir` raises."""
+    """Return whether a path is a folder; False for a name that no file can have, for which `Path.is_dir` raises."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_file(path: str | PurePath) -> bool:
-    """Return whether a path is a regular file; False for a name that no file can have, where `Path.is_file` raises."""
+    """Return whether a path is a regular file; False for a name that no file can have (`Path.is_file` raises)."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def is_there(path: str | PurePath) -> bool:
-    """Return whether something is at a path; False for a name that no file can have, where `Path.exists` raises."""
+    """Return whether a path exists; False for a name that no file can have, for which `Path.exists` raises."""
     return os.path.exists(path)  # noqa: PTH110

@@ -1,4 +1,4 @@
-"""Tables that fit the width of a terminal: names and numbers are never cut, text wraps at words."""
+"""Tables that fit a terminal's width: names and numbers are never cut, and text wraps at words."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rich.text import Text
 Kind: TypeAlias = Literal["name", "number", "text"]
 _GAP = 2
 _NARROWEST_TEXT = 16
-"""A column of text is at least so wide, where its text is."""
+"""Least width of a text column, unless its text is shorter."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a column, and what is below it.
+    """The head of a column, and the kind of its cells.
 
     Attributes:
         text: the head.
-        kind: "name" is never broken; "number" may put what follows ± and brackets on a line of its own; "text" wraps.
+        kind: a "name" is never broken; a "number" may be broken before ± and brackets; a "text" wraps at words.
     """
 
     text: str
@@ -32,9 +32,9 @@ class Head:
 def build_table(
     heads: Sequence[Head], rows: Sequence[Sequence[Text]], width: int | None = None, *, break_numbers: bool = True
 ) -> Table | None:
-    """Return a table of at most `width` cells, or as wide as it is where that is None; None where it does not fit.
+    """Return a table of at most `width` characters, or None if it does not fit; `width=None` means unlimited.
 
-    With `break_numbers`, what follows ± and brackets in a number goes to a line of its own where that is needed.
+    With `break_numbers`, numbers are broken before ± and brackets if the table does not fit otherwise.
 
     Examples:
         >>> from rich.text import Text
@@ -51,22 +51,22 @@ def build_table(
         columns = [
             _Column.of(head, [row[place] for row in cells], whole_heads=whole_heads) for place, head in enumerate(heads)
         ]
-        left = 0 if width is None else width - sum(column.least for column in columns) - _GAP * (len(heads) - 1)
-        if left >= 0:
-            return _table(heads, cells, _share(columns, left))
+        spare = 0 if width is None else width - sum(column.least for column in columns) - _GAP * (len(heads) - 1)
+        if spare >= 0:
+            return _table(heads, cells, _distribute(columns, spare))
     return None
 
 
 @dataclass
 class _Column:
-    """How wide a column must be, and can be."""
+    """The least and the greatest useful width of a column, in characters."""
 
     least: int
     most: int
 
     @classmethod
     def of(cls, head: Head, cells: Sequence[Text], *, whole_heads: bool) -> _Column:
-        """Return the widths of a column, whose head and text are on one line with `whole_heads`."""
+        """Return the widths of a column; with `whole_heads` neither its head nor its text may wrap."""
         natural = max((cell_len(line) for cell in cells for line in cell.plain.split("\n")), default=0)
         whole = max(natural, cell_len(head.text))
         longest_word = max(map(cell_len, head.text.split()), default=0)
@@ -78,10 +78,10 @@ class _Column:
         return cls(max(natural, longest_word), max(natural, longest_word))
 
 
-def _share(columns: Sequence[_Column], left: int) -> list[int]:
-    """Return the width of each column: the least, and of what is left the more the wider it can be."""
+def _distribute(columns: Sequence[_Column], spare: int) -> list[int]:
+    """Return the width of each column: its least width, plus spare width for the columns that lack most."""
     widths = [column.least for column in columns]
-    for _ in range(left):
+    for _ in range(spare):
         need, place = max((column.most - widths[place], -place) for place, column in enumerate(columns))
         if need <= 0:
             break
@@ -90,7 +90,7 @@ def _share(columns: Sequence[_Column], left: int) -> list[int]:
 
 
 def _break(cell: Text) -> Text:
-    """Return a number with what follows ± and brackets on lines of their own."""
+    """Return a number that is broken into lines before ± and brackets."""
     return Text(cell.plain.replace(" ± ", "\n±").replace(" (", "\n("), style=cell.style)
 
 

@@ -1,4 +1,4 @@
-"""URLs that were given where a path was expected."""
+"""Recognising URLs that were given instead of a path."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTA
 
 
 def url_of(path: str | PurePath) -> str | None:
-    """Return the URL that a path was made of, None for a path of the file system, such as `C:/photos`.
+    """Return the URL that was converted to a path; None for a path of the file system, such as `C:/photos`.
 
-    `Path` keeps only one of a URL's two slashes, and on Windows makes backslashes of them; they are put back.
+    `Path` reduces a URL's two slashes to one, and on Windows turns slashes into backslashes; both are undone here.
 
     Examples:
         >>> from pathlib import Path
@@ -26,7 +26,7 @@ def url_of(path: str | PurePath) -> str | None:
 
 
 def path_of_file_url(url: str) -> str:
-    """Return the path that a URL such as `file:///photos/a%20b.jpg` names; on Windows of `file:///C:/photos` too.
+    """Return the path in a URL such as `file:///photos/a%20b.jpg`, or on Windows `file:///C:/photos`.
 
     Examples:
         >>> path_of_file_url("file:///photos/a%20b.jpg")

@@ -1,4 +1,4 @@
-"""Filters of other libraries' warnings, for the whole process, while at least one thread is inside."""
+"""Filters for other libraries' warnings, active in the whole process while at least one thread needs them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from shapleycam.process_switches import ProcessSwitch
 
 
 def ignoring_warnings_of(modules: str, raised: type[Warning] | None = None) -> ProcessSwitch:
-    """Return a switch that ignores the warnings of some modules, but raises those of one category.
+    """Return a switch that ignores warnings from some modules, except one category, which it raises as errors.
 
-    Not `warnings.catch_warnings`, which restores the filters of the process: of two threads that overlap the last one
-    puts back the other's, and keeps warnings silent for good (docs/decisions.md, "Threads do not restore each other's
-    warning filters"). Here entries are added, and just these are removed.
+    `warnings.catch_warnings` is not used, because it restores all filters of the process: if two threads overlap, the
+    last one restores the filters that the other one had set, which silences warnings for good (docs/decisions.md,
+    "Threads do not restore each other's warning filters"). This switch adds entries, and removes only these.
 
     Args:
-        modules: a pattern of the names of modules; by it the entries are known, so that it is nobody else's.
-        raised: the category that is raised.
+        modules: a regular expression for the modules' names. It also identifies the entries to remove, so that no other
+            filter may have the same one.
+        raised: the category that is raised as an error.
 
     Examples:
         >>> import warnings
@@ -38,7 +39,7 @@ def ignoring_warnings_of(modules: str, raised: type[Warning] | None = None) -> P
 
     def remove() -> None:
         for entry in [entry for entry in warnings.filters if getattr(entry[3], "pattern", None) == modules]:
-            with suppress(ValueError):  # another thread has replaced the list
+            with suppress(ValueError):  # another thread may have replaced the list meanwhile
                 cast("list[Any]", warnings.filters).remove(entry)
 
     return ProcessSwitch(add, remove)

@@ -1,7 +1,7 @@
-"""Small pieces of English in messages and tables, and how numbers are written in them.
+"""Formatting numbers and short phrases for messages and tables.
 
-Every face (terminal, page, report, figures) writes a percentage as 24% and a negative number with the minus sign of the
-keyboard, so that what is copied from it is a number for every other program.
+Every output (terminal, page, report, figures) writes a percentage as 24%, and a negative number with the hyphen-minus
+of the keyboard, so that other programs can read a copied number.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from math import isfinite, isnan
 from typing import Any
 
 _WHOLE = 10
-"""Measured counts from which on no decimal is shown."""
+"""Measured counts from this number on are shown without decimals."""
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, in the plural where it is not one.
+    """Return a count with its noun, in the plural unless the count is 1.
 
     Examples:
         >>> counted(1, "image"), counted(1200, "image")
@@ -43,7 +43,7 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Return a number with so many significant digits; zero has no sign.
+    """Return a number with `digits` significant digits; zero has no sign.
 
     Examples:
         >>> number(0.231449), number(-1234.5678), number(-0.0)
@@ -53,7 +53,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def measured_count(count: float, noun: str = "") -> str:
-    """Return a measured count with two digits, from ten on as a whole number, and its noun.
+    """Return a measured count and its noun; two significant digits below ten, else a whole number.
 
     Examples:
         >>> measured_count(1.234, "forward pass"), measured_count(1902.4), measured_count(0.998, "forward pass")
@@ -65,7 +65,7 @@ def measured_count(count: float, noun: str = "") -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Return a number with its sign and so many significant digits; zero has no sign.
+    """Return a number with its sign and `digits` significant digits; zero has no sign.
 
     Examples:
         >>> signed(0.4776), signed(-0.4776), signed(0.0)
@@ -75,7 +75,7 @@ def signed(value: float, digits: int = 3) -> str:
 
 
 def removal_phrase(removal: str) -> str:
-    """Return what is added to a list of choices for a removal; nothing for zero, which is taken for granted.
+    """Return the part of a list of options for a removal; "" for zero, the default.
 
     Examples:
         >>> removal_phrase("zero"), removal_phrase("mean")
@@ -85,7 +85,7 @@ def removal_phrase(removal: str) -> str:
 
 
 def precision_phrase(precision: str) -> str:
-    """Return what is added to a list of choices for a precision; nothing for the network's own.
+    """Return the part of a list of options for a precision; "" for the network's own.
 
     Examples:
         >>> precision_phrase("full"), precision_phrase("bfloat16")
@@ -95,7 +95,7 @@ def precision_phrase(precision: str) -> str:
 
 
 def smoothing_phrase(smooth: tuple[str, ...]) -> str:
-    """Return what is added to a list of choices for smoothings; nothing for none.
+    """Return the part of a list of options for smoothings; "" without smoothing.
 
     Examples:
         >>> smoothing_phrase(()), smoothing_phrase(("augment", "noise"))
@@ -105,7 +105,7 @@ def smoothing_phrase(smooth: tuple[str, ...]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    r"""Return the first line of an error's message, or the name of its type where it has no message.
+    r"""Return the first line of an error's message, or the name of its type if it has no message.
 
     Examples:
         >>> first_line(ValueError("no such size\nand a long explanation")), first_line(KeyboardInterrupt())
@@ -116,7 +116,7 @@ def first_line(error: BaseException) -> str:
 
 
 def type_and_first_line(error: BaseException) -> str:
-    """Return an error's type and the first line of its message, or the type alone where it has no message.
+    """Return an error's type and the first line of its message, or only the type if it has no message.
 
     Examples:
         >>> type_and_first_line(KeyError("size")), type_and_first_line(KeyError())
@@ -127,7 +127,7 @@ def type_and_first_line(error: BaseException) -> str:
 
 
 def on_one_line(error: BaseException) -> str:
-    r"""Return an error's whole message on one line, or the name of its type where it has no message.
+    r"""Return an error's whole message on one line, or the name of its type if it has no message.
 
     Examples:
         >>> from shapleycam.wording import on_one_line
@@ -138,7 +138,7 @@ def on_one_line(error: BaseException) -> str:
 
 
 def as_json_value(value: Any) -> Any:
-    """Return a document with None for numbers that JSON has no word for: NaN and infinities, as of an unknown error.
+    """Return a document with None instead of NaN and infinities (unknown errors, for example), which JSON lacks.
 
     Examples:
         >>> from math import inf, nan

@@ -105,7 +105,7 @@ def test_the_outline_is_where_the_box_is(ground, scale, tmp_path):
         (("--box", "0", "--against", "1"), "--against 1 and --box were both given"),
         (
             ("--box", "0", "--removal", "mean", "--reference", "tall.png"),
-            "--reference tall.png and --box were both given; a detector is run on a photograph for one of its",
+            "--reference tall.png and --box were both given; a box belongs to one photograph, and reference",
         ),
         (("--box", "0", "--smooth", "augment"), "where the box is at another place; use --smooth noise"),
         ((), "model 'mine.py:network' is a detector; explain one of its boxes: shapleycam explain PHOTO"),

@@ -130,7 +130,7 @@ def test_fidelity_against_the_input(run, model, photographs, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--tolerance", 0.1), "--tolerance 0.1 is of the layer's own values; with --truth input say how many runs"),
+        (("--tolerance", 0.1), "--tolerance 0.1 is for the layer's own values; with --truth input set the number"),
         (("--runs", 100, "--players", "4x4"), "the values of 16 players at layer 'input' take 360 runs at least"),
         (("--precision", "bfloat16"), "precision 'bfloat16' is of what comes before the layer"),
     ],

@@ -14,7 +14,7 @@ from shapleycam.cams.heatmaps import heatmap
 from shapleycam.drawing.overlays import signed_shade_of
 from shapleycam.errors import OptionError
 from shapleycam.explanations.comparison import group_by_map
-from shapleycam.explanations.drawn_map import DrawnMap, drawn_numbers, of_kind
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_numbers, resolve_kind
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import map_bar, map_title
 from shapleycam.explanations.regions import region_map
@@ -92,9 +92,9 @@ def test_a_bar_states_the_largest_value_of_a_region_and_what_is_grey(e):
 
 def test_the_kind_is_that_of_the_data_unless_it_is_given(e):
     places = explanation_of_noise(1)
-    assert of_kind([e], DrawnMap()).kind == "values"
-    assert of_kind([places], DrawnMap()).kind == "heatmap"
-    assert of_kind([e, places], DrawnMap()).kind == "heatmap"
+    assert resolve_kind([e], DrawnMap()).kind == "values"
+    assert resolve_kind([places], DrawnMap()).kind == "heatmap"
+    assert resolve_kind([e, places], DrawnMap()).kind == "heatmap"
     assert e.shade().tobytes() == e.shade(kind="values").tobytes() != e.shade(kind="heatmap").tobytes()
     assert e.shade(plain=True).tobytes() == e.shade(kind="heatmap").tobytes()
 
@@ -104,7 +104,7 @@ def test_values_that_differ_within_a_region_are_drawn_as_those_of_places(e):
     values = e.values.clone()
     values[0, 0, 0] += 1
     derivative = explanation_of_noise(1, values=values, regions=LABELS)
-    assert of_kind([derivative], DrawnMap()).kind == "heatmap"
+    assert resolve_kind([derivative], DrawnMap()).kind == "heatmap"
     plain = explanation_of_noise(1, values=values)
     assert derivative.shade(kind="values").tobytes() == plain.shade(kind="values").tobytes()
 

@@ -83,7 +83,8 @@ def test_a_report_of_mosaics_has_their_maps_where_they_are_made_again(of_mosaics
 def test_without_them_a_report_says_how_they_are_made(of_mosaics, model, place):
     page = assert_stands_alone(render_runs([of_mosaics], MapReproducer([of_mosaics], model, place, "cpu"), maps=1))
     assert (
-        "which were made and lie nowhere; make them again by shapleycam.experiments.synthetic.mosaics and" in page.text
+        "which were generated and not stored; make them again by shapleycam.experiments.synthetic.mosaics and"
+        in page.text
     )
 
 

@@ -1,4 +1,4 @@
-"""The command line: it reads options, calls the library and prints; an option has one name in all commands."""
+"""The command line: it reads options, calls the library and prints. An option has the same name in all commands."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "metrics": listing.metrics,
 }
 _RUNS = ("evaluate", "reproduce")
-"""Commands that are stopped and go on later."""
+"""Commands that can be stopped and continued later."""
 for _name, _function in COMMANDS.items():
     app.command(_name, cls=RunCommand if _name in _RUNS else Command)(flatten_groups(_function))
 
@@ -79,8 +79,8 @@ def _common(
 
 
 def main() -> None:
-    """Run the command line. What a user can mend is one line on stderr and exit code 2: see `Command`."""
+    """Run the command line; an error that the user can fix is one line on stderr and exit code 2 (see `Command`)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file name may hold what cannot be printed
+            stream.reconfigure(errors="backslashreplace")  # for file names with unprintable characters
     app()

@@ -1,4 +1,4 @@
-"""`--box`: how it is written, what `explain` does with it for each photograph, and its outline."""
+"""The option `--box`: parsing it, explaining a box of each photograph, and drawing the box's outline."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from shapleycam.printable import printable_text
 
 
 def parse_box(text: str | None) -> int | Box | None:
-    """Return the number or the corners that `--box` means.
+    """Return the number or the corners in a text given as `--box`; None if it was not given.
 
     Raises:
-        OptionError: it is neither.
+        OptionError: the text is neither.
 
     Examples:
         >>> parse_box("2"), parse_box("10,20,30.5,40")
@@ -47,14 +47,14 @@ def parse_box(text: str | None) -> int | Box | None:
 
 @dataclass(frozen=True)
 class ExplainBoxes(ExplainPhotographs):
-    """The second step for a detector: `explainer` makes a `Detector`, and a box of each photograph is explained."""
+    """The second step for a detector: explains one box of each photograph; `explainer` returns a `Detector`."""
 
     box: int | Box
     detection: Detection | None = None
-    """The box that is drawn, once it is chosen."""
+    """The chosen box, whose outline is drawn; None before it is chosen."""
 
     def __call__(self, batch: ReadBatch) -> Iterator[PhotographResult]:
-        """Explain a box of each photograph; yield the result of each."""
+        """Explain one box of each photograph in a batch, and yield the results."""
         images, failures = batch
         yield from failures
         if not images:
@@ -64,7 +64,7 @@ class ExplainBoxes(ExplainPhotographs):
             yield self._explain(detector, photograph, image)
 
     def _explain(self, detector: Detector, photograph: Photograph, image: PreparedPhotograph) -> PhotographResult:
-        """Return the result of one photograph; where it has no such box that is its error."""
+        """Return the result of one photograph, which is an error if the photograph has no such box."""
         try:
             with self.timings.of("detecting"):
                 detection = detector.choose(image, self.box, self.target)
@@ -83,13 +83,16 @@ class ExplainBoxes(ExplainPhotographs):
         return PhotographResult(photograph.path, summary, files, detection=detection)
 
     def _panels(self, explanation: Explanation, drawn: DrawnMap) -> list[tuple[str, Image.Image]]:
-        """Return the panels with the outline of the box."""
+        """Return the panels, with the box's outline drawn on each picture."""
         panels = super()._panels(explanation, drawn)
         return [(title, outline(self.detection, explanation, picture, self.drawn.on)) for title, picture in panels]
 
 
 def outline(detection: Detection | None, explanation: Explanation, picture: Image.Image, ground: Ground) -> Image.Image:
-    """Return an overlay on the photograph or on the network's input with the box in its place, if there is one."""
+    """Return an overlay with the outline of a detected box, or the overlay unchanged if there is no box.
+
+    The overlay is on the whole photograph or on the network's input; the box's coordinates are converted for the input.
+    """
     place = explanation.sources[0].box
     if detection is None:
         return picture

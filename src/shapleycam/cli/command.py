@@ -1,4 +1,4 @@
-"""A command of the command line, which refuses in one line what its user can mend."""
+"""Base classes of commands, which print an error that the user can fix as one line."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REFUSED = 2
-"""The exit code where the user can mend what went wrong, as of a wrong option."""
+"""The exit code for an error that the user can fix, such as a wrong option."""
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-"""What the parser raises; typer brings it along under a private name, or takes it from click."""
+"""The parser's exception. Versions of typer have it under a private name or take it from click, so it is found here."""
 
 
 class Command(TyperCommand):
-    """A command that prints an error of the library, or of its options, as one line."""
+    """A command that prints an error in its options, or an error of the library, as one line."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Read the options.
+        """Parse the options.
 
         Raises:
             typer.Exit: with exit code 2, after a wrong option.
@@ -58,14 +58,14 @@ class Command(TyperCommand):
                 raise typer.Exit(REFUSED) from None
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write what the command does, with its examples as a list."""
+        """Write the command's description, with its examples as a list."""
         formatter.write("\n")
         for line in help_lines(self.help or "", formatter.width - 2):
             formatter.write(f"  {line}".rstrip() + "\n")
 
 
 class RunCommand(Command):
-    """A command that measures for long: a signal that stops it is answered by one line that says how to go on."""
+    """A long-running command: if a signal stops it, it prints one line that says how to continue."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -74,28 +74,28 @@ class RunCommand(Command):
 
 
 class Group(TyperGroup):
-    """The command line as a whole."""
+    """The whole command line."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Read the options before the command.
+        """Parse the options before the command's name.
 
         Raises:
-            typer.Exit: with exit code 2, after a wrong one.
+            typer.Exit: with exit code 2, after a wrong option.
         """
         with _wrong_usage_on_one_line():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that is named.
+        """Run the named command.
 
         Raises:
-            typer.Exit: with exit code 2, where there is no such command.
+            typer.Exit: with exit code 2, if there is no such command.
         """
         with _wrong_usage_on_one_line():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands, with the whole of what each does."""
+        """Write the list of commands, each with the first sentence of its description, uncut."""
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         with formatter.section("Commands"):
             formatter.write_dl(
@@ -108,7 +108,7 @@ class Group(TyperGroup):
 
 
 def _device_failure(error: Exception) -> str | None:
-    """Return the one line for an error of the device, None for any other; torch is imported where there is an error."""
+    """Return a one-line message for an error of the device, None for any other; torch is imported only here."""
     from shapleycam.gpu_failures import describe_device_failure
 
     return describe_device_failure(error)
@@ -119,7 +119,7 @@ def _wrong_usage_on_one_line() -> Iterator[None]:
     try:
         yield
     except _UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # whose message is the help
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
             typer.echo(error.format_message())  # type: ignore[attr-defined]
             raise typer.Exit(REFUSED) from None
         context: Any = getattr(error, "ctx", None)

@@ -1,4 +1,4 @@
-"""`shapleycam compare`: one photograph, several methods, one forward pass, one picture."""
+"""`shapleycam compare`: one picture with several methods' maps of one photograph, from one forward pass."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from shapleycam.explanations.drawn_map import DrawnMap
 
 _METHODS_OF_A_BOX = ["gradcam", "hirescam", "xgradcam", "layercam", "gradcam++", "pathcam-h"]
-"""What is compared for a box by default: a detector of two stages has no second derivative, which ShapleyCAM needs."""
+"""Default methods for a box; ShapleyCAM is not among them, because two-stage detectors have no second derivative."""
 
 
 @dataclass(frozen=True)
 class PictureGroup:
-    """Where the picture goes, and what it is drawn over."""
+    """The options of the picture: its folder, and what it is drawn over."""
 
     out: options.Out = Path()
     view: options.View = "input"
@@ -61,7 +61,7 @@ def compare(
     from shapleycam.cams.table import expand_methods
     from shapleycam.cli.boxes import parse_box
     from shapleycam.cli.comparing import ComparePhotograph
-    from shapleycam.explanations.drawn_map import of_kind
+    from shapleycam.explanations.drawn_map import resolve_kind
     from shapleycam.files import make_folder
     from shapleycam.images import open_photograph
     from shapleycam.smoothing import parse_smoothing
@@ -70,10 +70,10 @@ def compare(
     methods = question.method or (["paper"] if box is None else _METHODS_OF_A_BOX)
     expand_methods(methods)
     smooth, drawn = parse_smoothing(question.smooth), style.drawn(picture.view)
-    estimator.check()  # a wrong option is refused before the model is loaded
+    estimator.check()  # refuse a wrong option before the model is loaded
     make_folder(picture.out)
     photo = image or demo_photo()
-    open_photograph(photo)  # and so is a photograph that cannot be read
+    open_photograph(photo)  # refuse an unreadable photograph before the model is loaded
     comparing = ComparePhotograph(photo, methods, question.target, smooth)
     if box is None:
         explainer = make_explainer(network, compute)
@@ -86,7 +86,7 @@ def compare(
     with notes(quiet=printing.quiet), progress(1, "comparing", quiet=printing.quiet) as bar:
         estimator_options = estimator.options(bar.show_sampling)
         compared = compare_by(with_outlines(estimator_options, estimator.outlines, photo, preprocess))
-        drawn = of_kind(list(compared.comparison.values()), drawn)
+        drawn = resolve_kind(list(compared.comparison.values()), drawn)
         figure = compared.draw(drawn, side_by_side=style.side_by_side)
     name = _file_name(compared, drawn, network.against, stem_limit(picture.out))
     file = write_picture(picture.out / name, figure, quiet=printing.quiet)
@@ -105,7 +105,7 @@ def _file_name(compared: ComparedPhotograph, drawn: DrawnMap, against: str | Non
 
 
 def _print(compared: ComparedPhotograph, data: Mapping[str, Any]) -> None:
-    """Print what is known of the comparison, for people."""
+    """Print the comparison as text and a table."""
     from shapleycam.cams.table import method_of
     from shapleycam.explanations.titles import class_title
 

@@ -31,7 +31,7 @@ from shapleycam.values.options import EstimatorOptions
 from shapleycam.wording import counted
 
 _COLUMNS, _MOST_TOGETHER = 5, 10
-"""Maps side by side, and maps in all up to which families share rows; of more, each family has rows of its own."""
+"""Maps in a row, and the largest number of maps for which families share rows; with more, each family has its own."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class ComparedPhotograph:
     """One photograph explained by several methods, for one class or one box of a detector.
 
     Attributes:
-        photo: its path.
+        photo: the photograph's path.
         model: the model's name.
-        comparison: an explanation of each method.
-        detection: the box that was explained; None of a classifier.
+        comparison: one explanation for each method.
+        detection: the explained box; None for a classifier.
     """
 
     photo: Path
@@ -52,7 +52,7 @@ class ComparedPhotograph:
 
     @property
     def first(self) -> Explanation:
-        """Return the explanation of the first method; class, layer and utility are those of all."""
+        """Return the first method's explanation; class, layer and utility are the same for all methods."""
         return next(iter(self.comparison.values()))
 
     @property
@@ -63,13 +63,13 @@ class ComparedPhotograph:
         return {family: members for family, members in groups.items() if members}
 
     def same_maps(self, drawn: DrawnMap) -> dict[str, str]:
-        """Return for each method whose map, as it is drawn, an earlier one has too, the first of them."""
+        """Return {method: first method with the same drawn map}, for each method that has the map of an earlier one."""
         names = [name for members in self.families.values() for name in members]
         groups = group_by_map({name: drawn_numbers(self.comparison[name], drawn) for name in names})
         return {name: group[0] for group in groups for name in group[1:]}
 
     def draw(self, drawn: DrawnMap, *, side_by_side: bool) -> Image.Image:
-        """Draw all maps; one that is another's too has both names."""
+        """Return a figure of all maps; the title of a map that repeats another one has both methods' names."""
         same, first = self.same_maps(drawn), self.first
         panels = {
             name: (f"{name} = {same[name]}" if name in same else name, self._overlay(name, drawn))
@@ -92,7 +92,7 @@ class ComparedPhotograph:
         return outline(self.detection, explanation, overlay(explanation, drawn), drawn.on)
 
     def as_data(self, drawn: DrawnMap, file: str) -> dict[str, Any]:
-        """Return what is known of the comparison, as JSON has it, with the name of the figure's file."""
+        """Return the comparison as a dictionary for JSON, with the name of the figure's file."""
         comparison, first = self.comparison, self.first
         costs = [e.coalition_cost for e in comparison.values() if e.coalition_cost]
         sampling_notes = [note for e in comparison.values() if e.notes for note in e.notes[0]]
@@ -117,7 +117,7 @@ class ComparedPhotograph:
 
 @dataclass(frozen=True)
 class ComparePhotograph:
-    """What is asked of a photograph: the methods, the class, and how they are estimated and smoothed."""
+    """A photograph, and the question about it: the methods, the class, and the smoothing."""
 
     photo: Path
     methods: list[str]
@@ -125,7 +125,7 @@ class ComparePhotograph:
     smooth: Smooth
 
     def by(self, explainer: Explainer, transform: Transform, options: EstimatorOptions) -> ComparedPhotograph:
-        """Explain the photograph's class."""
+        """Explain the photograph's class with an explainer."""
         batch = batch_of(self.photo, transform, explainer.model)
         (comparison,) = explainer.compare_with(options, batch, self.methods, [self.target], smooth=self.smooth)
         return ComparedPhotograph(self.photo, explainer.name, comparison)
@@ -133,7 +133,7 @@ class ComparePhotograph:
     def by_box(
         self, detector: Detector, transform: Transform, box: int | Box, options: EstimatorOptions
     ) -> ComparedPhotograph:
-        """Explain one box of the photograph.
+        """Explain one box of the photograph with a detector.
 
         Raises:
             OptionError, TargetError: there is no such box or class.

@@ -1,4 +1,4 @@
-"""What is printed where: results to stdout; errors, notes and progress to stderr."""
+"""Printing: results to stdout; errors, notes and progress to stderr."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 _INDENT = "  "
 _BAR_CELLS = 20
 _LONGEST_WORD = 10
-"""Of the words in front of facts, unless one is longer."""
+"""Width of the column of words before facts, unless a word is longer."""
 
 
 def print_error(message: str, *, own_texts: Iterable[str] = ()) -> None:
-    """Print an error of the library as one line on stderr; `own_texts` in it, such as file names, stay as they are."""
+    """Print an error of the library as one line on stderr; `own_texts` in it, such as file names, are not changed."""
     text = " ".join(name_options(message, own_texts=own_texts).split())
     _print_wrapped(f"error: {text}", Console(stderr=True), "red")
 
 
 def print_note(message: str) -> None:
-    """Print one line on stderr about a valid result."""
+    """Print a note about a valid result as one line on stderr."""
     _print_wrapped(f"note: {name_options(message)}", Console(stderr=True), "yellow")
 
 
@@ -49,18 +49,18 @@ def print_line(text: str, style: str = "") -> None:
 
 
 def terminal_width() -> int | None:
-    """Return how many cells wide the terminal is; None where stdout is none."""
+    """Return the terminal's width in characters; None if stdout is not a terminal."""
     console = Console()
     return console.width if console.is_terminal else None
 
 
 def print_facts(title: str, facts: Mapping[str, str | Sequence[str]]) -> None:
-    """Print a title and indented lines, a word and its value each; several values are names, which are never broken."""
+    """Print a title and indented lines "word value"; a list of values has one line each, which is never wrapped."""
     _print_paragraph(title, (), facts)
 
 
 def print_table(heads: Sequence[Head], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table without its empty columns; where a terminal is too narrow for it, a paragraph for each row."""
+    """Print a table without its empty columns, or a paragraph for each row if the terminal is too narrow."""
     filled = [place for place in range(len(heads)) if place == 0 or any(row[place] for row in rows)]
     heads, rows = [heads[place] for place in filled], [[row[place] for place in filled] for row in rows]
     table = build_table(heads, [[Text(cell) for cell in row] for row in rows], terminal_width())
@@ -76,7 +76,7 @@ def print_table(heads: Sequence[Head], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_renderable(renderable: RenderableType, *, soft_wrap: bool = False) -> None:
-    """Print what rich can render on stdout, above a live display; without a terminal as wide as it is."""
+    """Print an object that rich can render on stdout, above a live display; without a terminal it is not wrapped."""
     console = Console()
     if not console.is_terminal and not soft_wrap:
         console.width = max(160, console.measure(renderable, options=console.options.update(max_width=10_000)).maximum)
@@ -85,7 +85,7 @@ def print_renderable(renderable: RenderableType, *, soft_wrap: bool = False) -> 
 
 
 def _print_paragraph(title: str, sentences: Iterable[str], facts: Mapping[str, str | Sequence[str]]) -> None:
-    """Print a title, and below it indented sentences and facts."""
+    """Print a title, with indented sentences and facts below it."""
     console = Console()
     lines = [f"{_INDENT}{line}" for sentence in sentences for line in _wrap(sentence, console, len(_INDENT))]
     longest = max([_LONGEST_WORD, *map(cell_len, facts)])
@@ -98,13 +98,13 @@ def _print_paragraph(title: str, sentences: Iterable[str], facts: Mapping[str, s
 
 
 def _print_wrapped(text: str, console: Console, style: str) -> None:
-    """Print a text as one line; on a terminal it is broken at words, and a word that is too long is not."""
+    """Print a text as one line; on a terminal it is wrapped at words, and a word that is too long is not broken."""
     with giving_way(console):
         console.print(Text(f"\n{_INDENT}".join(_wrap(text, console, len(_INDENT))), style), soft_wrap=True)
 
 
 def _wrap(text: str, console: Console, indent: int = 0) -> list[str]:
-    """Return the lines of a text beside an indent: on a terminal broken at words, otherwise one."""
+    """Return a text's lines: on a terminal wrapped at words, to the width beside the indent; otherwise one line."""
     if not console.is_terminal:
         return [text]
     width = max(20, console.width - indent)
@@ -126,9 +126,9 @@ def print_json(value: Any) -> None:
 
 
 def print_document(text: str) -> None:
-    """Print a text that other programs read, such as CSV: in UTF-8 where stdout is a file or a pipe, on every system.
+    """Print a text for other programs, such as CSV; in UTF-8 on every system if stdout is a file or a pipe.
 
-    Windows' own encoding there has no letters of other languages, and they would become escapes in the data.
+    Windows' default encoding for files lacks letters of other languages, which would become escapes in the data.
     """
     if sys.stdout.isatty():
         sys.stdout.write(text)
@@ -140,7 +140,7 @@ def print_document(text: str) -> None:
 
 @contextmanager
 def notes(*, quiet: bool) -> Iterator[None]:
-    """Print the library's warnings as notes while the context lasts, each text once; none where it is quiet."""
+    """Print the library's warnings as notes inside the context, each text once; print none if `quiet`."""
     printed: set[str] = set()
     show_other = warnings.showwarning
 
@@ -159,25 +159,25 @@ def notes(*, quiet: bool) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Bar:
-    """A progress bar that also shows how far the sampling of Shapley values is."""
+    """A progress bar that also shows the progress of sampling Shapley values."""
 
     _progress: Progress
     _task: TaskID
     _activity: str
 
     def advance(self, count: int = 1) -> None:
-        """Count so many more as done."""
+        """Count `count` more items as done."""
         self._progress.update(self._task, advance=count, description=self._activity)
 
     def show_sampling(self, count: int, error: float) -> None:
-        """Show how far it is: orders and the values' relative standard error; of exact values (NaN) the coalitions."""
+        """Show the number of orders and the relative standard error; for exact values (error NaN), of coalitions."""
         state = f"{count:,} coalitions" if isnan(error) else f"{count} orders, error {percent(error, 1)}"
         self._progress.update(self._task, description=f"{self._activity}, {state}")
 
 
 @contextmanager
 def progress(total: int, activity: str, *, quiet: bool) -> Iterator[Bar]:
-    """Show a progress bar on stderr while the context lasts, if that is a terminal; `activity` is its description."""
+    """Show a progress bar on stderr inside the context, if stderr is a terminal; `activity` is its description."""
     console = Console(stderr=True)
     bars = Progress(
         TextColumn("{task.description}"),
@@ -189,7 +189,7 @@ def progress(total: int, activity: str, *, quiet: bool) -> Iterator[Bar]:
         redirect_stdout=sys.stdout.isatty(),
     )
     bar = Bar(bars, bars.add_task(activity, total=total), activity)
-    if quiet or not console.is_interactive:  # a bar that nobody sees is not started
+    if quiet or not console.is_interactive:  # without a display the bar is not started
         yield bar
         return
     with shown(bars):

@@ -1,4 +1,4 @@
-"""The live display of an evaluation: images a second, time left, running means with intervals."""
+"""The live display of an evaluation: images per second, time left, running means with intervals."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from shapleycam.metrics import Metric
 
 _SECONDS_BETWEEN_LINES = 30.0
-"""Where there is no terminal to draw on."""
+"""Least time between two lines if there is no terminal for a live display."""
 _CAPTION = "mean so far ± half of Student's 95% interval; the final table's interval is bootstrapped"
 _CAPTION_OF_MEANS = "mean so far"
-"""A bootstrap needs all values at once, and would be done again for every batch."""
+"""Captions of the running means. Their intervals are not bootstrapped, which would need all values for every batch."""
 
 
 @dataclass
 class RunningMean:
     """The mean of one metric of one method over the images so far, with its interval.
 
-    Mean and squared deviations are updated value by value (Welford 1962), which loses no digits to large means.
+    Mean and squared deviations are updated with each value (Welford 1962), which avoids cancellation for large means.
     """
 
     count: int = 0
@@ -40,7 +40,7 @@ class RunningMean:
     squared_deviations: float = 0.0
 
     def add(self, value: float | None) -> None:
-        """Take one more value in; one that was not measured, or is undefined, is left out, as in the final table."""
+        """Add a value; None (not measured) and NaN (undefined) are skipped, as in the final table."""
         if value is not None and not math.isnan(value):
             self.count += 1
             step = value - self.mean
@@ -48,7 +48,7 @@ class RunningMean:
             self.squared_deviations += step * (value - self.mean)
 
     def text(self, *, percent: bool, interval: bool = True) -> str:
-        """Return the mean ± half of its interval; the mean alone of one value, which has no interval."""
+        """Return the mean ± half of its interval as text; for a single value only the mean."""
         if not self.count:
             return ""
         scale = 100 if percent else 1
@@ -61,7 +61,7 @@ class RunningMean:
 
 
 class Display:
-    """A listener of an evaluation that draws on a terminal, or writes a line now and then where there is none."""
+    """A listener of an evaluation that draws a live display on a terminal, or without one writes occasional lines."""
 
     def __init__(self, metrics: Sequence[Metric], console: Console) -> None:
         self._metrics, self._console = metrics, console
@@ -79,18 +79,18 @@ class Display:
         self._started = self._last_line = time.monotonic()
 
     def run_started(self, images: int, done: int) -> None:
-        """Begin with the number of images to measure, and of those that an earlier run did."""
+        """Set the number of images to measure, and the number that an earlier run has measured."""
         self._total, self._done = images, done
         self._started = self._last_line = time.monotonic()
         self._progress.update(self._task, total=images, completed=done)
 
     def model_started(self, name: str) -> None:
-        """Begin a model: its means start anew."""
+        """Begin a model with new means."""
         self._means.clear()
         self._progress.update(self._task, description=name)
 
     def batch_finished(self, images: int, rows: Sequence[dict[str, Any]]) -> None:
-        """Count images as done, and take their rows into the means."""
+        """Count images as done, and add their rows to the means."""
         self._done, self._done_in_this_run = self._done + images, self._done_in_this_run + images
         self._progress.update(self._task, completed=self._done, speed=f"{self._speed:.2f} images/s")
         for row in rows:
@@ -119,7 +119,7 @@ class Display:
         return self._done_in_this_run / max(time.monotonic() - self._started, 1e-9)
 
     def _table(self, width: int) -> RenderableType:
-        """Return the means so far: with intervals where they fit, or else as many columns as fit."""
+        """Return a table of the means so far: with intervals if they fit, else with as many columns as fit."""
         shared = [len({key[place] for key in self._means}) == 1 for place in range(2)] + [False]
         from shapleycam.experiments.results import Column
 
@@ -140,7 +140,7 @@ class Display:
     def _row(
         self, key: tuple[str, str, str], shared: Sequence[bool], means: Sequence[RunningMean], *, intervals: bool
     ) -> list[Text]:
-        """Return a row of the table: the names that differ, and the means."""
+        """Return a row of the table: the names that are not `shared` by all rows, and the means."""
         names = [Text(name) for name, same in zip(key, shared, strict=True) if not same]
         figures = zip(means, self._metrics, strict=True)
         return [*names, *(Text(mean.text(percent=metric.percent, interval=intervals)) for mean, metric in figures)]
@@ -148,7 +148,7 @@ class Display:
 
 @contextmanager
 def display(metrics: Sequence[Metric], *, quiet: bool) -> Iterator[Display | None]:
-    """Show a display on stderr while the context lasts; None where it shall be quiet."""
+    """Show a display on stderr inside the context, and yield it; None if `quiet`."""
     if quiet:
         yield None
         return
@@ -162,7 +162,7 @@ def display(metrics: Sequence[Metric], *, quiet: bool) -> Iterator[Display | Non
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words: 40 s, 12 min, 3 h 20 min."""
+    """Return a duration as text: 40 s, 12 min, 3 h 20 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworksGroup:
-    """The networks that are evaluated."""
+    """The options of the networks to evaluate."""
 
     model: options.Models = None
     checkpoint: options.Checkpoint = None
@@ -36,7 +36,7 @@ class NetworksGroup:
 
 @dataclass(frozen=True)
 class ProtocolGroup(MosaicGroup):
-    """What is measured of each network, on which photographs and how."""
+    """The options of an evaluation's protocol: what is measured, on which photographs and how."""
 
     layer: Annotated[
         list[str] | None,
@@ -86,7 +86,7 @@ class ProtocolGroup(MosaicGroup):
     limit: options.Limit = None
 
     def protocol(self, estimator: RegionEstimatorGroup) -> Protocol:
-        """Return the protocol; the set of metrics "all" has those of objects only where it is known where they are.
+        """Return the protocol; the metric set "all" includes metrics of objects only with annotations or mosaics.
 
         Raises:
             OptionError: an unknown layer rule, utility, method, metric or removal.
@@ -187,7 +187,7 @@ def evaluate(
 
 
 def run(evaluation: Evaluation, *, quiet: bool) -> Store:
-    """Run an evaluation and show how far it is; a signal that stops it is answered by one line.
+    """Run an evaluation, show its progress, and return its store; if a signal stops it, print one line.
 
     Raises:
         typer.Exit: with the code of the signal that stopped it.
@@ -204,11 +204,11 @@ def run(evaluation: Evaluation, *, quiet: bool) -> Store:
 
 
 def _describe_stop(evaluation: Evaluation) -> str:
-    """Return how many images a run that was stopped has measured, and how to go on with it."""
+    """Return a line that says how many images a stopped run has measured, and how to continue it."""
     from shapleycam.errors import ShapleyCamError
 
     try:
         measured = evaluation.n_measured
-    except ShapleyCamError as error:  # the folder is gone, say
+    except ShapleyCamError as error:  # for example, the folder was removed
         return f"stopped; {error}"
     return f"stopped; {measured} images are kept in {evaluation.out}, and the same command goes on from there"

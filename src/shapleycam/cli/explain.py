@@ -1,4 +1,4 @@
-"""`shapleycam explain`: one overlay an image, and a few lines each: class, score, where it went."""
+"""`shapleycam explain`: an overlay for each photograph, and a few lines on its class, score and evidence."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ from shapleycam.printable import printable_name
 from shapleycam.urls import url_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from shapleycam.cli.console import Bar
     from shapleycam.cli.explaining import Photograph, PhotographResult
 
 _CLASSES_IN_THE_TOUR = 3
-"""The likeliest classes that are explained of the demo photo, where nothing is asked for."""
+"""Number of the demo photo's most likely classes that are explained if no photograph and no class is given."""
 
 
 @dataclass(frozen=True)
 class RankedQuestionGroup(BoxQuestionGroup):
-    """The methods, and the class or the likeliest classes that they explain."""
+    """The options of the methods, and of the class or the most likely classes to explain."""
 
     top: Annotated[
         int | None,
@@ -56,7 +57,7 @@ class RankedQuestionGroup(BoxQuestionGroup):
 
 @dataclass(frozen=True)
 class FilesGroup:
-    """The files that are written."""
+    """The options of the files to write."""
 
     out: options.Out = Path()
     view: options.View = None
@@ -106,7 +107,7 @@ def explain(  # noqa: PLR0913  # the groups of its options
     expand_methods(methods)
     smooth = parse_smoothing(question.smooth)
     drawn = style.drawn(files.view)
-    estimator.check()  # a wrong option is refused before anything is written or loaded
+    estimator.check()  # refuse a wrong option before anything is written or loaded
     make_folder(files.out)
     paths, unreadable = list_photographs(images, quiet=printing.quiet)
     for failure in unreadable:
@@ -116,54 +117,60 @@ def explain(  # noqa: PLR0913  # the groups of its options
     estimator.check_photographs(paths)
     is_tour = not (images or question.target or network.against or question.box)
     remote = engine.make_engine()
-    # This process needs a model only for its preprocessing where a cluster explains: it then leaves the GPU alone.
+    # If a cluster explains, this process needs a model only for its preprocessing, so it loads it on the CPU.
     make: Any = make_explainer if box is None else make_detector
     own_explainer = Lazy(partial(make, network, compute if remote is None else replace(compute, device="cpu")))
     explainer = own_explainer if remote is None else Lazy(partial(make, network, compute))
     with timings.of("loading the model"), notes(quiet=printing.quiet):
         read = ReadPhotographs(transform_of(own_explainer(), files.view), timings)
-    failed = len(unreadable)
     with notes(quiet=printing.quiet), progress(len(paths), "explaining", quiet=printing.quiet) as bar:
-        estimator_options = estimator.options(bar.show_sampling if remote is None else None)
-        step = (
-            explainer,
-            methods,
-            question.target,
-            question.top or (_CLASSES_IN_THE_TOUR if is_tour else 1),
-            network.against,
-            estimator_options,
-            smooth,
-            files.out,
-            drawn,
-            style.side_by_side,
-            files.save,
-            timings,
-            estimator.outlines,
+        explain_batch = ExplainPhotographs(
+            explainer=explainer,
+            methods=methods,
+            target=question.target,
+            classes=question.top or (_CLASSES_IN_THE_TOUR if is_tour else 1),
+            against=network.against,
+            estimator_options=estimator.options(bar.show_sampling if remote is None else None),
+            smooth=smooth,
+            out=files.out,
+            drawn=drawn,
+            side_by_side=style.side_by_side,
+            save=files.save,
+            timings=timings,
+            outlines=estimator.outlines,
         )
-        explain_batch = ExplainPhotographs(*step) if box is None else ExplainBoxes(*step, box)
-        # One by one where each photograph has boxes, and often a size, or outlined objects of its own.
+        if box is not None:
+            explain_batch = ExplainBoxes(**vars(explain_batch), box=box)
+        # Photographs with a box or outlined objects are explained one by one, because these belong to one photograph.
         batches = _batches(
             paths, compute.batch_size if box is None and not estimator.outlines else 1, stem_limit(files.out)
         )
         with closing((remote or Local()).run(batches, read, explain_batch)) as results:
-            for result in results:
-                if result.error is not None:
-                    failed += 1
-                    _report_error(result.path, result.error, as_json=printing.as_json)
-                else:
-                    _write_and_print(result, as_json=printing.as_json, quiet=printing.quiet)
-                bar.advance()
+            errors = _report_results(results, bar, printing)
     if printing.timings:
         timings.print()
-    if failed:
+    if errors or unreadable:
         raise typer.Exit(REFUSED)
 
 
+def _report_results(results: Iterable[PhotographResult], bar: Bar, printing: TimedPrintGroup) -> int:
+    """Write the files of each result, print it, and advance the progress bar; return the number of errors."""
+    errors = 0
+    for result in results:
+        if result.error is not None:
+            errors += 1
+            _report_error(result.path, result.error, as_json=printing.as_json)
+        else:
+            _write_and_print(result, as_json=printing.as_json, quiet=printing.quiet)
+        bar.advance()
+    return errors
+
+
 def _check_question(question: RankedQuestionGroup, against: str | None) -> None:
-    """Refuse two answers to which classes are explained.
+    """Refuse two options that both choose the explained classes.
 
     Raises:
-        OptionError: --top beside --against, --target or --box.
+        OptionError: --top was given together with --against, --target or --box.
     """
     top, target = question.top, question.target
     if top is not None and question.box is not None:
@@ -175,7 +182,7 @@ def _check_question(question: RankedQuestionGroup, against: str | None) -> None:
 
 
 def _import_libraries(timings: Timings, model: str) -> None:
-    """Import the libraries that the command needs, so that each has its own time."""
+    """Import the command's libraries one by one, so that the time of each is measured."""
     of_timm = ["timm"] if model == options.DEFAULT_MODEL or model.startswith("timm:") else []
     for name in ("torch", "torchvision", *of_timm):
         with timings.of(f"importing {name}"):
@@ -183,10 +190,10 @@ def _import_libraries(timings: Timings, model: str) -> None:
 
 
 def _check_timings(engine: EngineGroup, *, timings: bool) -> None:
-    """Refuse timings of work that is done elsewhere.
+    """Refuse timings if another machine does the work.
 
     Raises:
-        OptionError: --timings beside a cluster.
+        OptionError: --timings was given together with a cluster.
     """
     if timings and engine.engine != "local":
         raise OptionError(
@@ -195,7 +202,7 @@ def _check_timings(engine: EngineGroup, *, timings: bool) -> None:
 
 
 def _batches(paths: Sequence[Path], size: int, longest_stem: int) -> list[list[Photograph]]:
-    """Return the photographs of each forward pass, with stems of at most so many bytes."""
+    """Return the photographs in batches of `size`, with stems of at most `longest_stem` bytes."""
     from shapleycam.cli.explaining import Photograph
 
     stems = unique_stems(paths, longest_stem)
@@ -220,7 +227,7 @@ def _write_and_print(result: PhotographResult, *, as_json: bool, quiet: bool) ->
 
 
 def _report_error(path: Path, reason: str, *, as_json: bool) -> None:
-    """Print why a photograph has no explanation; with `as_json` also on stdout."""
+    """Print the reason why a photograph has no explanation on stderr, and with `as_json` also on stdout."""
     name = url_of(path) or printable_name(str(path))
     own_texts = (name,)
     print_error(reason, own_texts=own_texts)

@@ -1,4 +1,4 @@
-"""The explainer that a command's options describe, and how its model wants photographs."""
+"""Making the explainer or detector from a command's options, and reading its model's preprocessing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
-    """Return the explainer that the options describe; what is cheap to check is checked before the model is loaded.
+    """Return the explainer for a command's options; options are checked before the model is loaded, if possible.
 
     Raises:
         ShapleyCamError: an unknown utility, fusion or model, or a model that cannot be loaded or is a detector.
@@ -40,11 +40,11 @@ def make_explainer(network: NetworkGroup, compute: ComputeGroup) -> Explainer:
 
 
 def make_detector(network: NetworkGroup, compute: ComputeGroup) -> Detector:
-    """Return the detector that the options describe, checked as `make_explainer` does.
+    """Return the detector for a command's options; they are checked as in `make_explainer`.
 
     Raises:
-        OptionError: options that ask for something else than the score of a box.
-        ShapleyCamError: an unknown fusion or model, or a model that cannot be loaded or is no detector.
+        OptionError: an option does not fit the explanation of a box's score.
+        ShapleyCamError: an unknown fusion or model, or a model that cannot be loaded or is not a detector.
     """
     from shapleycam.explaining.detector import Detector
 
@@ -60,15 +60,15 @@ def make_detector(network: NetworkGroup, compute: ComputeGroup) -> Detector:
             )
     if network.reference:
         raise OptionError(
-            f"--reference {' '.join(map(str, network.reference))} and --box were both given; a detector is run on a "
-            "photograph for one of its boxes, and the reference has none: leave --reference out, and --removal mean "
-            "takes the mean over the photograph's own places"
+            f"--reference {' '.join(map(str, network.reference))} and --box were both given; a box belongs to one "
+            "photograph, and reference photographs do not have it: leave --reference out, and --removal mean takes the "
+            "mean over the photograph's own places"
         )
     return Detector.of_network(_load(network, compute), partial(_box_explainer, network, compute))
 
 
 def _load(network: NetworkGroup, compute: ComputeGroup) -> Network:
-    """Return the network, on its device, once the other options are known to be right."""
+    """Check the other options, then return the network on its device."""
     from shapleycam.explaining.fusing import check_fusion
     from shapleycam.models import zoo
     from shapleycam.models.resolve import default_device, move_to_device
@@ -84,7 +84,7 @@ def _load(network: NetworkGroup, compute: ComputeGroup) -> Network:
 
 
 def _box_explainer(network: NetworkGroup, compute: ComputeGroup, loaded: Network) -> Explainer:
-    """Return the explainer of a detector's scores at one box."""
+    """Return an explainer for a detector's scores at one box."""
     from shapleycam.explaining.detector import own_layer_names
     from shapleycam.utilities import box_score
 
@@ -120,7 +120,8 @@ def transform_of(explainer: Explainer | Detector, view: str | None = None) -> Tr
     """Return the preprocessing of an explainer's model.
 
     Raises:
-        ModelError: it does not say, or not where its crop lies in a photograph that is to be drawn over.
+        ModelError: the model has no preprocessing; or maps shall be drawn over the photograph (`view="photo"`), but the
+            preprocessing does not declare the crop's position in it.
     """
     from shapleycam.models.preprocess import Preprocess
 

@@ -1,4 +1,4 @@
-"""What `explain` does with a batch of photographs, in two steps that any engine can run."""
+"""The two steps of `explain` for a batch of photographs, reading and explaining, which any engine can run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import PreparedPhotograph, prepare_photograph, stack_photographs
 from shapleycam.explanations.comparison import Comparison
-from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, of_kind
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, resolve_kind
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.figures import map_bar, map_title, photograph_panel
 from shapleycam.explanations.image_summary import ImageSummary
@@ -35,12 +35,12 @@ from shapleycam.values.options import EstimatorOptions
 from shapleycam.wording import percent
 
 _COMPRESSION = 3
-"""Of PNG files: a third of the time of Pillow's default, for files that are 6% larger."""
+"""Compression level of PNG files; it takes a third of the time of Pillow's default, for files that are 6% larger."""
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph to explain: its path, and the stem of its files' names."""
+    """A photograph to explain: its path, and the stem of the names of its output files."""
 
     path: Path
     stem: str
@@ -55,22 +55,22 @@ class PhotographResult:
     files: dict[Path, bytes]
     error: str | None = None
     detection: Detection | None = None
-    """Of a detector the box that was explained."""
+    """The explained box; None for a classifier."""
 
 
 ReadBatch: TypeAlias = "tuple[list[tuple[Photograph, PreparedPhotograph]], list[PhotographResult]]"
-"""Photographs with their tensors, as the network takes them, and the results of those that cannot be read."""
+"""The photographs with their preprocessed images, and the results of the photographs that cannot be read."""
 
 
 @dataclass(frozen=True)
 class ReadPhotographs:
-    """The first step, which needs no model: photographs to tensors."""
+    """The first step, which needs no model: reads photographs and preprocesses them."""
 
     transform: Transform
     timings: Timings
 
     def __call__(self, photographs: Sequence[Photograph]) -> ReadBatch:
-        """Read a batch."""
+        """Return a batch of preprocessed photographs."""
         images, failures = [], []
         for photograph in photographs:
             try:
@@ -85,29 +85,29 @@ class ReadPhotographs:
 
 @dataclass(frozen=True)
 class ExplainPhotographs:
-    """The second step: tensors to pictures. Its fields are the same for every batch."""
+    """The second step: explains preprocessed photographs and draws maps. The fields are the same for every batch."""
 
     explainer: Lazy[Any]
-    """An `Explainer`; of `ExplainBoxes` a `Detector`."""
+    """Returns an `Explainer`; for `ExplainBoxes` a `Detector`."""
     methods: list[str]
     target: str | None
     classes: int
-    """The likeliest classes to explain, where no `target` is given."""
+    """The number of most likely classes to explain if `target` is None."""
     against: str | None
-    """The class that the explained one is compared with, as it was typed."""
+    """The class that the explained one is compared with, as the user typed it."""
     estimator_options: EstimatorOptions
     smooth: Smooth
     out: Path
     drawn: DrawnMap
     side_by_side: bool
-    """Whether the photograph without colours stands beside the maps."""
+    """Whether to show the photograph without colours beside the maps."""
     save: bool
     timings: Timings
     outlines: Outlines | None
-    """Where the objects are outlined that are a photograph's players; its batches are then of one photograph."""
+    """The annotations of the objects that are a photograph's players; then each batch must have one photograph."""
 
     def __call__(self, batch: ReadBatch) -> Iterator[PhotographResult]:
-        """Explain a batch; yield the result of each of its photographs."""
+        """Explain a batch, and yield the result of each photograph."""
         images, failures = batch
         yield from failures
         if not images:
@@ -130,7 +130,7 @@ class ExplainPhotographs:
             yield PhotographResult(photograph.path, summary, files)
 
     def _compare(self, explainer: Explainer, batch: Batch, options: EstimatorOptions) -> list[Comparison]:
-        """Explain a batch by all methods: one comparison for each class that is to be explained."""
+        """Explain a batch by all methods, and return one comparison for each class to explain."""
         targets: list[Target] | int = [self.target] if self.target is not None or self.classes == 1 else self.classes
         with self.timings.of("finding the layer"):
             explainer.find_layer(batch)
@@ -140,7 +140,7 @@ class ExplainPhotographs:
     def files_of(
         self, explanations: Sequence[Explanation], index: int, photograph: Photograph, model: str
     ) -> dict[Path, bytes]:
-        """Return the figure of one method, and with `save` its numbers: an explanation for each class."""
+        """Return one method's files for one photograph: the figure, and with `save` an NPZ file for each class."""
         method = explanations[0].method
         png = BytesIO()
         with self.timings.of("drawing"):
@@ -161,11 +161,11 @@ class ExplainPhotographs:
         return files
 
     def _draw(self, explanations: Sequence[Explanation], index: int, photo: Path, model: str) -> Image.Image:
-        """Draw the map of each class, and where its errors are above its values, with a title and a colour bar."""
-        drawn, first = of_kind(explanations, replace(self.drawn, index=index)), explanations[0]
+        """Return a figure of each class's map, and of its uncertain cells, with a title and a colour bar."""
+        drawn, first = resolve_kind(explanations, replace(self.drawn, index=index)), explanations[0]
         panels = [panel for explanation in explanations for panel in self._panels(explanation, drawn)]
         if len(panels) == 1:
-            # The class is in the figure's title.
+            # A single panel does not repeat the class, which is in the figure's title.
             panels = [(map_title(first, drawn) if self.side_by_side else "", panels[0][1])]
         if self.side_by_side:
             panels.insert(0, photograph_panel(first, drawn))
@@ -174,9 +174,9 @@ class ExplainPhotographs:
         return grid(panels, columns=4, title=title, bars=[map_bar(explanations, drawn)], note=note)
 
     def _panels(self, explanation: Explanation, drawn: DrawnMap) -> list[tuple[str, Image.Image]]:
-        """Return the map with its title; of sampled values also a map of where they are not sure.
+        """Return the panel of the map; for sampled values also a panel of the cells whose sign is not certain.
 
-        Values of regions that are not sure are grey in the map itself.
+        Uncertain regions need no panel, because they are grey in the map itself.
         """
         panels = [(class_title(explanation, drawn.index), overlay(explanation, drawn))]
         if explanation.uncertain is not None and drawn_regions(explanation, drawn) is None:

@@ -1,4 +1,4 @@
-"""`shapleycam fidelity`: how far each method is from the true Shapley values of this model, and what it costs."""
+"""`shapleycam fidelity`: the distance of each method from the model's true Shapley values, and its cost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MeasuredGroup:
-    """What is measured: utilities and methods, and what they are compared with."""
+    """The options of the measurement: utilities and methods, and the values that they are compared with."""
 
     utility: Annotated[
         list[str] | None,
@@ -48,7 +48,7 @@ class MeasuredGroup:
 
 @dataclass(frozen=True)
 class TrueValuesEstimatorGroup(RegionEstimatorGroup):
-    """The options of the estimators, of which the true values are held to a tolerance."""
+    """The options of the estimators; the tolerance is that of the true values."""
 
     tolerance: Annotated[
         float, typer.Option("--tolerance", help="Standard error, as a share of the values, of the true values.")
@@ -58,13 +58,13 @@ class TrueValuesEstimatorGroup(RegionEstimatorGroup):
         """Refuse wrong options before anything is loaded.
 
         Raises:
-            OptionError: there are such.
+            OptionError: an option is wrong, or does not fit `truth`.
         """
         self.check()
         if truth == "input" and self.tolerance != TrueValuesEstimatorGroup.tolerance:
             raise OptionError(
-                f"--tolerance {self.tolerance} is of the layer's own values; with --truth input say how many runs the "
-                "input's values may take, --runs 4000 say"
+                f"--tolerance {self.tolerance} is for the layer's own values; with --truth input set the number of "
+                "runs for the input's values, such as --runs 4000"
             )
 
 
@@ -134,7 +134,7 @@ def _measure(
     estimator: EstimatorOptions,
     seed: int,
 ) -> Fidelity:
-    """Return the distances from the layer's own values."""
+    """Return the methods' distances from the layer's own Shapley values."""
     from shapleycam.fidelity import fidelity as measure
 
     return measure(

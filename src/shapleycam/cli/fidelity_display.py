@@ -1,4 +1,4 @@
-"""What `shapleycam fidelity` prints of distances from the layer's own values."""
+"""Printing the results of `shapleycam fidelity` at a layer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def show_fidelity(result: Fidelity, explainer: Explainer, files: FilesGroup, *, as_json: bool) -> None:
-    """Write the files, and print what was measured, or a JSON document of it."""
+    """Write the files, and print the results as a table or as JSON."""
     from shapleycam.fidelity import advice, summary
 
     removal = removal_phrase(explainer.removal.name)
@@ -54,7 +54,7 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
     print_facts(f"{explainer.name}, layer {explainer.layer}{removal_phrase(explainer.removal.name)}", facts)
     figures = ("relative error", "Spearman", "efficiency gap", "curvature", "ms", "x pass")
     heads = [Head("utility"), Head("method"), *(Head(head, "number") for head in figures)]
-    left_out = 1 if len({row.utility for row in rows}) == 1 else 0  # a column that says the same in every row
+    left_out = 1 if len({row.utility for row in rows}) == 1 else 0  # omit a column that is the same in every row
     print_table(heads[left_out:], [_row(row)[left_out:] for row in rows])
     for file in files:
         typer.echo(f"written {file}")
@@ -63,19 +63,19 @@ def _print(result: Fidelity, rows: list[Summary], sentences: list[str], explaine
 
 
 def _row(row: Summary) -> list[str]:
-    """Return the texts of a row of the table."""
+    """Return the cells of a row of the table."""
     figures = [percent_of(row.error), plain_of(row.spearman, 3), percent_of(row.gap), plain_of(row.curvature, 2)]
     seconds = "" if row.seconds is None else f"{row.seconds.value * 1e3:.0f}"
     return [row.utility, row.method, *figures, seconds, "" if row.passes is None else f"{row.passes.value:.2f}"]
 
 
 def _reached(result: Fidelity) -> str:
-    """Return the largest standard error of the true values."""
+    """Return a text with the largest standard error of the true values."""
     return f"{percent(max(result.reference_errors), 2)} at most"
 
 
 def _precision(precision: str, errors: Mapping[str, float]) -> str:
-    """Return how far the methods' values are from those in full precision."""
+    """Return a text with the distance of the methods' values from those in full precision."""
     least, most = min(errors, key=errors.__getitem__), max(errors, key=errors.__getitem__)
     return (
         f"{precision} before the layer: values are {percent(errors[least], 2)} ({least}) to {percent(errors[most], 2)} "
@@ -86,7 +86,7 @@ def _precision(precision: str, errors: Mapping[str, float]) -> str:
 def _document(
     result: Fidelity, rows: list[Summary], sentences: list[str], explainer: Explainer, files: list[str]
 ) -> dict[str, Any]:
-    """Return what `--json` prints."""
+    """Return the JSON document that `--json` prints."""
     return {
         "model": explainer.name,
         "layer": explainer.layer,

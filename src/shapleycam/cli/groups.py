@@ -1,4 +1,4 @@
-"""The groups of options of an explainer that several commands share, and what the library makes of each."""
+"""Groups of an explainer's options that several commands share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkGroup:
-    """The network, and what of it is explained. `explainers.make_explainer` builds an explainer of it."""
+    """The options of the network and of what is explained; `explainers.make_explainer` makes an explainer from them."""
 
     model: str | None = None
     checkpoint: options.Checkpoint = None
@@ -36,7 +36,7 @@ class NetworkGroup:
 
 @dataclass(frozen=True)
 class OneLayerNetworkGroup(NetworkGroup):
-    """A network at one layer."""
+    """The options of a network at one layer."""
 
     model: options.Model = options.DEFAULT_MODEL
     layer: options.Layer = None
@@ -46,7 +46,7 @@ class OneLayerNetworkGroup(NetworkGroup):
 
 @dataclass(frozen=True)
 class LayersNetworkGroup(NetworkGroup):
-    """A network at one layer or several, with all that can be said of it and asked."""
+    """All options of a network, at one or several layers."""
 
     model: options.Model = options.DEFAULT_MODEL
     layer: options.Layers = None
@@ -61,7 +61,7 @@ class LayersNetworkGroup(NetworkGroup):
 
 @dataclass(frozen=True)
 class QuestionGroup:
-    """The methods, the class that they explain, and how their maps are smoothed."""
+    """The options of the methods, the class to explain, and the smoothing."""
 
     method: options.Methods = None
     target: options.Target = None
@@ -70,7 +70,7 @@ class QuestionGroup:
 
 @dataclass(frozen=True)
 class BoxQuestionGroup(QuestionGroup):
-    """The same, asked of a detector's box too."""
+    """The same, with the option to explain a detector's box."""
 
     box: options.BoxOfDetector = None
 
@@ -86,10 +86,10 @@ class EstimatorGroup:
     runs: int | None = None
 
     def options(self, progress: Progress | None = None) -> EstimatorOptions:
-        """Return the options as the library takes them, with a listener to the sampling.
+        """Return the library's options of estimators; `progress` is called during sampling.
 
         Raises:
-            OptionError: nodes or players of another form than they have.
+            OptionError: the nodes or players cannot be parsed.
         """
         from shapleycam.values.options import EstimatorOptions
 
@@ -97,10 +97,10 @@ class EstimatorGroup:
         return EstimatorOptions(nodes, self.tolerance, self.seed, players, progress, self.runs)
 
     def check(self) -> None:
-        """Refuse nodes or players of another form than they have, before anything is loaded.
+        """Refuse nodes or players that cannot be parsed, before anything is loaded.
 
         Raises:
-            OptionError: there are such.
+            OptionError: the nodes or players cannot be parsed.
         """
         parse_nodes(self.nodes)
         self.regions()
@@ -109,7 +109,7 @@ class EstimatorGroup:
         """Return the players that are the same for every photograph.
 
         Raises:
-            OptionError: players of another form than they have.
+            OptionError: the players cannot be parsed.
         """
         return parse_regions(self.players)
 
@@ -130,20 +130,20 @@ class OutlinedEstimatorGroup(RegionEstimatorGroup):
 
     @property
     def outlines(self) -> Outlines | None:
-        """Return where the objects are outlined that are the players."""
+        """Return the annotations of the objects that are the players; None if the players are others."""
         return outlines_of(self.players)
 
     def check_photographs(self, photos: Sequence[Path]) -> None:
-        """Refuse photographs of which several would have the same outlined objects.
+        """Refuse several photographs that would all get the same outlined objects.
 
         Raises:
-            OptionError: there are such.
+            OptionError: there are such photographs.
         """
         if self.outlines is not None:
             self.outlines.check_photographs(photos)
 
     def regions(self) -> tuple[int, int] | str | None:
-        """Return the players that are the same for every photograph: none where each has its own objects."""
+        """Return the players that are the same for every photograph; None if each photograph has its own objects."""
         if self.outlines is None:
             return super().regions()
         self.outlines.check()
@@ -152,7 +152,7 @@ class OutlinedEstimatorGroup(RegionEstimatorGroup):
 
 @dataclass(frozen=True)
 class ComputeGroup:
-    """Where an explainer runs, and how much of the machine it may take."""
+    """The options of an explainer's device, memory and precision."""
 
     device: options.Device = None
     batch_size: int = 16
@@ -162,14 +162,14 @@ class ComputeGroup:
 
 @dataclass(frozen=True)
 class BatchComputeGroup(ComputeGroup):
-    """Where an explainer runs that is given many photographs."""
+    """The same, with the batch size for many photographs."""
 
     batch_size: options.BatchSize = 16
 
 
 @dataclass(frozen=True)
 class PrintGroup:
-    """What is printed."""
+    """The options of printing."""
 
     as_json: options.Json = False
     quiet: options.Quiet = False
@@ -177,6 +177,6 @@ class PrintGroup:
 
 @dataclass(frozen=True)
 class TimedPrintGroup(PrintGroup):
-    """What is printed, with the time that each part of the command took."""
+    """The same, with the option to print the time of each part of the command."""
 
     timings: options.Timings = False

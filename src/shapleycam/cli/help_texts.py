@@ -1,4 +1,4 @@
-"""The help of commands, from their docstrings: paragraphs, and lists whose points are wrapped under each other."""
+"""Help texts of commands, from their docstrings: paragraphs, and lists whose items are wrapped with an indent."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from textwrap import wrap
 
 _POINT = "- "
 WIDEST = 100
-"""Columns of the help at most, on a terminal that has more."""
+"""Largest width of the help in characters, on a wider terminal."""
 
 
 def help_lines(text: str, width: int) -> list[str]:
-    r"""Return a docstring as lines of at most `width` columns, without the marks of code.
+    r"""Return a docstring as lines of at most `width` characters, without backticks.
 
     Examples:
         >>> help_lines("Explain.\n\n- `shapleycam explain` explains a photograph.\n- `web` serves.", 34)
@@ -29,12 +29,12 @@ def help_lines(text: str, width: int) -> list[str]:
 
 
 def first_sentence(text: str) -> str:
-    """Return what a command does, for the list of commands."""
+    """Return the first sentence of a command's help, for the list of commands."""
     return help_lines(text, 10_000)[0]
 
 
 def _parts(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the points of a list, or the one paragraph that the lines are."""
+    """Yield the items if the lines are a list, else the lines as one paragraph."""
     part = ""
     for line in map(str.strip, lines):
         if line.startswith(_POINT) and part:

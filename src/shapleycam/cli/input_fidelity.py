@@ -1,4 +1,4 @@
-"""`shapleycam fidelity --truth input`: what its options mean, and what it prints."""
+"""`shapleycam fidelity --truth input`: reading its options, and printing its results."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def with_layer_removal(network: NetworkGroup) -> NetworkGroup:
-    """Return the network with the removal at the layer: zero, where the removal of the options is of the input."""
+    """Return the network's options with removal zero at the layer, because the given removal applies to the input."""
     return network if network.layer == "input" else replace(network, removal="zero", reference=None)
 
 
 def input_question(network: NetworkGroup, estimator: EstimatorGroup) -> InputQuestion:
-    """Return what the options ask of the input.
+    """Return the library's question about the input from the options.
 
     Raises:
-        OptionError: a removal or players that are unknown.
-        ImageError: a folder of reference photographs without any.
+        OptionError: the removal or the players are unknown.
+        ImageError: a folder of reference photographs has none.
     """
     from shapleycam.fidelity import InputQuestion
     from shapleycam.fidelity.input_reference import INPUT_PLAYERS, INPUT_RUNS
@@ -49,7 +49,7 @@ def input_question(network: NetworkGroup, estimator: EstimatorGroup) -> InputQue
 
 
 def show_input_fidelity(result: InputFidelity, explainer: Explainer, files: FilesGroup, *, as_json: bool) -> None:
-    """Write the files, and print what was measured, or a JSON document of it."""
+    """Write the files, and print the results as a table or as JSON."""
     from shapleycam.fidelity import input_summary
     from shapleycam.fidelity._input_summary import nearest_first
 
@@ -83,7 +83,7 @@ def show_input_fidelity(result: InputFidelity, explainer: Explainer, files: File
         "shown": SHOWN,
     }
     print_facts(what, facts)
-    left_out = 1 if len(utilities) == 1 else 0  # a column that says the same in every row
+    left_out = 1 if len(utilities) == 1 else 0  # omit a column that is the same in every row
     heads = [Head("utility"), Head("method"), *input_heads()]
     print_table(heads[left_out:], [[row.utility, row.method, *input_figures(row)][left_out:] for row in rows])
     for file in written:
@@ -93,7 +93,7 @@ def show_input_fidelity(result: InputFidelity, explainer: Explainer, files: File
 
 
 def _sentence(best: InputSummary) -> str:
-    """Return which method's ranks are nearest to the input's, of the first row of a utility."""
+    """Return a sentence that says which method's ranks are closest to the input's; `best` is a utility's first row."""
     if best.spearman is None:
         return f"No method has ranks for {best.utility}: all values are the same."
     corrected = best.spearman_corrected

@@ -1,4 +1,4 @@
-"""What commands print of distances from the input's Shapley values, and of how sure these are."""
+"""Texts that commands print about distances from the input's Shapley values, and about the errors of these values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_RESOLVED = "not resolved"
 
 
 def input_facts(inputs: Sequence[InputValues]) -> dict[str, str]:
-    """Return what is printed of the input's values: of what, by how many runs, how sure, and what was divided."""
+    """Return facts about the input's values: the numbers of regions and runs, the noise, and the empty value."""
     from shapleycam.values._limited_runs import runs_to_aim
 
     regions, runs = max(each.regions for each in inputs), max(each.runs for each in inputs)
@@ -49,7 +49,7 @@ def input_heads() -> list[Head]:
 
 
 def input_figures(row: InputSummary) -> list[str]:
-    """Return the figures of a row of the table."""
+    """Return the cells with numbers in a row of the table."""
     return [
         percent_of(row.error),
         percent_of(row.noise_share),
@@ -62,12 +62,12 @@ def input_figures(row: InputSummary) -> list[str]:
 
 
 def rows_as_data(rows: Sequence[InputSummary | InputDistance | InputValues]) -> list[dict[str, Any]]:
-    """Return rows as JSON has them."""
+    """Return rows as dictionaries for JSON."""
     return [as_json_value(asdict(row)) for row in rows]
 
 
 def _corrected(mean: Mean | None, observed: Mean | None, images: int) -> str:
-    """Return a corrected correlation, and of how many images it is where it is not of all."""
+    """Return a corrected correlation as text, with the number of its images if these are not all."""
     if mean is None:
         return "" if observed is None else NOT_RESOLVED
     return plain_of(mean, 2) + ("" if mean.count == images else f" ({mean.count} of {images})")

@@ -1,4 +1,4 @@
-"""`shapleycam interactions`: which places earn more, or less, together than each by itself."""
+"""`shapleycam interactions`: pairs of places that earn more, or less, together than each by itself."""
 
 from __future__ import annotations
 
@@ -22,20 +22,25 @@ from shapleycam.terminal_tables import Head
 from shapleycam.wording import counted, number, percent, removal_phrase, signed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from PIL import Image
+
+    from shapleycam.explanations.explanation import Explanation
     from shapleycam.game import Game
     from shapleycam.values import Interactions
 
 
 @dataclass(frozen=True)
 class OneLayerUtilityGroup(OneLayerNetworkGroup):
-    """A network at one layer, and the utility that is explained."""
+    """The options of a network at one layer, and of the utility to explain."""
 
     utility: options.UtilityName = "rest"
 
 
 @dataclass(frozen=True)
 class PairsGroup:
-    """The pairs that are shown, and how they are measured."""
+    """The options of the pairs: how many are shown, and how they are measured."""
 
     target: options.Target = None
     players: options.OutlinedRegions = None
@@ -68,18 +73,13 @@ def interactions(
     - `shapleycam interactions cat.jpg --rounds 16 --layer blocks.5` samples them, with standard errors.
     - `shapleycam interactions cat.jpg --layer input --players superpixels:30` draws pairs of regions of the photograph.
     """
-    from shapleycam.drawing.figures import grid
-    from shapleycam.drawing.plots import pairs as draw_pairs
     from shapleycam.explaining.inputs import batch_of
-    from shapleycam.explanations.drawn_map import DrawnMap
-    from shapleycam.explanations.figures import map_bar
-    from shapleycam.explanations.titles import figure_title
     from shapleycam.files import make_folder
     from shapleycam.images import open_photograph
 
     make_folder(out)
     photo = image or demo_photo()
-    open_photograph(photo)  # one that cannot be read is refused before the model is loaded
+    open_photograph(photo)  # refuse an unreadable photograph before the model is loaded
     explainer = make_explainer(network, compute)
     batch = batch_of(photo, transform_of(explainer), explainer.model)
     with notes(quiet=printing.quiet):
@@ -90,18 +90,7 @@ def interactions(
             batch, "sampledshapley", pairs.target, players=regions, seed=pairs.seed, runs=pairs.runs
         )
     rows = [_row(game, measured, pair) for pair in measured.strongest(count=pairs.strongest)]
-    lines = [(*row["centres"], row["interaction"]) for row in rows if None not in row["centres"]]
-    height, width = game.layout.grid
-    picture = draw_pairs(explanation.overlay(kind="values", on="input"), (height, width), lines)
-    title = figure_title(photo.name, [explanation], counted(len(lines), "strongest interaction"), explainer.name)
-    largest = max((abs(line[-1]) for line in lines), default=0.0)
-    unit = f"in units of {explanation.utility_name}"
-    owners = "regions" if explanation.regions is not None else "places"
-    bar = map_bar([explanation], DrawnMap(kind="values"))
-    note = (
-        f"Lines: red where two {owners} earn more together, blue where less; the widest is {number(largest, 3)} {unit}."
-    )
-    figure = grid([("", picture)], columns=1, title=title, bars=[bar], note=note)
+    figure = _draw(explanation, game, rows, photo.name, explainer.name)
     stem = f"{output_stem(photo, stem_limit(out))}_{question_part([explanation], 0, None)}"
     name = f"{stem}_interactions{variant_part(explanation)}.png"
     file = write_picture(out / name, figure, quiet=printing.quiet)
@@ -112,7 +101,8 @@ def interactions(
         "from": f"{pairs.rounds} rounds of sampling" if pairs.rounds else "the second-order game",
         "written": printable_text(str(file)),
     }
-    cost = game.coalition_cost if pairs.rounds else explanation.coalition_cost  # a table of windows may be in one alone
+    # A table of windows may make coalitions cheap in only one of the two games.
+    cost = game.coalition_cost if pairs.rounds else explanation.coalition_cost
     sampling_notes = explanation.notes[0] if explanation.notes else ()
     if printing.as_json:
         sampling = {"coalition_cost": cost, "notes": list(sampling_notes)}
@@ -121,6 +111,36 @@ def interactions(
         return
     coalitions = coalition_facts(cost, sampling_notes)
     print_facts(printable_name(str(photo)), {**facts, **coalitions, "written": [facts["written"]]})
+    _print_table(rows, game)
+
+
+def _draw(
+    explanation: Explanation, game: Game, rows: Sequence[Mapping[str, Any]], photo: str, model: str
+) -> Image.Image:
+    """Return a figure of pairs as lines over the Shapley values; pairs with prefix tokens have no line."""
+    from shapleycam.drawing.figures import grid
+    from shapleycam.drawing.plots import pairs as draw_pairs
+    from shapleycam.explanations.drawn_map import DrawnMap
+    from shapleycam.explanations.figures import map_bar
+    from shapleycam.explanations.titles import figure_title
+
+    lines = [(*row["centres"], row["interaction"]) for row in rows if None not in row["centres"]]
+    height, width = game.layout.grid
+    picture = draw_pairs(explanation.overlay(kind="values", on="input"), (height, width), lines)
+    title = figure_title(photo, [explanation], counted(len(lines), "strongest interaction"), model)
+    largest = max((abs(line[-1]) for line in lines), default=0.0)
+    unit = f"in units of {explanation.utility_name}"
+    players = "regions" if explanation.regions is not None else "places"
+    bar = map_bar([explanation], DrawnMap(kind="values"))
+    note = (
+        f"Lines: red where two {players} earn more together, blue where less; the widest is {number(largest, 3)} "
+        f"{unit}."
+    )
+    return grid([("", picture)], columns=1, title=title, bars=[bar], note=note)
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]], game: Game) -> None:
+    """Print a table of pairs and their interactions."""
     heads = [Head("place"), Head("place"), Head("interaction", "number"), Head("standard error", "number")]
     texts = []
     for row in rows:
@@ -131,7 +151,7 @@ def interactions(
 
 
 def _measure(game: Game, pairs: PairsGroup) -> Interactions:
-    """Return the interactions of all pairs: sampled, or with no rounds those of the second-order game."""
+    """Return the interactions of all pairs: sampled, or without rounds those of the second-order game."""
     from shapleycam import values
 
     if not pairs.rounds:
@@ -140,7 +160,7 @@ def _measure(game: Game, pairs: PairsGroup) -> Interactions:
 
 
 def _row(game: Game, interactions: Interactions, pair: tuple[int, int, float]) -> dict[str, Any]:
-    """Return what is printed of a pair of players and their interaction."""
+    """Return the row to print for a pair of players and their interaction."""
     first, second, interaction = pair
     stderr = None if interactions.stderr is None else float(interactions.stderr[0, first, second])
     centres = [game.players.centre(first), game.players.centre(second)]
@@ -149,7 +169,7 @@ def _row(game: Game, interactions: Interactions, pair: tuple[int, int, float]) -
 
 
 def _place(centre: tuple[float, float] | None, game: Game) -> str:
-    """Return the place of a player in words, of a region that of its middle; prefix tokens have none."""
+    """Return a text with a player's position, for a region that of its middle; prefix tokens have no position."""
     if centre is None:
         return "prefix tokens"
     if game.players.are_regions:

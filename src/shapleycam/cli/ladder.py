@@ -24,7 +24,7 @@ from shapleycam.printable import printable_name
 
 @dataclass(frozen=True)
 class LadderNetworkGroup(NetworkGroup):
-    """A network that is the command's argument, with what is asked of its input."""
+    """The options of a network that is the command's argument, and of the question about its input."""
 
     model: Annotated[str, typer.Argument(metavar="MODEL", help="As for explain --model.")] = options.DEFAULT_MODEL
     output: options.Output = None
@@ -35,7 +35,7 @@ class LadderNetworkGroup(NetworkGroup):
 
 @dataclass(frozen=True)
 class RungsGroup:
-    """The layers and methods."""
+    """The options of the ladder's layers and methods."""
 
     layers: Annotated[
         str | None,
@@ -53,13 +53,13 @@ class RungsGroup:
 
     @property
     def names(self) -> list[str] | None:
-        """Return the layers by name; None for those that are chosen."""
+        """Return the layers' names; None to let the library choose them."""
         return None if self.layers is None else [name.strip() for name in self.layers.split(",") if name.strip()]
 
 
 @dataclass(frozen=True)
 class RegionsGroup(EstimatorGroup):
-    """The regions of the photograph, and how their values are sampled."""
+    """The options of the photograph's regions, and of sampling their values."""
 
     nodes: str = "8"
     tolerance: float = 0.01
@@ -86,7 +86,7 @@ class RegionsGroup(EstimatorGroup):
 
 @dataclass(frozen=True)
 class LadderFilesGroup(FilesGroup):
-    """The files that are written, and the folder in which values are kept."""
+    """The options of the files to write, and of the folder in which values are stored."""
 
     plot: Annotated[
         Path | None, typer.Option("--plot", help="A PNG of the correlations with the input's values, by price.")
@@ -102,14 +102,14 @@ class LadderFilesGroup(FilesGroup):
 
 @dataclass(frozen=True)
 class MachineGroup(ComputeGroup):
-    """Where a ladder runs, in the network's own precision."""
+    """The options of a ladder's device and memory; the precision is the network's own."""
 
     precision: str = "full"
 
 
 @dataclass(frozen=True)
 class PlannedPrintGroup(PrintGroup):
-    """What is printed: the plan alone, or what was measured."""
+    """The options of printing, with the option to print only the plan."""
 
     plan: options.Plan = False
 
@@ -176,7 +176,7 @@ def ladder(
 
 
 def _describe_stop(folder: Path | None) -> str:
-    """Return what is kept of a ladder that was stopped, and how to go on with it."""
+    """Return a line that says what a stopped ladder has stored, and how to continue it."""
     if folder is None:
         return "stopped; nothing is kept: with --out FOLDER it would be, and the same command would go on from there"
     return f"stopped; what was sampled is kept in {printable_name(str(folder))}; the same command goes on from there"

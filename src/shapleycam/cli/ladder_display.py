@@ -1,4 +1,4 @@
-"""What `shapleycam ladder` prints and draws."""
+"""Printing and drawing the results of `shapleycam ladder`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def show_ladder(measured: Ladder, files: FilesGroup, *, as_json: bool) -> None:
-    """Write the files, and print a ladder, or a JSON document of it."""
+    """Write the files, and print a ladder as a table or as JSON."""
     plot = None if files.plot is None else plot_ladder(measured)
     written = [printable_text(str(file)) for file in files.write(measured.distances, plot)]
     if as_json:
@@ -77,7 +77,7 @@ def plot_ladder(measured: Ladder) -> Image.Image:
 
 
 def print_ladder_plan(plan: LadderPlan, model: str, *, as_json: bool) -> None:
-    """Print what a ladder would take."""
+    """Print the runs and the time that a ladder would take."""
     if as_json:
         rungs = [{**asdict(rung), "total": rung.total} for rung in plan.rungs]
         print_json({"model": model, "rungs": rungs, "runs": plan.runs, "seconds": plan.seconds})

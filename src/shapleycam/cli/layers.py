@@ -1,4 +1,4 @@
-"""`shapleycam layers MODEL`: the layers that can be explained, with what helps to choose one."""
+"""`shapleycam layers MODEL`: the layers that can be explained, with facts that help to choose one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NamedNetworkGroup(NetworkGroup):
-    """A network that is the command's argument."""
+    """The options of a network that is the command's argument."""
 
     model: Annotated[str, typer.Argument(metavar="MODEL", help="As for --model.")] = options.DEFAULT_MODEL
     output: options.Output = None
@@ -37,7 +37,7 @@ class NamedNetworkGroup(NetworkGroup):
 
 @dataclass(frozen=True)
 class ListGroup:
-    """The layers that are listed, and the photograph that they are measured on."""
+    """The options of the layers to list, and of the photograph that they are measured on."""
 
     image: Annotated[Path | None, typer.Option("--image", help="The photograph to measure on.")] = None
     every: Annotated[bool, typer.Option("--all", help="Also the layers inside blocks.")] = False
@@ -94,7 +94,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def _row(candidate: Candidate, explainer: Explainer, batch: Batch) -> dict[str, Any]:
-    """Return what is printed of a layer; its curvature is None where a second derivative is missing."""
+    """Return the row to print for a layer; its curvature is None if there is no second derivative."""
     at_layer = type(explainer)(
         explainer.model,
         layer=candidate.name,

@@ -1,4 +1,4 @@
-"""`shapleycam models`, `shapleycam methods` and `shapleycam metrics`: what there is to choose from."""
+"""`shapleycam models`, `shapleycam methods` and `shapleycam metrics`: lists of the choices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shapleycam.metrics.metric_passes import MetricPasses
 
 _GRID = 49
-"""Places of the default layer of most convolutional networks, 7 x 7."""
+"""Number of places at the default layer of most convolutional networks, 7 x 7."""
 _LONG = 2**20
 
 
@@ -173,13 +173,13 @@ def _describe_passes(passes: MetricPasses) -> str:
 
 
 def describe_runs(cost: Cost) -> str:
-    """Return in words which runs an image costs."""
+    """Return a text with the runs of the model that one image costs."""
     counts = {"head": cost.head_evaluations, "gradients": cost.head_gradients, "passes": cost.model_passes}
     return ", ".join(f"{kind} {_count(count)}" for kind, count in counts.items() if count)
 
 
 def _count(count: int) -> str:
-    """Return a number in digits, or as a power of two where it is one and long."""
+    """Return a number in digits, or as a power of two if it is a large one."""
     is_power = count & (count - 1) == 0
     return f"2^{count.bit_length() - 1}" if is_power and count > _LONG else f"{count:,}"
 

@@ -1,4 +1,4 @@
-"""Live displays on the terminal, which give way to what is printed, so that the two never share a line."""
+"""Live displays on the terminal, which are removed while something is printed, so that they never share a line."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SHOWN: list[LiveDisplay] = []
-"""The displays that are on the terminal now; a command has one at most."""
+"""The displays on the terminal now; a command has at most one."""
 
 
 class LiveDisplay(Protocol):
-    """What rich draws anew again and again at the end of the output, such as a progress bar."""
+    """A display that rich redraws repeatedly at the end of the output, such as a progress bar."""
 
     def start(self) -> None:
-        """Draw it from now on."""
+        """Begin to draw the display."""
 
     def stop(self) -> None:
-        """Remove it from the terminal."""
+        """Remove the display from the terminal."""
 
 
 @contextmanager
 def shown(display: LiveDisplay) -> Iterator[None]:
-    """Show a display while the context lasts."""
+    """Show a display inside the context."""
     display.start()
     _SHOWN.append(display)
     try:
@@ -38,7 +38,7 @@ def shown(display: LiveDisplay) -> Iterator[None]:
 
 @contextmanager
 def giving_way(console: Console) -> Iterator[None]:
-    """Take the displays from the terminal while something is printed on it; both streams are one terminal."""
+    """Remove the displays from the terminal inside the context, for printing; stdout and stderr share the terminal."""
     hidden = list(_SHOWN) if console.is_terminal else []
     for display in hidden:
         display.stop()

@@ -1,4 +1,4 @@
-"""The files of measurements: a CSV of all distances, and a plot of each method's values against the true ones."""
+"""Files with measurements: a CSV of all distances, and a plot of each method's values against the true ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FilesGroup:
-    """The files that are written."""
+    """The options of the files to write."""
 
     plot: Annotated[
         Path | None, typer.Option("--plot", help="A PNG of each method's values against the true ones.")
@@ -32,10 +32,10 @@ class FilesGroup:
     to_csv: Annotated[Path | None, typer.Option("--csv", help="A CSV file of every image and method.")] = None
 
     def make_folders(self) -> None:
-        """Make the folders of the files, if need be, before anything is measured.
+        """Create the files' folders if they do not exist, before anything is measured.
 
         Raises:
-            OptionError: one of them cannot be made.
+            OptionError: a folder cannot be created.
         """
         from shapleycam.files import make_folder
 
@@ -47,7 +47,7 @@ class FilesGroup:
     def write(
         self, distances: Sequence[Distance] | Sequence[InputDistance], plot: Image.Image | None
     ) -> Iterator[Path]:
-        """Write the files that are asked for; yield the path of each."""
+        """Write the requested files, and yield the path of each."""
         from shapleycam.files import write_atomically
 
         if self.to_csv is not None:
@@ -62,7 +62,7 @@ class FilesGroup:
 
 
 def count_images(distances: Sequence[Distance] | Sequence[InputDistance]) -> str:
-    """Return how many images were measured."""
+    """Return a text with the number of measured images."""
     return counted(len({distance.image for distance in distances}), "image")
 
 
@@ -72,7 +72,7 @@ def plot_values(
     what: str,
     choices: str,
 ) -> Image.Image:
-    """Return a plot of each method's values against the true ones; its title says of what, and by which choices."""
+    """Return a plot of each method's values against the true ones, with a title that states the options."""
     from shapleycam.drawing.plots import scatter
 
     utilities = ", ".join(dict.fromkeys(utility for utility, _ in values))
@@ -84,7 +84,7 @@ def plot_values(
 
 
 def _panels(values: Mapping[tuple[str, str], Tensor]) -> list[tuple[str, list[float], list[float]]]:
-    """Return for each utility and each method in its units: a title, the true values, and the method's values."""
+    """Return (title, true values, the method's values) for each utility and each method in its units."""
     from shapleycam.cams import METHODS
 
     several = len({utility for utility, _ in values}) > 1

@@ -1,4 +1,4 @@
-"""Means with intervals as tables have them."""
+"""Formatting means with intervals for tables."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def percent_of(mean: Mean | None) -> str:
-    """Return a mean in percent with half of its interval; nothing where there is no mean."""
+    """Return a mean in percent ± half of its interval; "" if there is no mean."""
     if mean is None:
         return ""
     return percent(mean.value, 1) + ("" if mean.count == 1 else f" ± {percent(mean.half, 1)}")
 
 
 def plain_of(mean: Mean | None, digits: int) -> str:
-    """Return a mean with half of its interval; nothing where there is no mean."""
+    """Return a mean ± half of its interval; "" if there is no mean."""
     if mean is None:
         return ""
     return f"{mean.value:.{digits}f}" + ("" if mean.count == 1 else f" ± {mean.half:.{digits}f}")

@@ -1,4 +1,4 @@
-"""The one place where the library's messages, which name Python arguments, come to name options of the command line."""
+"""Replacing Python arguments in the library's messages by options of the command line; this is done only here."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ OPTIONS = {
     "view": "--view",
     "workers": "--workers",
 }
-"""The option of each Python argument that a message may name."""
+"""The command-line option for each Python argument that a message may name."""
 PHRASES = {
     "players=(rows, columns)": "--players RxC",
     "a protocol with preprocess=": "--preprocess paper",
 }
-"""Arguments whose options take another form of value, with their words in a message and those of the command line."""
+"""Phrases in messages about arguments whose options take a different form of value, and their replacements."""
 
 _OPTIONS_OF_COMMAND: ContextVar[frozenset[str] | None] = ContextVar("options of the command that runs", default=None)
 
@@ -90,7 +90,7 @@ _VALUE = "|".join(
         r"(?<=checkpoint=)(?P<path>)(?=\S)",
     )
 )
-"""What may follow `argument=`. Other values (functions, objects) exist in Python only, and stay as they are."""
+"""Values that may follow `argument=`. Other values (functions, objects) exist only in Python and are not replaced."""
 _ARGUMENT = rf"(?<![^\s(])(?P<argument>{'|'.join(OPTIONS)})=(?:{_VALUE})"
 _PYTHON_CALL = r"[\w.]+\([^()]*\)"
 _QUOTED = rf"(?<!\w)(?:{_STRING})(?!\w)"
@@ -98,7 +98,7 @@ _QUOTED = rf"(?<!\w)(?:{_STRING})(?!\w)"
 
 @contextmanager
 def options_of_command(options: Iterable[str]) -> Iterator[None]:
-    """Use only these options in messages while a command runs; an argument without an option stays an argument."""
+    """Replace arguments in messages only by these options inside the context, because the command has no others."""
     token = _OPTIONS_OF_COMMAND.set(frozenset(options))
     try:
         yield
@@ -108,9 +108,9 @@ def options_of_command(options: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def options_in_errors(**options: str) -> Iterator[None]:
-    """Use options in the errors of what is called inside, where they are not printed as errors of the command are.
+    """Replace arguments by options in errors raised inside the context, for errors that are not printed as usual.
 
-    `options` are the option of each argument, where it is not the usual one: `options_in_errors(out="--figures")`.
+    `options` maps arguments to their options if these are not the usual ones: `options_in_errors(out="--figures")`.
 
     Raises:
         ShapleyCamError: the error that was raised inside, with options in its message.
@@ -122,10 +122,11 @@ def options_in_errors(**options: str) -> Iterator[None]:
 
 
 def name_options(message: str, *, options: Mapping[str, str] | None = None, own_texts: Iterable[str] = ()) -> str:
-    """Return a message of the library with the command line's options in place of Python arguments.
+    """Return a message of the library with Python arguments replaced by options of the command line.
 
-    `options` are the option of each argument: by default all of `OPTIONS` that the command that runs has. What the
-    message quotes stays: Python calls, words of the command line that was typed, and `own_texts`, such as file names.
+    `options` maps arguments to options; the default is those `OPTIONS` that the running command has. Quoted parts of
+    the message do not change: Python calls, words that the user typed on the command line, and `own_texts`, such as
+    file names.
 
     Examples:
         >>> name_options("name one with layer=, and its layout with layout='tokens 14x14 after 1', say")
@@ -145,13 +146,13 @@ def name_options(message: str, *, options: Mapping[str, str] | None = None, own_
 
     typed = (part for word in sys.argv[1:] for part in (word, word.partition("=")[2]))
     quoted = sorted({text for text in (*typed, *own_texts) if "=" in text}, key=len, reverse=True)
-    # The first alternative that matches wins: whatever is quoted hides the arguments inside it.
-    kept_or_argument = "|".join([*map(re.escape, (*quoted, *PHRASES)), _ARGUMENT, _PYTHON_CALL, _QUOTED])
-    return re.sub(kept_or_argument, replacement, message)
+    # The first alternative that matches wins, so that arguments inside a quoted text are not replaced.
+    quoted_or_argument = "|".join([*map(re.escape, (*quoted, *PHRASES)), _ARGUMENT, _PYTHON_CALL, _QUOTED])
+    return re.sub(quoted_or_argument, replacement, message)
 
 
 def coalition_facts(cost: str | None, notes: Iterable[str]) -> dict[str, str]:
-    """Return what a command prints of its coalitions: what one costs, and how values were estimated of them.
+    """Return the facts about coalitions that a command prints: the cost of one, and notes on how values were estimated.
 
     Examples:
         >>> coalition_facts("a sum each", ["most orders were cut short"])
@@ -164,7 +165,7 @@ def coalition_facts(cost: str | None, notes: Iterable[str]) -> dict[str, str]:
 
 
 def _with_value(option: str, match: re.Match[str]) -> str:
-    """Return an option with the value that a message gives its argument, as it is typed in a shell."""
+    """Return an option with the argument's value from a message, quoted for a shell."""
     if match["flag"] is not None:
         return option if match["flag"] == "True" else option.replace("--", "--no-", 1)
     if match["rows"] is not None:
@@ -177,7 +178,7 @@ def _with_value(option: str, match: re.Match[str]) -> str:
 
 
 def _text_of(literal: str) -> str:
-    """Return the text of a Python string literal; of one with a stray backslash, what is between its quotes."""
+    """Return the text of a Python string literal; if it cannot be parsed (a stray backslash), the part in quotes."""
     try:
         return str(ast.literal_eval(literal))
     except (SyntaxError, ValueError):

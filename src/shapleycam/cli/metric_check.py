@@ -1,4 +1,4 @@
-"""`shapleycam metrics --check`: which metrics deserve trust on your model and photographs."""
+"""`shapleycam metrics --check`: how reliable metrics are for your model and photographs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from shapleycam.explaining.explainer import Explainer
 
 _PLACES = 49
-"""Of the default layer of most convolutional networks, for the passes of methods that take some for each place."""
+"""Number of places at most convolutional networks' default layer, for methods whose passes depend on this number."""
 _SCORES = ("separation", "reaction", "resilience", "agreement")
 
 
 @dataclass(frozen=True)
 class CheckGroup:
-    """What is checked, on which photographs, and where the scores are written."""
+    """The options of what is checked, on which photographs, and where the scores are written."""
 
     check: Annotated[
         list[Path] | None,
@@ -56,16 +56,16 @@ class CheckGroup:
 
 @dataclass(frozen=True)
 class CheckedNetworkGroup(OneLayerNetworkGroup):
-    """The network that metrics are checked on, and what is explained of it."""
+    """The options of the network that metrics are checked on, and of what is explained."""
 
     utility: options.UtilityName = "rest"
 
 
 def refuse_without_check(*groups: object) -> None:
-    """Refuse options of a check where none is asked for.
+    """Refuse options of a check if --check was not given.
 
     Raises:
-        OptionError: there are such.
+        OptionError: such an option was given.
     """
     if any(group != type(group)() for group in groups):
         raise OptionError("options of a check were given without one; add --check and photographs")
@@ -110,7 +110,7 @@ def check(chosen: CheckGroup, network: CheckedNetworkGroup, compute: BatchComput
 
 
 def _show(result: MetricCheck, explainer: Explainer, to_csv: Path | None, printing: PrintGroup) -> None:
-    """Write the CSV file, and print the scores, or a JSON document of them."""
+    """Write the CSV file, and print the scores as a table or as JSON."""
     files = []
     if to_csv is not None:
         files.append(printable_text(str(write_file(to_csv, _csv(result).encode(), quiet=printing.quiet))))
@@ -150,7 +150,7 @@ def _numbers(estimate: Estimate) -> str:
 
 
 def _document(result: MetricCheck, explainer: Explainer, files: list[str]) -> dict[str, Any]:
-    """Return what `--json` prints."""
+    """Return the JSON document that `--json` prints."""
     return {
         "model": explainer.name,
         "layer": explainer.layer,
@@ -175,7 +175,7 @@ def _document(result: MetricCheck, explainer: Explainer, files: list[str]) -> di
 
 
 def _csv(result: MetricCheck) -> str:
-    """Return a line for each metric and score."""
+    """Return a CSV text with a line for each metric and score."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("metric", "score", "mean", "low", "high", "n", "undefined"))

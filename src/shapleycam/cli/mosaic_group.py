@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MosaicGroup:
-    """Whether photographs are measured one by one, or joined to mosaics for the grid pointing game."""
+    """The options of measuring photographs one by one, or joined to mosaics for the grid pointing game."""
 
     mosaic: Annotated[
         int | None,
@@ -42,7 +42,7 @@ class MosaicGroup:
         device: str | None,
         seed: int,
     ) -> Dataset:
-        """Return the mosaics that were asked for, else the photographs.
+        """Return the dataset of mosaics if mosaics were requested, else the dataset of photographs.
 
         Raises:
             OptionError: several models, or the model is sure of too few photographs.

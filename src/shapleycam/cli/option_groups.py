@@ -1,8 +1,8 @@
-"""Groups of options that commands share: dataclasses whose fields are options, and their attachment to commands.
+"""Attaching groups of options to commands; a group is a dataclass whose fields are options.
 
-A field of a group that is annotated with a `typer.Option` or `typer.Argument` is an option of every command that takes
-the group. A field without such an annotation is no option: it keeps its default. So a group declares once what the
-library takes, and a subclass says which of it a command offers.
+A field that is annotated with a `typer.Option` or `typer.Argument` is an option of every command that takes the group.
+A field without such an annotation is not an option and keeps its default. Thus a group declares once what the library
+accepts, and a subclass declares which of these fields a command offers.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typer.models import ParameterInfo
 
 
 def flatten_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """Return the command with a keyword parameter for each option of its groups, from which typer makes the options.
+    """Return a function for typer with a keyword parameter for each option of the command's groups.
 
-    When it is called, it builds the groups and calls the command with them. The order of the options is that of the
-    command's parameters and of the groups' fields.
+    The function makes the groups from its arguments and calls the command with them. The options are in the order of
+    the command's parameters and of the groups' fields.
     """
     parameters: list[inspect.Parameter] = []
     groups: dict[str, type] = {}
@@ -40,7 +40,8 @@ def flatten_groups(command: Callable[..., None]) -> Callable[..., None]:
             built[name] = group(**{field: values.pop(field) for field in option_names(group)})
         command(**values, **built)
 
-    # typer reads the parameters from the signature and their types from the annotations; `wraps` copied the command's.
+    # typer reads the parameters from the signature and their types from the annotations. `wraps` copied those of the
+    # command, so both are replaced.
     call_with_groups.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call_with_groups.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del call_with_groups.__wrapped__
@@ -65,5 +66,5 @@ def _parameters_of(group: type) -> list[inspect.Parameter]:
 
 
 def _default_of(field: Field[Any]) -> Any:
-    """Return the default of a field as a parameter has it."""
+    """Return a dataclass field's default in the form of a parameter's default."""
     return inspect.Parameter.empty if field.default is MISSING else field.default

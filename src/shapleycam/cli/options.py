@@ -1,4 +1,4 @@
-"""The options that commands share: one name, one meaning, one help text."""
+"""The options that commands share; each has the same name, meaning and help text in all commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--players FILE`: objects that somebody outlined in a photograph, as its players."""
+"""The option `--players FILE`: objects outlined in a photograph are its players."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SUFFIXES = frozenset({".png", ".json"})
 
 @dataclass(frozen=True)
 class Outlines:
-    """Where objects are outlined: a PNG mask of one photograph, or as `evaluate --objects` takes them."""
+    """A path with annotations of objects: a PNG mask of one photograph, or a form that `evaluate --objects` accepts."""
 
     path: Path
 
     def check(self) -> None:
-        """Refuse what is not there.
+        """Refuse a path that does not exist.
 
         Raises:
             OptionError: there is no such file or folder.
@@ -44,10 +44,11 @@ class Outlines:
             )
 
     def check_photographs(self, photos: Sequence[Path]) -> None:
-        """Refuse photographs of which several would have the same outlines.
+        """Refuse several photographs that would all get the same outlines.
 
         Raises:
-            OptionError: one mask for several, or several of one name, by which their objects are found.
+            OptionError: there is one mask for several photographs, or photographs have the same name, by which their
+                objects are found.
         """
         if self._is_one_mask() and len(photos) > 1:
             raise OptionError(
@@ -62,13 +63,13 @@ class Outlines:
             )
 
     def players_of(self, photo: Path, transform: Transform | None) -> NamedRegions:
-        """Return the objects of a photograph that the network sees, as players at the input.
+        """Return the photograph's objects inside the network's crop, as players at the input.
 
-        Warns (`DatasetWarning`) of each object that it does not see, which is left out.
+        Each object outside of the crop is left out with a `DatasetWarning`.
 
         Raises:
-            OptionError: there are none, or it is not known which part of a photograph the network sees.
-            ImageError: the annotations are damaged, or of another picture.
+            OptionError: there are no such objects, or the crop's position in the photograph is not known.
+            ImageError: the annotations are damaged, or do not belong to this photograph.
         """
         from shapleycam.experiments.datasets.regions import masks_of
         from shapleycam.explaining.outlined_objects import players_from_masks
@@ -105,14 +106,14 @@ class Outlines:
             from shapleycam.experiments.datasets.annotations.masks import read_regions
 
             return read_regions(self.path)
-        regions = _opened(self.path).regions_of(photo.name)
+        regions = _open_annotations(self.path).regions_of(photo.name)
         if regions is None:
             raise ImageError(f"{printable_name(photo.name)}: {self.path} has no annotation of it; expected one")
         return regions
 
 
 def outlines_of(text: str | None) -> Outlines | None:
-    """Return the outlines that `--players` names; None where it is a grid or the name of regions of the image."""
+    """Return the outlines if `--players` names a path; None if it is a grid or a name such as "superpixels:30"."""
     if text is None or is_grid(text):
         return None
     path = Path(text)
@@ -123,34 +124,34 @@ def outlines_of(text: str | None) -> Outlines | None:
 def with_outlines(
     options: EstimatorOptions, outlines: Outlines | None, photo: Path, transform: Transform | None
 ) -> EstimatorOptions:
-    """Return options whose players are the objects outlined in a photograph; the same where none are asked for.
+    """Return options whose players are a photograph's outlined objects; the options unchanged if `outlines` is None.
 
     Raises:
-        OptionError, ImageError: it has no such objects, or they cannot be read.
+        OptionError, ImageError: the photograph has no such objects, or they cannot be read.
     """
     return options if outlines is None else replace(options, players=outlines.players_of(photo, transform))
 
 
 def regions_of_photograph(text: str | None, photo: Path, transform: Transform | None) -> Regions:
-    """Return the players that `--players` means for one photograph.
+    """Return the players for one photograph from the text of `--players`.
 
     Raises:
-        OptionError, ImageError: it means none, or its objects cannot be read.
+        OptionError, ImageError: the text cannot be parsed, or the photograph's objects cannot be read.
     """
     outlines = outlines_of(text)
     return parse_regions(text) if outlines is None else outlines.players_of(photo, transform)
 
 
 @lru_cache(maxsize=1)
-def _opened(path: Path) -> Annotations:
-    """Return annotations, which may be of many photographs, read once."""
+def _open_annotations(path: Path) -> Annotations:
+    """Return annotations; they are cached, because one file may annotate many photographs."""
     from shapleycam.experiments.datasets.annotations.opening import open_annotations
 
     return open_annotations(path)
 
 
 def _is_region_name(text: str) -> bool:
-    """Return whether a text names regions of the image, as a folder may too."""
+    """Return whether a text is a name of image regions; a folder may have the same name."""
     from shapleycam.explaining.image_regions import check_region_name
 
     try:
@@ -160,7 +161,7 @@ def _is_region_name(text: str) -> bool:
 
 
 def _name(region: Region) -> str:
-    """Return what an object is called: its class, or its number in a mask."""
+    """Return an object's name: its class, or its number in a mask."""
     if region.label is None:
         return "object"
     return region.label if isinstance(region.label, str) else f"value {region.label}"

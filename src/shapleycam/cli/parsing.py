@@ -1,4 +1,4 @@
-"""Values of options that are texts of a form of their own, as the library takes them."""
+"""Parsing texts of options, such as "auto" and "3x3", to the library's values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def parse_nodes(text: str) -> Nodes:
-    """Return the number of nodes that `--nodes` means, or "auto".
+    """Return the number of nodes in the text of `--nodes`, or "auto".
 
     Raises:
-        OptionError: neither a whole number from 1 on nor "auto".
+        OptionError: the text is neither a positive whole number nor "auto".
     """
     if text == "auto":
         return "auto"
@@ -24,10 +24,10 @@ def parse_nodes(text: str) -> Nodes:
 
 
 def parse_players(text: str | None) -> tuple[int, int] | None:
-    """Return the grid of regions (rows, columns) that `--players` means; None for each position by itself.
+    """Return the grid (rows, columns) in the text of `--players`; None if it was not given: each position is a player.
 
     Raises:
-        OptionError: not of the form 3x3.
+        OptionError: the text does not have the form 3x3.
     """
     if text is None:
         return None
@@ -44,10 +44,10 @@ def is_grid(text: str) -> bool:
 
 
 def parse_regions(text: str | None) -> tuple[int, int] | str | None:
-    """Return the players that `--players` means: a grid of regions, or a name of regions of the image.
+    """Return the players in the text of `--players`: a grid, or a name of image regions; None if it was not given.
 
     Raises:
-        OptionError: neither of the form 3x3 nor such a name.
+        OptionError: the text neither has the form 3x3 nor is such a name.
     """
     if text is None:
         return None

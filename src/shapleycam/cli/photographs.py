@@ -1,4 +1,4 @@
-"""From the paths on the command line to batches of photographs; one that cannot be read does not stop the others."""
+"""Reading batches of photographs from the command line's paths; unreadable ones are reported, and the others read."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A path without a photograph that can be read, and the library's message about it."""
+    """A path that cannot be read as a photograph, and the library's message about it."""
 
     path: Path
     reason: str
 
 
 def demo_photo() -> Path:
-    """Return the photograph that ships with matplotlib."""
+    """Return the path of the photograph that matplotlib includes."""
     from shapleycam.drawing.matplotlib_files import matplotlib_file
 
     return matplotlib_file("sample_data/grace_hopper.jpg")
 
 
 def list_photographs(paths: Sequence[Path] | None, *, quiet: bool) -> tuple[list[Path], list[Unreadable]]:
-    """Return the photographs at some paths, each once, and the folders without any; without paths the demo photo.
+    """Return the photographs at some paths, each once, and the folders that have none; without paths, the demo photo.
 
-    What is left out of a folder is printed as a note, unless it is `quiet`.
+    Unless `quiet`, a note says which files of a folder are left out.
     """
     from shapleycam.images import find_photographs
 
@@ -59,7 +59,7 @@ def list_photographs(paths: Sequence[Path] | None, *, quiet: bool) -> tuple[list
 def read_batches(
     paths: Sequence[Path], transform: Transform, model: nn.Module, size: int
 ) -> Iterator[tuple[Batch | None, list[Unreadable]]]:
-    """Read batches of `size` photographs: of each what can be read, or None where nothing can, and what cannot."""
+    """Yield (batch, unreadable paths) for each `size` photographs; the batch is None if none of them can be read."""
     from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
 
     for start in range(0, len(paths), size):
@@ -77,12 +77,12 @@ def readable_batches(
     unreadable: list[Unreadable],
     advance: Callable[[int], None] = lambda _count: None,
 ) -> Iterator[Batch]:
-    """Yield the batches of what can be read; print the rest and add it to `unreadable`.
+    """Yield the batches of readable photographs; print errors for the others and add them to `unreadable`.
 
-    `advance` is called with the number of photographs that whoever takes the batches is done with.
+    `advance` is called with the number of photographs that the caller has finished.
 
     Raises:
-        typer.Exit: nothing can be read.
+        typer.Exit: no photograph can be read.
     """
     is_empty = True
     for batch, failures in batches:

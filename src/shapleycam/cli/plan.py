@@ -1,4 +1,4 @@
-"""The plan of an evaluation, which `--plan` prints in place of running it."""
+"""The plan of an evaluation, which `--plan` prints instead of running the evaluation."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _HEADS = ("images left", "chunks left", "forward", "backward", "head", "s an ima
 
 
 def print_plan(evaluation: Evaluation, *, quiet: bool) -> None:
-    """Print what an evaluation would do and take, by a trial of each network in this process; nothing is written.
+    """Print what an evaluation would do and cost, from a trial of each network in this process; write nothing.
 
     Raises:
-        ShapleyCamError: a network cannot be had, the folder holds something else, or no photograph can be read.
+        ShapleyCamError: a network cannot be loaded, the folder contains something else, or no photograph can be read.
     """
     with notes(quiet=quiet):
         plans = list(plan_models(evaluation))
@@ -58,7 +58,7 @@ def _print_table(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> None:
 
 
 def _totals(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> Iterator[str]:
-    """Yield what is measured, and the sums over networks of passes and bytes."""
+    """Yield lines on what is measured, and on the passes and bytes of all networks together."""
     protocol = evaluation.protocol
     fields = {"layer": protocol.layers, "utility": protocol.utilities, "metric": protocol.metrics}
     named = [f"{kind} {', '.join(names)}" for kind, names in fields.items()]
@@ -84,7 +84,7 @@ def _totals(evaluation: Evaluation, plans: Sequence[ModelPlan]) -> Iterator[str]
 
 
 def _cost(plans: Sequence[ModelPlan]) -> Iterator[str]:
-    """Yield the hours of the devices that the networks were tried on."""
+    """Yield lines with the hours of each device that networks were tried on."""
     for gpu in dict.fromkeys(plan.trial.gpu for plan in plans if plan.trial.images):
         hours = sum(plan.trial.seconds for plan in plans if plan.trial.gpu == gpu) / 3600
         if gpu is not None:
@@ -98,7 +98,7 @@ def _cost(plans: Sequence[ModelPlan]) -> Iterator[str]:
 
 
 def _size(count: float) -> str:
-    """Return a number of bytes in words.
+    """Return a number of bytes with its unit.
 
     Examples:
         >>> _size(950), _size(2_500_000)

@@ -1,4 +1,4 @@
-"""What `--removal` and `--reference` mean: the arguments of `Explainer` that they stand for."""
+"""Converting `--removal` and `--reference` to the arguments of `Explainer`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".npy", ".npz")
 _DOUBLE = 8
-"""Bytes from which on a number may have more digits than float32."""
+"""Bytes per number from which on a number may have more digits than float32."""
 
 
 def removal_arguments(removal: str, reference: Sequence[Path] | None) -> tuple[str | Tensor, list[Path] | None]:
-    """Return `removal` and `reference` as `Explainer` and `Protocol` take them.
+    """Return `removal` and `reference` in the form that `Explainer` and `Protocol` accept.
 
     Args:
         removal: the name of a removal, or a file of numbers.
-        reference: photographs, and folders of them.
+        reference: paths of photographs, and of folders with photographs.
 
     Raises:
-        OptionError: no such removal, a file that cannot be read as numbers, or a reference for a removal that
-            takes none.
+        OptionError: the removal is unknown, a file cannot be read as numbers, or the removal takes no reference.
         ImageError: a folder of reference photographs cannot be read, or has none.
     """
     from shapleycam.game.removal import NAMED, check_reference
@@ -47,10 +46,10 @@ def removal_arguments(removal: str, reference: Sequence[Path] | None) -> tuple[s
 
 
 def _read_tensor(path: Path) -> Tensor:
-    """Return the numbers in a file of NumPy; an .npz file has one array.
+    """Return the array in a NumPy file (.npy, or .npz with a single array) as a tensor.
 
     Raises:
-        OptionError: it cannot be read, or has other things in it.
+        OptionError: the file cannot be read, or contains something else.
     """
     import numpy as np
     import torch
@@ -73,14 +72,14 @@ def _read_tensor(path: Path) -> Tensor:
     if len(arrays) != 1 or not isinstance(arrays[0], np.ndarray) or arrays[0].dtype.kind not in "fiu":
         kinds = ", ".join(map(_describe, arrays[:3])) or "nothing"
         raise OptionError(f"removal {name} holds {kinds}; expected one array of numbers, as the layer's activation")
-    with np.errstate(over="ignore"):  # infinity is refused where the removal is made
-        # Written by any machine, in any order of bytes, as torch takes them.
+    with np.errstate(over="ignore"):  # overflow gives infinity, which the removal refuses later
+        # The file may have either byte order; torch accepts only this machine's.
         numbers = arrays[0].astype(np.float64 if arrays[0].dtype.itemsize >= _DOUBLE else np.float32)
     return torch.from_numpy(numbers)
 
 
 def _describe(content: Any) -> str:
-    """Return what an array is, or the type of what is none."""
+    """Return a description of an array for a message; for anything else its type."""
     return (
         f"{content.dtype} {content.shape}"
         if hasattr(content, "dtype")

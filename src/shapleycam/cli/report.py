@@ -1,4 +1,4 @@
-"""`shapleycam report`: one HTML file of an evaluation, or of photographs."""
+"""`shapleycam report`: a single HTML file on an evaluation, or on photographs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from shapleycam.report import Page
 
 _METHODS = ("gradcam", "shapleycam", "pathcam-h")
-"""One of each order: first, second, path."""
+"""Default methods for photographs, one of each order: first, second, path."""
 
 
 @dataclass(frozen=True)
 class PageGroup:
-    """The page that is written; of photographs what is drawn over, of a run how many maps, and of which data."""
+    """The options of the page: its file; for photographs the background; for a run the number of maps and its data."""
 
     out: Annotated[
         Path | None, typer.Option("--out", help="The file; default: report.html beside you, named after a run.")
@@ -47,7 +47,7 @@ class PageGroup:
 
 @dataclass(frozen=True)
 class ReportNetworkGroup(NetworkGroup):
-    """The network that explains the photographs; of a run, the one whose code may run."""
+    """The options of the network that explains the photographs; for a run, of the model whose code may run."""
 
     model: Annotated[
         str | None,
@@ -70,7 +70,7 @@ _FOR_PHOTOGRAPHS = tuple(
     for name in option_names(group)
     if name not in (*_FOR_RUNS, *_FOR_BOTH)
 )
-"""Options that a report of this kind has a use for."""
+"""The options that each kind of report uses."""
 
 
 def report(
@@ -92,23 +92,41 @@ def report(
     - `shapleycam report run1 run2 --maps 0 --out tables.html` makes no maps again.
     - `shapleycam report cat.jpg dogs/ --method shapleycam --method gradcam` explains photographs, in `report.html`.
     """
-    from shapleycam.cams.table import expand_methods
-    from shapleycam.files import make_folder
-    from shapleycam.report import make_pages, render_photographs
-    from shapleycam.smoothing import parse_smoothing
-
     if runs := _find_runs(sources):
         _refuse_options(context, _FOR_PHOTOGRAPHS, "a run")
         _report_runs(runs, page, network.model, compute.device, quiet=quiet)
         return
     _refuse_options(context, _FOR_RUNS, "photographs")
+    _report_photographs([Path(word) for word in sources], page, network, question, estimator, compute, quiet=quiet)
+
+
+def _report_photographs(
+    sources: Sequence[Path],
+    page: PageGroup,
+    network: ReportNetworkGroup,
+    question: QuestionGroup,
+    estimator: EstimatorGroup,
+    compute: BatchComputeGroup,
+    *,
+    quiet: bool,
+) -> None:
+    """Explain photographs, and write the report on them.
+
+    Raises:
+        typer.Exit: a photograph cannot be read; the report on the others is written.
+    """
+    from shapleycam.cams.table import expand_methods
+    from shapleycam.files import make_folder
+    from shapleycam.report import make_pages, render_photographs
+    from shapleycam.smoothing import parse_smoothing
+
     methods = question.method or list(_METHODS)
     expand_methods(methods)
     smooth = parse_smoothing(question.smooth)
-    estimator.check()  # a wrong option is refused before anything is written or loaded
+    estimator.check()  # refuse a wrong option before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)
-    paths, unreadable = list_photographs([Path(word) for word in sources], quiet=quiet)
+    paths, unreadable = list_photographs(sources, quiet=quiet)
     print_unreadable(unreadable)
     if not paths:
         raise typer.Exit(REFUSED)
@@ -162,10 +180,10 @@ def _report_runs(runs: Sequence[str], page: PageGroup, model: str | None, device
 
 
 def _find_runs(sources: list[str]) -> list[str]:
-    """Return the arguments, if they are runs; nothing if they are photographs, which have no URLs.
+    """Return the arguments if all are runs (folders or URLs); [] if all are photographs.
 
     Raises:
-        OptionError: some of both.
+        OptionError: there are runs and photographs.
     """
     from shapleycam.experiments.run_opening import is_run
 
@@ -177,7 +195,7 @@ def _find_runs(sources: list[str]) -> list[str]:
 
 
 def _name(run: str) -> str:
-    """Return the name of a run's folder, for the name of the report."""
+    """Return the name of a run's folder, which becomes the report's name."""
     from shapleycam.files import portable_name
 
     name = portable_name(run.rstrip("/").rpartition("/")[2]) if "://" in run else Path(run).resolve().name
@@ -185,10 +203,10 @@ def _name(run: str) -> str:
 
 
 def _refuse_options(context: typer.Context, names: Sequence[str], kind: str) -> None:
-    """Refuse options that were typed and say nothing of this kind of report.
+    """Refuse options that were typed but are not used by this kind of report.
 
     Raises:
-        OptionError: there is one.
+        OptionError: there is such an option.
     """
     for name in names:
         source = context.get_parameter_source(name)
@@ -198,7 +216,7 @@ def _refuse_options(context: typer.Context, names: Sequence[str], kind: str) -> 
 
 
 def _write(file: Path, html: bytes) -> None:
-    """Write the page, and print where it is."""
+    """Write the page, and print its path."""
     from shapleycam.files import write_atomically
 
     path = write_atomically(file, lambda stream: stream.write(html))

@@ -1,4 +1,4 @@
-"""`shapleycam reproduce`: the published figures on your copy of ImageNet, and the difference from print."""
+"""`shapleycam reproduce`: measures the paper's figures on your copy of ImageNet, and compares them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def reproduce(  # noqa: PLR0913  # the experiment, and three groups of how it is
 
 
 def _print_estimate(evaluation: Evaluation) -> None:
-    """Try each network for a moment in this process, and print how long all images will take."""
+    """Run each network briefly in this process, and print an estimate of the time for all images."""
     from shapleycam.experiments.estimate import run_trials
 
     total = 0.0

@@ -1,4 +1,4 @@
-"""Reproduces the maps of a run for a report that the command line writes."""
+"""Reproducing the maps of a run for a report that the command line writes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shapleycam.report import MapReproducer
 
 
 class CommandLineReproducer(MapReproducer):
-    """A reproducer of maps whose errors name options: the report says by them why it has no maps, and the terminal.
+    """A `MapReproducer` whose errors name options of the command line, for the report and the terminal.
 
     Attributes:
-        problems: why maps could not be made, each reason once.
+        problems: the reasons why maps could not be reproduced, each once.
     """
 
     def __init__(self, stores: Sequence[Store], trusted: str | None, data: str | None, device: str | None) -> None:
@@ -23,10 +23,10 @@ class CommandLineReproducer(MapReproducer):
         self.problems: dict[str, None] = {}
 
     def maps(self, model: str, layer: str, utility: str, index: int, target: int) -> Comparison:
-        """Explain a photograph by all methods that the runs have of a model.
+        """Explain a photograph by all methods that the runs measured for a model.
 
         Raises:
-            ShapleyCamError: the photograph or the model is not available, or is not the one of the run.
+            ShapleyCamError: the photograph or the model is not available, or differs from the one of the run.
         """
         try:
             with options_in_errors():

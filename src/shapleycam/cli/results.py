@@ -1,4 +1,4 @@
-"""Print results of evaluations: the tables, and a last line with the counts."""
+"""Printing results of evaluations: the tables, and a last line with the counts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def published_figures(stores: Sequence[Store]) -> PublishedFigures:
 
 
 def _counts(summary: ResultsSummary) -> str:
-    """Return how many images were measured, and which could not be."""
+    """Return a text with the number of measured images, and the images that could not be measured."""
     images = max(group.images for group in summary.groups)
     failed = dict.fromkeys(absent.image for absent in summary.errors)
     names = ", ".join(failed)

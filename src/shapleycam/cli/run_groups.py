@@ -1,4 +1,4 @@
-"""The groups of options that say what does the work of a run, where and how fast."""
+"""Groups of options for the engine, the place and the speed of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EngineGroup:
-    """What does the work: this process, or a Ray cluster."""
+    """The options of the engine: this process, or a Ray cluster."""
 
     engine: options.EngineName = "local"
     address: options.Address = None
@@ -27,7 +27,7 @@ class EngineGroup:
         """Return the engine; None for this process.
 
         Raises:
-            OptionError: Ray is not installed, or its options were given without it.
+            OptionError: Ray is not installed, or options of Ray were given for another engine.
         """
         if self.engine == "ray":
             from shapleycam.experiments.engines import Ray
@@ -47,7 +47,7 @@ class EngineGroup:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Where and how fast an evaluation runs."""
+    """The options of where and how fast an evaluation runs."""
 
     device: options.Device = None
     batch_size: options.BatchSize = 16
@@ -59,7 +59,7 @@ class RunGroup:
         """Return the settings of an evaluation.
 
         Raises:
-            OptionError: workers of this process where an engine does the work.
+            OptionError: workers of this process were given together with an engine.
         """
         from shapleycam.experiments import RunSettings
 
@@ -79,14 +79,14 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class StrictRunGroup(RunGroup):
-    """Where and how fast an evaluation runs, and whether it may pass over a photograph."""
+    """The same, with the option to stop at a photograph that cannot be measured."""
 
     strict: options.Strict = False
 
 
 @dataclass(frozen=True)
 class ActionGroup:
-    """Whether an evaluation runs or is only planned, and what is printed meanwhile."""
+    """The options of running an evaluation or only planning it, and of what is printed meanwhile."""
 
     plan: options.Plan = False
     quiet: options.Quiet = False

@@ -1,4 +1,4 @@
-"""Stopping a command that goes on later: by Ctrl-C, by the end of the terminal, or by the system."""
+"""Stopping a command that can be continued later: by Ctrl-C, by closing the terminal, or by the system."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _LINE = "stopped; what was measured is kept, and the same command goes on from there"
 _SHOW_CURSOR = "\x1b[?25h"
-"""What a terminal needs where a live display could not give the cursor back."""
+"""The escape sequence that shows the cursor, which a live display hid and could not show again."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -29,9 +29,10 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Let a signal end the process at once, with one line that says how to go on, while the context lasts.
+    """End the process at once if a signal arrives inside the context, with one line that says how to continue.
 
-    For start-up, where nothing needs cleaning up: an exception would be raised inside imports, and some swallow it.
+    This is for start-up, when nothing needs cleaning up. An exception would be raised inside imports, and some packages
+    catch it.
     """
     process = os.getpid()
     before = _handle_signals(lambda number, _: _end_at_once(number, process))
@@ -43,12 +44,12 @@ def ending_at_once() -> Iterator[None]:
 
 @contextmanager
 def stopping(describe: Callable[[], str]) -> Iterator[None]:
-    """Let the first signal raise `Stopped` while the context lasts, so that all is cleaned up; then print one line.
+    """Raise `Stopped` at the first signal inside the context, so that everything is cleaned up, then print one line.
 
-    A second signal ends the process at once. The line, which `describe` returns, says how to go on.
+    A second signal ends the process at once. `describe` returns the line, which says how to continue.
 
     Raises:
-        typer.Exit: with 128 and the number of the signal, as shells have it.
+        typer.Exit: with exit code 128 + the signal's number, the convention of shells.
     """
     process = os.getpid()
     received: list[int] = []
@@ -65,10 +66,10 @@ def stopping(describe: Callable[[], str]) -> Iterator[None]:
         with _ending_where_lost(received):
             yield
     except (KeyboardInterrupt, SystemExit) as error:
-        # Packages with handlers of their own, such as Ray, answer SIGTERM by SystemExit.
+        # Packages with their own signal handlers, such as Ray, raise SystemExit on SIGTERM.
         exit_code = 128 + (signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
     except BaseException:
-        if not received:  # otherwise code that was interrupted has made another exception of `Stopped`
+        if not received:  # after a signal, the interrupted code has converted `Stopped` to another exception
             raise
     else:
         if not received:
@@ -78,7 +79,7 @@ def stopping(describe: Callable[[], str]) -> Iterator[None]:
             _restore(before)
     line = describe()
     if received:
-        _handle_signals(signal.SIG_IGN)  # nothing is left to be done but to end
+        _handle_signals(signal.SIG_IGN)  # the process is ending, so further signals must not interrupt it
     with suppress(OSError):  # the terminal may be gone
         print_note(line)
     raise typer.Exit(128 + received[0] if received else exit_code) from None
@@ -86,7 +87,7 @@ def stopping(describe: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def _ending_where_lost(received: list[int]) -> Iterator[None]:
-    """End the process where `Stopped` was raised in what cannot raise, such as a finaliser, and Python drops it."""
+    """End the process if `Stopped` is raised where Python ignores exceptions, such as in a finaliser."""
     show, process = sys.unraisablehook, os.getpid()
 
     def handle(unraisable: Any) -> None:
@@ -102,9 +103,10 @@ def _ending_where_lost(received: list[int]) -> Iterator[None]:
 
 
 def _handle_signals(handler: Any) -> dict[int, Any]:
-    """Let a handler handle the signals, and return the handlers before it.
+    """Install a handler for the signals, and return the previous handlers.
 
-    Signals that the process was started to ignore (nohup) stay ignored; only the main thread can handle any.
+    Signals that the process was started to ignore (nohup) stay ignored. Outside of the main thread nothing is done,
+    because only the main thread can handle signals.
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
@@ -113,20 +115,20 @@ def _handle_signals(handler: Any) -> dict[int, Any]:
 
 
 def _restore(handlers: dict[int, Any]) -> None:
-    """Put handlers back, except where the process is ending and ignores its signals."""
+    """Restore previous handlers, except for signals that the process ignores because it is ending."""
     for number, handler in handlers.items():
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def _end_at_once(number: int, process: int) -> NoReturn:
-    """End this process: the command's `process` after its workers and a line on stderr, a worker silently."""
+    """End this process: a worker silently; the command's own `process` after killing its workers and writing a line."""
     if os.getpid() == process:
         _handle_signals(signal.SIG_IGN)
         for child in multiprocessing.active_children():
             child.kill()
         cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
         with suppress(OSError):
-            # Not by sys.stderr, which the signal may have interrupted in the middle of a line.
+            # os.write, not sys.stderr, because the signal may have interrupted a write to sys.stderr.
             os.write(2, f"{cursor}note: {_LINE}\n".encode())
     os._exit(128 + number)

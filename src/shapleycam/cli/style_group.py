@@ -1,4 +1,4 @@
-"""The options of how maps are drawn, which explain and compare share."""
+"""The options of drawing maps, which `explain` and `compare` share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StyleGroup:
-    """How maps are drawn."""
+    """The options of drawing maps."""
 
     sign: Annotated[
         Literal["positive", "negative", "both"] | None,
@@ -48,7 +48,7 @@ class StyleGroup:
     ] = False
 
     def drawn(self, view: Literal["photo", "input"] | None) -> DrawnMap:
-        """Return how the maps of a command are drawn, over what `view` says.
+        """Return the library's choices for drawing maps over `view`.
 
         Raises:
             OptionError: an unknown colour map, or a number that is out of range.

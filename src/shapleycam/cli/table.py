@@ -1,4 +1,4 @@
-"""`shapleycam table`: the results of runs as a table, and as figures."""
+"""`shapleycam table`: the results of runs as a table and as figures."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def table(
     stores = [Store(path) for path in runs]
     published = None if against is None else published_figures(stores)
     folder = None if figures is None else _figures_folder(figures)
-    text_form = "markdown" if form == "terminal" and out is not None else form  # a terminal's table in a file
+    text_form = "markdown" if form == "terminal" and out is not None else form  # in a file, Markdown is the default
     if lead is None:
         drawn = _print_means(stores, metric, text_form, published, out, intervals=intervals)
     else:
@@ -80,7 +80,7 @@ def _print_means(
     *,
     intervals: bool,
 ) -> Callable[[], Iterator[FigureSpec]]:
-    """Write the table of means; return what gives their figures."""
+    """Print or write the table of means, and return a function that yields its figures."""
     from shapleycam.experiments.merging import read_curves, summarise_runs
     from shapleycam.experiments.results import LAYOUTS
 
@@ -109,7 +109,7 @@ def _print_leads(
     published: PublishedFigures | None,
     out: Path | None,
 ) -> Callable[[], Iterator[FigureSpec]]:
-    """Write the table of leads; return what gives their figures."""
+    """Print or write the table of leads, and return a function that yields its figures."""
     from shapleycam.errors import OptionError
     from shapleycam.experiments.merging import find_leads_of_runs
     from shapleycam.experiments.results import lead_text, terminal_tables
@@ -133,7 +133,7 @@ def _print_leads(
 
 
 def _write(text: str, out: Path | None) -> None:
-    """Print a document, or write it to a file and say so."""
+    """Print a document, or write it to a file and print the file's path."""
     from shapleycam.files import write_atomically
 
     if out is None:
@@ -143,7 +143,7 @@ def _write(text: str, out: Path | None) -> None:
 
 
 def _figures_folder(path: Path) -> Path:
-    """Return the folder of the figures, made if need be, before anything is printed."""
+    """Return the figures' folder; create it if it does not exist, before anything is printed."""
     from shapleycam.files import make_folder
 
     with options_in_errors(out="--figures"):
@@ -151,7 +151,7 @@ def _figures_folder(path: Path) -> Path:
 
 
 def _save(draw: Callable[[], Figure], path: Path) -> None:
-    """Draw a figure into a file; of one that these results cannot make, print a note, so that the others are drawn."""
+    """Draw a figure into a file; if the results do not allow this figure, print a note and continue."""
     from shapleycam.errors import OptionError
     from shapleycam.experiments.results.plots import save
 

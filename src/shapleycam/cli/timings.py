@@ -1,4 +1,4 @@
-"""Where the time of a command goes: seconds by phase, which `--timings` prints."""
+"""The seconds that each phase of a command takes, which `--timings` prints."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FEWEST = 0.005
-"""Seconds of a phase that is printed."""
+"""Least duration, in seconds, of a phase that is printed."""
 
 
 @dataclass
 class Timings:
-    """The seconds of each phase, in the order in which they began; a phase that comes again is added up.
+    """The seconds of each phase, in the order in which the phases first began; repeated phases are summed.
 
     Examples:
         >>> from shapleycam.cli.timings import Timings
@@ -33,12 +33,12 @@ class Timings:
 
     @classmethod
     def of_process(cls) -> Timings:
-        """Return timings that begin with this process: the processor's time that it has taken up to now."""
+        """Return timings whose first phase is the start of this process, by the CPU time that it has used so far."""
         return cls({"starting": time.process_time()})
 
     @contextmanager
     def of(self, phase: str) -> Iterator[None]:
-        """Add the time of what runs inside to a phase."""
+        """Add the time inside the context to a phase."""
         start = time.perf_counter()
         try:
             yield
@@ -46,7 +46,7 @@ class Timings:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
 
     def lines(self) -> list[str]:
-        """Return a line for each phase that took a noticeable time, and one for all of them."""
+        """Return a line for each phase that took noticeable time, and a line for the total."""
         noticeable = {phase: seconds for phase, seconds in self.seconds.items() if seconds >= _FEWEST}
         rows = {**noticeable, "total": sum(self.seconds.values())}
         width = max(map(len, rows))

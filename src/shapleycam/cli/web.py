@@ -1,4 +1,4 @@
-"""`shapleycam web`: serves the page in the browser."""
+"""`shapleycam web`: serves the page for the browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"\*|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F:]+")
 
 @dataclass(frozen=True)
 class OfferGroup:
-    """What visitors may choose from."""
+    """The options of what visitors can choose from."""
 
     models: Annotated[
         list[str] | None,
@@ -52,10 +52,10 @@ class OfferGroup:
     ] = None
 
     def reference_photographs(self) -> list[Path]:
-        """Return the reference photographs, each of which can be read.
+        """Return the reference photographs, after a check that each can be read.
 
         Raises:
-            ImageError: one cannot, or a folder has none.
+            ImageError: a photograph cannot be read, or a folder has none.
         """
         from shapleycam.images import find_photographs, open_photograph
 
@@ -67,7 +67,7 @@ class OfferGroup:
 
 @dataclass(frozen=True)
 class ServerGroup:
-    """Where the page is served, and to whom."""
+    """The options of where the page is served, and to whom."""
 
     host: Annotated[str, typer.Option("--host", help="Address to listen at; 0.0.0.0: all of this machine's.")] = (
         "127.0.0.1"
@@ -110,10 +110,10 @@ class ServerGroup:
     ] = None
 
     def access(self) -> Access:
-        """Return who may reach the page, and by which names.
+        """Return the rules of access: who may reach the page, and by which host names.
 
         Raises:
-            OptionError: a name, an address or the file of accounts is none.
+            OptionError: a name, an address or the file of accounts is invalid.
         """
         from shapleycam.web import Access
 
@@ -135,7 +135,10 @@ class ServerGroup:
         return Access(self.host, self.port, names, proxies, self._accounts())
 
     def _accounts(self) -> Accounts | None:
-        """Return who is let in; the password is taken from the environment, where other programs would inherit it."""
+        """Return the accounts that may log in, or None.
+
+        A password in the environment is removed from it, because child processes would inherit it.
+        """
         from shapleycam.web.passwords import Accounts
 
         text = os.environ.pop(_AUTH_VARIABLE, None)
@@ -145,7 +148,7 @@ class ServerGroup:
             return Accounts.of_text(text, _AUTH_VARIABLE)
         if self.auth is None:
             return None
-        if not self.auth.is_file():  # which may be a password: it is not repeated
+        if not self.auth.is_file():  # the text may be a password, so the message does not repeat it
             raise OptionError(
                 "--auth is no file; expected one of lines USER:HASH (shapleycam web --hash-password USER makes them). "
                 "A password on a command line can be read by all users of the machine"
@@ -155,7 +158,7 @@ class ServerGroup:
 
 @dataclass(frozen=True)
 class LimitsGroup:
-    """What visitors may ask of the machine."""
+    """The options that limit what visitors can demand of the machine."""
 
     loaded: Annotated[int, typer.Option("--loaded", min=1, help="Models kept loaded at a time.")] = 2
     megabytes: Annotated[float, typer.Option("--max-megabytes", min=0.001, help="Largest photograph, as a file.")] = 20
@@ -218,7 +221,7 @@ def web(
 
 
 def _print_account(user: str) -> None:
-    """Print the line of a file of accounts, of a password that is typed twice, or of the first line of stdin."""
+    """Print a line for the file of accounts; the password is typed twice, or is the first line of stdin."""
     from shapleycam.web.passwords import hash_password
 
     if not user or ":" in user or user.startswith("#") or user != user.strip():

@@ -1,4 +1,4 @@
-"""Writing the files of a command, and saying where one takes the place of another."""
+"""Writing the files of a command, with a note if an existing file is replaced."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def write_file(path: Path, content: bytes, *, quiet: bool = False) -> Path:
-    """Write a file whole, or not at all, and return its path; note where a file with another content was there.
+    """Write a file atomically and return its path; print a note if it replaces a file with different content.
 
     Raises:
-        OptionError: it cannot be written.
+        OptionError: the file cannot be written.
 
     Examples:
         >>> from pathlib import Path
@@ -52,7 +52,7 @@ def write_picture(path: Path, picture: Image.Image, *, quiet: bool = False) -> P
 
 
 def _has_other_content(path: Path, content: bytes) -> bool:
-    """Return whether there is a file with other bytes; what cannot be read is none."""
+    """Return whether there is a file with different content; False for anything that cannot be read."""
     try:
         return path.is_file() and path.read_bytes() != content
     except OSError:

@@ -1,1 +1,1 @@
-"""Interfaces of other libraries, so that a script runs with its import line changed."""
+"""Interfaces of other libraries: a script for them runs after its import lines are changed."""

@@ -1,4 +1,4 @@
-"""Refusal of images that are no batch of tensors: the packages' interfaces take nothing else."""
+"""A check that images are a batch tensor, the only input that the other libraries' interfaces accept."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from shapleycam.errors import ImageError
 
 
 def check_images(images: Any, name: str) -> None:
-    """Refuse what is not a batch of images, an argument of this name.
+    """Refuse an argument that is not a batch of images; `name` is the argument's name in the message.
 
     Raises:
-        ImageError: no tensor, or not the dimensions of images or volumes.
+        ImageError: it is not a tensor, or does not have the dimensions of images or volumes.
 
     Examples:
         >>> import torch

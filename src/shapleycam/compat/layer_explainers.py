@@ -1,4 +1,4 @@
-"""Explainers of one or several layers, with the layout that a `reshape_transform` says."""
+"""Explainers for one or several layers, with the layout that a `reshape_transform` implies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def check_layers(layers: Any) -> list[nn.Module | str]:
     """Return target layers as a list.
 
     Raises:
-        LayerError: no list of at least one; a module that holds others is none, as its own output may be meant.
+        LayerError: `layers` is not a list of at least one layer. A single module that contains others (Sequential) is
+            refused too, because its own output may be meant.
 
     Examples:
         >>> from shapleycam.compat.layer_explainers import check_layers
@@ -38,16 +39,16 @@ def check_layers(layers: Any) -> list[nn.Module | str]:
 
 
 class LayerExplainers:
-    """The explainers of a model at some layers: one for each layout, as another size of the images has another one.
+    """The explainers of a model at some layers, one for each layout, because the layout depends on the image size.
 
     Args:
         model: maps images (b, c, h, w) to its output.
-        layers: modules of it, or their names; their heatmaps are fused.
-        reshape_transform: from an activation to (b, c, h, w); None where the layout can be proven.
-        fuse: how heatmaps are fused, as of `Explainer`.
+        layers: modules of the model, or their names; their heatmaps are fused.
+        reshape_transform: maps an activation to (b, c, h, w); None if the layout can be proven.
+        fuse: how heatmaps are fused, as in `Explainer`.
 
     Raises:
-        LayerError: a layer is not of the model.
+        LayerError: a layer does not belong to the model.
     """
 
     def __init__(
@@ -61,13 +62,13 @@ class LayerExplainers:
         self._reshape_transform = reshape_transform
         self._explainers: dict[Layout | str | None, Explainer] = {}
         self._layouts: dict[tuple[int, ...], Layout | str | None] = {}
-        self.any_layout = self._explainer(None)  # refuses layers that are not of the model
+        self.any_layout = self._explainer(None)  # refuses layers that do not belong to the model
 
     def at(self, images: Tensor, inputs: Inputs = None) -> Explainer:
-        """Return the explainer for images of this size; `inputs` are the model's further ones.
+        """Return the explainer for images of this size; `inputs` are further inputs of the model.
 
         Raises:
-            OptionError: as `layout_of_layers`.
+            OptionError: `reshape_transform` implies no single layout, as in `layout_of_layers`.
         """
         size = tuple(images.shape[1:])
         if size not in self._layouts:

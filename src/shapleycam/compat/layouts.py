@@ -1,4 +1,4 @@
-"""What a `reshape_transform` says of a layer's layout."""
+"""Finding the layout that a `reshape_transform` implies."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from shapleycam.models.layout import Layout
 def layout_of_layers(
     shapes: Sequence[tuple[int, ...]], reshape_transform: Callable[[Any], Tensor] | None
 ) -> Layout | str | None:
-    """Return the layout of layers with activations of these shapes (b, ...); None where it is to be proven.
+    """Return the common layout of layers with activations of these shapes (b, ...); None if it must be proven later.
 
-    It is that of all layers by `reshape_transform`. Without one it is to be proven, but for maps of one row or
-    column, in which an axis cannot be: they have channels first, as pytorch-grad-cam reads them.
+    With a `reshape_transform` it is the layout that the transform implies for all layers. Without one the layout must
+    be proven, except for activations with a single row or column, where a proof is impossible: they are channels-first,
+    as pytorch-grad-cam assumes.
 
     Raises:
-        OptionError: the transform does something else than to put positions and channels in order, or the layers have
-            several layouts by it.
+        OptionError: the transform does more than reorder positions and channels, or implies different layouts for
+            different layers.
 
     Examples:
         >>> from shapleycam.compat.layouts import layout_of_layers
@@ -42,12 +43,12 @@ def layout_of_layers(
 
 
 def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]) -> Layout:
-    """Return the layout of an activation of `shape` (b, ...) that a function makes (b, c, h, w) of.
+    """Return the layout of an activation of `shape` (b, ...) that a function reshapes to (b, c, h, w).
 
-    The function is tried on random numbers: it must leave them as they are, and put them in one of the known orders.
+    The function is called with random numbers. It must not change them, only reorder them to match a known layout.
 
     Raises:
-        OptionError: it does something else.
+        OptionError: the function raises an error, or its result matches no layout.
 
     Examples:
         >>> from shapleycam.compat.layouts import layout_of
@@ -77,7 +78,7 @@ def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]
 
 
 def _candidates(shape: tuple[int, ...], grid: tuple[int, ...]) -> Iterator[Layout]:
-    """Yield the layouts of an activation of this shape with such a grid."""
+    """Yield the possible layouts of an activation of this shape with this grid."""
     tokens = Layout("tokens", grid)
     layouts = [Layout(kind, grid) for kind in ("NCHW", "NHWC", "NCDHW", "NDHWC")]
     if len(shape) == 3 and shape[1] >= tokens.count:

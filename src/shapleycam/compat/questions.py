@@ -1,4 +1,4 @@
-"""pytorch-grad-cam's targets as a utility: functions of what the model returns for one image."""
+"""pytorch-grad-cam's targets, which are functions of the model's output for one image, as a utility."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NAME = "the target"
 
 
 def utility_of(targets: Sequence[Callable[[Any], Tensor]] | None, images: int) -> Utility:
-    """Return the utility that targets, one for each image, or None for the largest output mean.
+    """Return the utility for a list of targets, one per image; without targets, for each image's largest output.
 
-    It is asked of the model's output as it is.
+    The utility reads the model's output unchanged.
 
     Raises:
-        OptionError: another number of targets than images, or what cannot be called.
+        OptionError: `targets` is not a list, has not one target per image, or has one that cannot be called.
     """
     if targets is None:
         return make_utility(_largest, make_image_data=_predicted)
@@ -48,7 +48,7 @@ def make_utility(
     image_data: Tensor | None = None,
     make_image_data: Callable[..., Tensor] | None = None,
 ) -> Utility:
-    """Return a utility of the model's output as it is: `function(output, target, data)` returns (b,)."""
+    """Return a utility that reads the model's output unchanged; `function(output, target, data)` returns (b,)."""
     return Utility(
         _NAME,
         function,
@@ -67,7 +67,7 @@ def _no_classes(_: Any, __: Any) -> None:
 
 
 def _values_of(targets: Sequence[Callable[[Any], Tensor]], output: Any, _: Tensor, images: Tensor) -> Tensor:
-    """Return the number of each row by the target of its image; in batches a model returns one row an image."""
+    """Return each row's number by its image's target; the model must return one row per image."""
     if not has_row_of_each(output, len(images)):
         raise TargetError(
             f"the model returns {form_of(output)} for {len(images)} images; expected one row for each: wrap the model "
@@ -77,9 +77,10 @@ def _values_of(targets: Sequence[Callable[[Any], Tensor]], output: Any, _: Tenso
 
 
 def has_row_of_each(output: Any, images: int) -> bool:
-    """Return whether what a model returned has one row for each of so many images.
+    """Return whether a model's output has one row for each of `images` images.
 
-    Several outputs of a model are no rows where they are as many as the images: each has a row of every image.
+    A list or tuple of several outputs may have as many entries as there are images, but its entries are not rows if
+    each of them has a row for every image.
 
     Examples:
         >>> import torch
@@ -95,7 +96,7 @@ def has_row_of_each(output: Any, images: int) -> bool:
 
 
 def form_of(output: Any) -> str:
-    """Return what a model returned in words: its shape, or those of its parts.
+    """Return a description of a model's output for messages: its shape, or the shapes of its parts.
 
     Examples:
         >>> import torch
@@ -111,10 +112,10 @@ def form_of(output: Any) -> str:
 
 
 def number_of(target: Callable[[Any], Tensor], output: Any) -> Float[Tensor, ""]:
-    """Return the number that a target makes of what the model returns for one image.
+    """Return a target's number for the model's output for one image.
 
     Raises:
-        TargetError: it raises, or returns something else; its own exception is the cause.
+        TargetError: the target raises an error, which is the cause of this one, or does not return one number.
     """
     try:
         value = target(output)
@@ -131,7 +132,7 @@ def number_of(target: Callable[[Any], Tensor], output: Any) -> Float[Tensor, ""]
 
 
 def _largest(output: Tensor, _: Tensor, classes: Tensor) -> Tensor:
-    """Return the output of each row's class."""
+    """Return each row's output for its class."""
     return output.gather(1, classes[:, None])[:, 0]
 
 

@@ -1,4 +1,7 @@
-"""Classes of other packages that are not here: they can be imported, as scripts import many at once, but not made."""
+"""Stand-ins for other packages' classes that this package lacks: they can be imported, but not instantiated.
+
+Scripts often import many classes at once and use one of them, so that importing must not fail.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from shapleycam.errors import OptionError
 
 @cache
 def refusing_class(package: str, name: str, reason: str) -> type:
-    """Return a class of this name that refuses to be made; `reason` says what it does, and what to use in its place.
+    """Return a class of this name that cannot be instantiated; `reason` says what it does, and what to use instead.
 
     Examples:
         >>> from shapleycam.compat.refusing import refusing_class

@@ -1,4 +1,4 @@
-"""Pictures of explanations: overlays on photographs, figures of several panels, images as data URIs."""
+"""Drawing explanations: overlays on photographs, figures with several panels, images as data URIs."""
 
 from shapleycam.drawing.figures import grid
 from shapleycam.drawing.map_style import MapStyle

@@ -1,4 +1,4 @@
-"""The borders of regions, drawn sharply at the size of the picture that they lie on."""
+"""The borders of regions, drawn at the size of the picture below them, so that they are sharp."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from PIL import Image, ImageFilter
 from shapleycam.drawing.region_names import write_names
 
 _WIDTH = 1 / 300
-"""Of a line, as a share of the shorter side of the picture."""
+"""The width of a line, as a share of the picture's shorter side."""
 _LINE, _EDGE = (255, 255, 255, 230), (0, 0, 0, 120)
-"""White inside a dark edge, which shows on every colour."""
+"""White inside a dark edge, which is visible on every colour."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Borders:
 
     Attributes:
         labels: (rows, columns), the number of each cell's region.
-        names: of the regions, by number, which are written over them; empty for none.
+        names: the regions' names by number, which are written over the regions; empty for no names.
 
     Examples:
         >>> import numpy as np
@@ -36,33 +36,33 @@ class Borders:
     names: tuple[str, ...] = ()
 
     def draw(self, size: tuple[int, int]) -> Image.Image:
-        """Return the lines, and names, as RGBA of this size (width, height), transparent elsewhere."""
+        """Return the lines and names as an RGBA image of `size` (width, height), transparent elsewhere."""
         rows, columns = self.labels.shape
         down = np.arange(size[1]) * rows // size[1]
         across = np.arange(size[0]) * columns // size[0]
         labels = self.labels[down[:, None], across]
         thickness = max(1, round(_WIDTH * min(size)))
-        line = _grown(_differs(labels), thickness)
+        line = _dilate(_differs_from_neighbours(labels), thickness)
         pixels = np.zeros((size[1], size[0], 4), np.uint8)
-        pixels[_grown(line, max(1, thickness // 2) + 1)] = _EDGE
+        pixels[_dilate(line, max(1, thickness // 2) + 1)] = _EDGE
         pixels[line] = _LINE
         picture = Image.fromarray(pixels, mode="RGBA")
         write_names(picture, self.labels, self.names)
         return picture
 
 
-def _differs(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Return which pixels have another region to their right or below."""
+def _differs_from_neighbours(labels: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Return which pixels have a different region to their right or below them."""
     differs = np.zeros(labels.shape, bool)
     differs[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     differs[:-1] |= labels[:-1] != labels[1:]
     return differs
 
 
-def _grown(pixels: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
-    """Return pixels with those in a square of so many pixels about each of them."""
+def _dilate(pixels: Bool[np.ndarray, "h w"], width: int) -> Bool[np.ndarray, "h w"]:
+    """Return a mask dilated by a square of `width` pixels; an even width is rounded up to an odd one."""
     if width == 1:
         return pixels
     picture = Image.fromarray(pixels.astype(np.uint8) * 255)
-    grown: np.ndarray = np.array(picture.filter(ImageFilter.MaxFilter(width + 1 - width % 2))) > 0
-    return grown
+    dilated: np.ndarray = np.array(picture.filter(ImageFilter.MaxFilter(width + 1 - width % 2))) > 0
+    return dilated

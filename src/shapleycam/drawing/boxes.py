@@ -6,17 +6,17 @@ from PIL import Image, ImageDraw
 
 from shapleycam.images import Box
 
-_LINE = 400
-"""A line is so many times thinner than the picture's longer side."""
+_LINES_PER_SIDE = 400
+"""The picture's longer side, divided by the thickness of a line."""
 
 
 def draw_box(picture: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
-    """Return a copy of a picture with a box's outline, white with black beside it, which shows on every colour.
+    """Return a copy of a picture with a box's outline, white with black beside it to be visible on every colour.
 
     Args:
-        picture: of any size: an overlay may be smaller than its photograph.
-        box: (left, top, right, bottom) in pixels of a picture of `size` (width, height).
-        size: as above.
+        picture: a picture of any size: an overlay may be smaller than its photograph.
+        box: (left, top, right, bottom) in pixels of the photograph.
+        size: (width, height) of the photograph.
 
     Examples:
         >>> from PIL import Image
@@ -28,7 +28,7 @@ def draw_box(picture: Image.Image, box: Box, size: tuple[int, int]) -> Image.Ima
     x_scale, y_scale = outlined.width / size[0], outlined.height / size[1]
     left, right = (round(min(max(edge * x_scale, 0), outlined.width - 1)) for edge in box[::2])
     top, bottom = (round(min(max(edge * y_scale, 0), outlined.height - 1)) for edge in box[1::2])
-    thickness = max(1, round(max(outlined.size) / _LINE))
+    thickness = max(1, round(max(outlined.size) / _LINES_PER_SIDE))
     draw = ImageDraw.Draw(outlined)
     for colour, inset in (("white", 0), ("black", thickness)):
         corners = (left + inset, top + inset, max(left, right - inset), max(top, bottom - inset))

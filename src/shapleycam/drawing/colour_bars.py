@@ -1,4 +1,4 @@
-"""The bars that say what the colours of a map mean: as a picture, and as CSS."""
+"""Colour bars, which show what the colours of a map mean, as a picture or as CSS."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from shapleycam.drawing.overlays import OPACITY, ColourScale, colours_of
 from shapleycam.wording import signed
 
 _GREY = 128 / 255
-"""Of the neutral background that a bar is laid over, as a map is over a photograph."""
+"""The neutral background of a bar, in place of the photograph that a map has behind it."""
 _STOPS = 33
-"""Of a CSS gradient: an odd number, so that one of them is zero, where signed colours are the most transparent."""
+"""Number of colours in a CSS gradient; odd, so that the middle one is zero, the most transparent of signed colours."""
 
 
 @dataclass(frozen=True)
 class ColourBar:
-    """The bar of a map: its colours, the texts at its ends, and what it is of.
+    """A map's colour bar: its colours, the texts at its ends, and a caption.
 
     Attributes:
         scale: "heatmap", or "values" for signed values.
         low: the text at the left end.
         high: the text at the right end.
         caption: what the colours mean, with the unit.
-        style: how the map is drawn, of which the bar has the colours.
+        style: how the map is drawn; the bar has the same colours.
 
     Examples:
         >>> from shapleycam.drawing.colour_bars import ColourBar
@@ -47,12 +47,12 @@ class ColourBar:
         return css_gradient(self.scale, style=self.style)
 
     def picture(self, width: int, height: int) -> Image.Image:
-        """Return the colours as a picture of so many pixels."""
+        """Return the colours as a picture of `width` x `height` pixels."""
         return bar_picture(self.scale, width, height, style=self.style)
 
 
 def heatmap_bar(style: MapStyle = DEFAULT_STYLE) -> ColourBar:
-    """Return the bar of heatmaps, each of which has its own range.
+    """Return the colour bar for heatmaps, each of which has its own range.
 
     Examples:
         >>> from shapleycam.drawing.colour_bars import heatmap_bar
@@ -65,7 +65,7 @@ def heatmap_bar(style: MapStyle = DEFAULT_STYLE) -> ColourBar:
 
 
 def values_bar(largest: float, caption: str, style: MapStyle = DEFAULT_STYLE) -> ColourBar:
-    """Return the bar of signed values; `largest` is the largest size of one, and `caption` names the unit.
+    """Return the colour bar for signed values up to `largest` in absolute value; `caption` names the unit.
 
     Examples:
         >>> from shapleycam.drawing.colour_bars import values_bar
@@ -77,7 +77,7 @@ def values_bar(largest: float, caption: str, style: MapStyle = DEFAULT_STYLE) ->
 
 
 def relative_values_bar(caption: str, style: MapStyle = DEFAULT_STYLE) -> ColourBar:
-    """Return the bar of signed values of several maps, each of which has its own range; `caption` names the unit.
+    """Return the colour bar for several maps of signed values, each with its own range; `caption` names the unit.
 
     Examples:
         >>> from shapleycam.drawing.colour_bars import relative_values_bar
@@ -89,7 +89,7 @@ def relative_values_bar(caption: str, style: MapStyle = DEFAULT_STYLE) -> Colour
 
 
 def css_gradient(scale: ColourScale, opacity: float = OPACITY, style: MapStyle = DEFAULT_STYLE) -> str:
-    """Return the colours of a map of this opacity, over neutral grey, as a CSS background from left to right.
+    """Return a map's colours over neutral grey as a CSS background from left to right, at the map's opacity.
 
     Examples:
         >>> from shapleycam.drawing.colour_bars import css_gradient
@@ -102,7 +102,7 @@ def css_gradient(scale: ColourScale, opacity: float = OPACITY, style: MapStyle =
 def bar_picture(
     scale: ColourScale, width: int, height: int, opacity: float = OPACITY, style: MapStyle = DEFAULT_STYLE
 ) -> Image.Image:
-    """Return the colours of a map of this opacity, over neutral grey, as a picture of so many pixels.
+    """Return a map's colours over neutral grey as a picture of `width` x `height` pixels, at the map's opacity.
 
     Examples:
         >>> from shapleycam.drawing.colour_bars import bar_picture
@@ -116,7 +116,7 @@ def bar_picture(
 def colours_over_grey(
     scale: ColourScale, count: int, opacity: float = OPACITY, style: MapStyle = DEFAULT_STYLE
 ) -> Float[np.ndarray, "count 3"]:
-    """Return the colours at equal steps of the scale, as they look over neutral grey."""
+    """Return the colours at `count` equal steps of the scale, blended with neutral grey."""
     colours = colours_of(scale, np.linspace(0.0 if scale == "heatmap" else -1.0, 1.0, count), opacity, style)
     alphas = colours[:, 3:]
     over_grey: np.ndarray = colours[:, :3] * alphas + _GREY * (1 - alphas)
@@ -124,7 +124,7 @@ def colours_over_grey(
 
 
 def with_style(caption: str, style: MapStyle) -> str:
-    """Return the caption of signed values with the signs and the places that a style shows.
+    """Return a caption for signed values, extended by the sign, the places and the contours that a style shows.
 
     Examples:
         >>> from shapleycam.drawing.colour_bars import with_style
@@ -142,5 +142,5 @@ def _with_parts(caption: str, style: MapStyle, sign: Sign) -> str:
 
 
 def _hex(colour: Float[np.ndarray, "3"]) -> str:
-    """Return a colour in [0, 1] as CSS has it, such as #00ff80."""
+    """Return a colour in [0, 1] in CSS notation, such as #00ff80."""
     return "#" + bytes((colour * 255).round().astype(np.uint8)).hex()

@@ -1,7 +1,7 @@
-"""The colours of maps: of heat from 0 to 1, and of signed values around zero.
+"""The colours of maps: for heat from 0 to 1, and for signed values around zero.
 
-The library's own are those of matplotlib, as numbers: to import matplotlib for them takes as long as to explain a
-photograph. Others are matplotlib's by name.
+The two default colour maps are copied from matplotlib as numbers, because importing matplotlib takes as long as
+explaining a photograph. Other colour maps are read from matplotlib by name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from shapleycam.errors import OptionError, nearest
 from shapleycam.names import canonical_name
 
 _ENTRIES = 256
-"""Of a table of colours."""
+"""Number of entries in a table of colours."""
 _TURBO = (
     "30123b32154333184a341b51351e5836215f37246638276d392a733a2d793b2f803c32863d358b3e38913f3b973f3e9c4040a24143a7"
     "4146ac4249b1424bb5434eba4451bf4454c34456c74559cb455ccf455ed34661d64664da4666dd4669e0466be3476ee64771e94773eb"
@@ -31,13 +31,13 @@ _TURBO = (
     "b91e02b71d02b41b01b21a01af1801ac1701a91601a71401a41301a112019e10019b0f01980e01950d01920b018e0a018b0902880802"
     "8507028106027e05027a0403"
 )
-"""Google's perceptually smooth rainbow "turbo": Mikhailov 2019."""
+"""Google's perceptually smooth rainbow "turbo" (Mikhailov 2019)."""
 _RED_TO_BLUE = "0530612166ac4393c392c5ded1e5f0f7f7f7fddbc7f4a582d6604db2182b67001f"
-"""ColorBrewer's diverging map "RdBu_r", at eleven places: red speaks for the class, blue against it."""
+"""ColorBrewer's diverging map "RdBu_r", at eleven stops: red is evidence for the class, blue against it."""
 
 
 def heat_colours(shares: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 3"]:
-    """Return the RGB colours in [0, 1] of heat from 0 to 1.
+    """Return the RGB colours in [0, 1] for heat from 0 to 1.
 
     Examples:
         >>> import numpy as np
@@ -49,7 +49,7 @@ def heat_colours(shares: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 3"]:
 
 
 def signed_colours(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 3"]:
-    """Return the RGB colours in [0, 1] of signed values from -1 to 1.
+    """Return the RGB colours in [0, 1] for signed values from -1 to 1.
 
     Examples:
         >>> import numpy as np
@@ -61,7 +61,7 @@ def signed_colours(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 3"]
 
 
 def find_colour_map(name: str) -> str:
-    """Return the name of the colour map of matplotlib that a user means, in any spelling.
+    """Return the exact name of matplotlib's colour map for a name in any spelling.
 
     Raises:
         OptionError: matplotlib has none of this name.
@@ -71,7 +71,7 @@ def find_colour_map(name: str) -> str:
         >>> find_colour_map("Viridis"), find_colour_map("rdbu-r")
         ('viridis', 'RdBu_r')
     """
-    from matplotlib import colormaps  # a tenth of a second that the library's own colours do not need
+    from matplotlib import colormaps  # here, because it takes a tenth of a second, and default colours do not need it
 
     own_name = name if isinstance(name, str) and name in colormaps else canonical_name(name, colormaps)
     if own_name is None:
@@ -80,7 +80,7 @@ def find_colour_map(name: str) -> str:
 
 
 def colours_by_name(name: str, shares: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 4"]:
-    """Return the RGBA colours in [0, 1] of a colour map of matplotlib for numbers from 0 to 1.
+    """Return the RGBA colours in [0, 1] of matplotlib's colour map `name` for numbers from 0 to 1.
 
     Examples:
         >>> import numpy as np
@@ -95,7 +95,7 @@ def colours_by_name(name: str, shares: Float[np.ndarray, "*n"]) -> Float[np.ndar
 
 
 def _look_up(table: Float[np.ndarray, "256 3"], shares: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 3"]:
-    """Return the entry of a table in whose equal part of [0, 1] each number lies."""
+    """Return each number's entry in a table whose entries divide [0, 1] evenly."""
     colours: np.ndarray = table[(shares * _ENTRIES).astype(np.intp).clip(0, _ENTRIES - 1)]
     return colours
 
@@ -106,10 +106,10 @@ def _rgb(digits: str) -> Float[np.ndarray, "entries 3"]:
     return channels / 255
 
 
-def _interpolated(stops: Float[np.ndarray, "stops 3"]) -> Float[np.ndarray, "256 3"]:
-    """Return a table of colours that change evenly between stops at equal distances."""
+def _interpolate(stops: Float[np.ndarray, "stops 3"]) -> Float[np.ndarray, "256 3"]:
+    """Return a table of colours, interpolated linearly between equidistant stops."""
     places, entries = np.linspace(0, 1, len(stops)), np.linspace(0, 1, _ENTRIES)
     return np.stack([np.interp(entries, places, channel) for channel in stops.T], axis=1)
 
 
-_HEAT, _SIGNED = _rgb("".join(_TURBO)), _interpolated(_rgb(_RED_TO_BLUE))
+_HEAT, _SIGNED = _rgb("".join(_TURBO)), _interpolate(_rgb(_RED_TO_BLUE))

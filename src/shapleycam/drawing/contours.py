@@ -1,4 +1,4 @@
-"""Lines of equal heat or value, drawn sharply at the size of the picture that they lie on."""
+"""Lines of equal heat or value, drawn at the size of the picture below them, so that they are sharp."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw
 
-_FINER = 2
-"""Lines are drawn so many times larger, and made smaller, since Pillow draws them with hard steps."""
+_SUPERSAMPLING = 2
+"""Lines are drawn this many times larger and then scaled down, because Pillow draws them without antialiasing."""
 _WIDTH = 1 / 200
-"""Of a line, as a share of the shorter side of the picture."""
+"""The width of a line, as a share of the picture's shorter side."""
 _HALO = (255, 255, 255, 255)
 
 
@@ -21,9 +21,9 @@ class Contours:
 
     Attributes:
         numbers: (rows, columns), the map.
-        levels: the number of each line.
+        levels: the number of the map at each line.
         colours: the RGB colour in [0, 1] of each line.
-        shown: of these parts of the map, any grid of rows and columns, lines are drawn; of others not.
+        shown: the parts of the map where lines are drawn, on a grid of any number of rows and columns.
 
     Examples:
         >>> import numpy as np
@@ -39,10 +39,10 @@ class Contours:
     shown: Bool[np.ndarray, "r c"]
 
     def draw(self, size: tuple[int, int]) -> Image.Image:
-        """Return the lines as RGBA of this size (width, height): each in its colour inside a white edge."""
-        width, height = _FINER * size[0], _FINER * size[1]
+        """Return the lines as an RGBA image of `size` (width, height), each in its colour with a white edge."""
+        width, height = _SUPERSAMPLING * size[0], _SUPERSAMPLING * size[1]
         lines = [(_polylines(self.numbers, level, (width, height)), colour) for level, colour in self._pairs()]
-        thickness = max(_FINER, round(_WIDTH * min(width, height)))
+        thickness = max(_SUPERSAMPLING, round(_WIDTH * min(width, height)))
         canvas = Image.new("RGBA", (width, height), (255, 255, 255, 0))
         pen = ImageDraw.Draw(canvas)
         for polylines, colour in lines:
@@ -55,7 +55,7 @@ class Contours:
         return drawn
 
     def _pairs(self) -> list[tuple[float, tuple[int, ...]]]:
-        """Return the number and the RGBA colour of each line."""
+        """Return the level and the RGBA colour of each line."""
         colours = (self.colours * 255).round().astype(int)
         return [(float(level), (*colour, 255)) for level, colour in zip(self.levels, colours.tolist(), strict=True)]
 
@@ -63,8 +63,8 @@ class Contours:
 def _polylines(
     numbers: Float[np.ndarray, "rows columns"], level: float, size: tuple[int, int]
 ) -> list[list[tuple[float, float]]]:
-    """Return the lines of one number, as points in a picture of this size (width, height)."""
-    from contourpy import contour_generator  # a tenth of a second that a map without lines does not need
+    """Return the lines at one level, as lists of points (x, y) in a picture of `size` (width, height)."""
+    from contourpy import contour_generator  # here, because it takes a tenth of a second, and few maps have contours
 
     rows, columns = numbers.shape
     if min(rows, columns) < 2:

@@ -1,4 +1,4 @@
-"""Pictures and colours embedded in HTML, which then needs no other file."""
+"""Data URIs, which embed pictures in HTML so that it needs no other file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from PIL import Image
 
 
 def make_data_uri(content: bytes, kind: str) -> str:
-    """Return content as a data URI; `kind` is its media type."""
+    """Return bytes as a data URI; `kind` is their media type."""
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
 def encode_picture(picture: Image.Image, form: str, **save_options: Any) -> bytes:
-    """Return a picture as the bytes of a file."""
+    """Return the bytes of an image file in the format `form`; `save_options` are Pillow's for the format."""
     buffer = BytesIO()
     picture.save(buffer, format=form, **save_options)
     return buffer.getvalue()

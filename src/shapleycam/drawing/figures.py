@@ -15,7 +15,7 @@ _NARROWEST_ALONE, _WIDEST_ALONE = 480, 1280
 _NARROWEST_PANEL, _WIDEST = 240, 1600
 _SMALLEST_TEXT, _LARGEST_TEXT = 14, 22
 _LONGEST_BAR, _GAP = 420, 12
-"""All in pixels."""
+"""Widths, heights and distances above are in pixels."""
 Panel: TypeAlias = "tuple[str, Image.Image]"
 """A title and a picture."""
 
@@ -27,19 +27,20 @@ def grid(
     bars: Sequence[ColourBar] = (),
     note: str = "",
 ) -> Image.Image:
-    """Return titled pictures in rows of `columns`, below a title and above colour bars and a note.
+    """Return a figure of titled pictures in rows, with a title above, and colour bars and a note below.
 
-    A picture that is alone keeps its pixels, from 480 to 1280 across; several share a width of 1600.
+    In a single column a picture keeps its width if that is from 480 to 1280 pixels; several columns share a width of
+    1600.
 
     Args:
-        panels: (title, picture) of each.
-        columns: how many are side by side at most.
-        title: its lines, of which the first is bold.
-        bars: what the colours of the pictures mean.
-        note: a line below all.
+        panels: (title, picture) of each panel.
+        columns: the largest number of panels in a row.
+        title: the lines of the figure's title; the first is bold.
+        bars: colour bars for the pictures.
+        note: a line below everything.
 
     Raises:
-        OptionError: no panels, or fewer than one column.
+        OptionError: there are no panels, or fewer than one column.
 
     Examples:
         >>> from PIL import Image
@@ -59,10 +60,10 @@ def grouped_grid(
     bars: Sequence[ColourBar] = (),
     note: str = "",
 ) -> Image.Image:
-    """Return titled pictures as `grid` does, those of each group in rows of their own below its heading.
+    """Return a figure as `grid` does, with the panels of each group in separate rows below the group's heading.
 
     Raises:
-        OptionError: a group without panels, or fewer than one column.
+        OptionError: a group has no panels, or there are fewer than one column.
 
     Examples:
         >>> from PIL import Image
@@ -89,7 +90,7 @@ def grouped_grid(
 
 
 def _cell_size(picture: Image.Image, columns: int) -> tuple[int, int]:
-    """Return the size that the pictures of a grid are fitted into; no more than twice as tall as it is wide."""
+    """Return the cell size (width, height) of a grid, from its first picture; the height is at most twice the width."""
     if columns == 1:
         width = min(_WIDEST_ALONE, max(_NARROWEST_ALONE, picture.width))
     else:
@@ -98,19 +99,19 @@ def _cell_size(picture: Image.Image, columns: int) -> tuple[int, int]:
 
 
 def _fit(picture: Image.Image, cell: tuple[int, int]) -> Image.Image:
-    """Return a picture in white space of the size of a cell, as large as fits."""
+    """Return a picture scaled to fit a cell, centred on white."""
     scale = min(cell[0] / picture.width, cell[1] / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     fitted = picture.convert("RGB") if size == picture.size else picture.convert("RGB").resize(size)
-    space = Image.new("RGB", cell, "white")
-    space.paste(fitted, ((cell[0] - size[0]) // 2, (cell[1] - size[1]) // 2))
-    return space
+    canvas = Image.new("RGB", cell, "white")
+    canvas.paste(fitted, ((cell[0] - size[0]) // 2, (cell[1] - size[1]) // 2))
+    return canvas
 
 
 def _group(
     heading: str, panels: Sequence[Panel], columns: int, cell: tuple[int, int], pixels: int
 ) -> Iterator[Image.Image]:
-    """Yield the heading of a group, if it has one, and its rows."""
+    """Yield the pictures of a group: its heading, if it has one, and its rows of panels."""
     width = columns * cell[0] + (columns - 1) * _GAP
     if heading:
         yield _paragraph_picture(set_text(heading, width, pixels, bold=True), width)
@@ -123,7 +124,7 @@ def _group(
 def _row(
     pictures: Sequence[Image.Image], titles: Sequence[Paragraph], cell: tuple[int, int], width: int
 ) -> Image.Image:
-    """Return pictures side by side, each below its title."""
+    """Return one picture of several pictures side by side, each with its title above."""
     head = max(title.height for title in titles)
     row = Image.new("RGB", (width, head + cell[1]), "white")
     for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
@@ -134,7 +135,7 @@ def _row(
 
 
 def _bar_with_texts(bar: ColourBar, width: int, pixels: int) -> Image.Image:
-    """Return a colour bar between the texts at its ends, above its caption."""
+    """Return a picture of a colour bar with the texts at its ends and its caption below."""
     longest = width // 3
     low, high = set_text(bar.low, longest, pixels), set_text(bar.high, longest, pixels)
     caption = set_text(bar.caption, width, pixels)
@@ -157,7 +158,7 @@ def _paragraph_picture(paragraph: Paragraph, width: int) -> Image.Image:
 
 
 def _stack(pictures: Sequence[Image.Image], width: int, gap: int = 0) -> Image.Image:
-    """Return pictures of one width below each other."""
+    """Return one picture of several pictures below each other, all of `width` pixels."""
     stack = Image.new("RGB", (width, sum(picture.height for picture in pictures) + gap * (len(pictures) - 1)), "white")
     top = 0
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""Text in pictures: in matplotlib's DejaVu, wrapped at words to a width in pixels."""
+"""Drawing text in pictures, in the DejaVu font that matplotlib includes, wrapped at words to a width in pixels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shapleycam.printable import printable_text
 
 _INK = "black"
 _LABEL_INK, _LABEL_EDGE = (255, 255, 255, 255), (0, 0, 0, 230)
-"""White inside a dark edge, which shows on every colour."""
+"""White inside a dark edge, which is visible on every colour."""
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Text as lines that fit a width, and how it is set."""
+    """A text as lines that fit a width; `pixels` is the font size."""
 
     lines: tuple[str, ...]
     pixels: int
@@ -26,11 +26,11 @@ class Paragraph:
 
     @property
     def height(self) -> int:
-        """Return its height in pixels."""
+        """Return the paragraph's height in pixels."""
         return len(self.lines) * _line_height(self.pixels)
 
     def draw(self, canvas: Image.Image, left: int, top: int, width: int, align: Literal["left", "middle"]) -> None:
-        """Draw it on a canvas, inside a column that begins at (left, top)."""
+        """Draw the paragraph on a canvas, in a column of `width` pixels that begins at (left, top)."""
         font, draw = _font(self.pixels, bold=self.bold), ImageDraw.Draw(canvas)
         for place, line in enumerate(self.lines):
             indent = 0 if align == "left" else max(0, round((width - font.getlength(line)) / 2))
@@ -38,7 +38,7 @@ class Paragraph:
 
 
 def set_text(text: str, width: int, pixels: int, *, bold: bool = False) -> Paragraph:
-    """Return a text as a paragraph of at most `width` pixels; a word that is wider is broken. No text has no lines."""
+    """Return a text as a paragraph of at most `width` pixels; a wider word is broken. An empty text has no lines."""
     font = _font(pixels, bold=bold)
     lines: list[str] = []
     line = ""
@@ -58,12 +58,12 @@ def set_text(text: str, width: int, pixels: int, *, bold: bool = False) -> Parag
 
 
 def text_width(text: str, pixels: int) -> int:
-    """Return the width of a text on one line, in pixels."""
+    """Return the width in pixels of a text on one line."""
     return round(_font(pixels).getlength(text))
 
 
 def shortened(text: str, width: int, pixels: int) -> str:
-    """Return a text on one line of at most `width` pixels; what is longer is cut, and ends in an ellipsis.
+    """Return a text on one line of at most `width` pixels; a longer text is cut and ends in an ellipsis.
 
     Examples:
         >>> from shapleycam.drawing.lettering import shortened
@@ -78,7 +78,7 @@ def shortened(text: str, width: int, pixels: int) -> str:
 
 
 def draw_label(canvas: Image.Image, text: str, centre: tuple[float, float], pixels: int, width: int) -> None:
-    """Write a text of at most `width` pixels about a point, moved so far that all of it lies on the canvas."""
+    """Draw a text, cut to `width` pixels, centred at a point; near an edge it is moved to lie within the canvas."""
     line, font, edge = shortened(text, width, pixels), _font(pixels), max(1, pixels // 8)
     draw = ImageDraw.Draw(canvas)
     left, top, right, bottom = draw.textbbox((0, 0), line, font=font, stroke_width=edge)
@@ -95,6 +95,6 @@ def _line_height(pixels: int) -> int:
 
 @cache
 def _font(pixels: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return matplotlib's own font, which is there on every machine."""
+    """Return the font that matplotlib includes, so that every machine has it."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(matplotlib_file(f"fonts/ttf/{name}")), pixels)

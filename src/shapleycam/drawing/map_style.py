@@ -1,4 +1,4 @@
-"""How a map is drawn: its colours, its contours, and which of its places are shown."""
+"""`MapStyle`: how a map is drawn: its colours, its contours, and which places it shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapleycam.wording import counted, percent
 Sign: TypeAlias = Literal["positive", "negative", "both"]
 MOST_CONTOURS = 50
 _ROUNDING = 1e-12
-"""Of a sum of values, as a share of it."""
+"""Relative rounding error of a sum of values."""
 
 
 class StyleKeywords(TypedDict, total=False):
@@ -36,24 +36,24 @@ class StyleKeywords(TypedDict, total=False):
 class MapStyle:
     """How a map is drawn.
 
-    A cell's strength is its value, as far as it has the sign: the value where it is positive, its opposite where it is
-    negative, its size for both.
+    A cell's strength is max(value, 0) for sign "positive", max(-value, 0) for "negative", and |value| for "both".
 
     Args:
-        colours: the name of a colour map of matplotlib; None for the library's own, "turbo" for heat and "RdBu_r" for
-            signed values.
-        contours: lines of equal heat or value, at so many equal steps of the scale; of signed values on both sides of
-            zero.
-        top_value: a share in (0, 1]: only the fewest of the layer's cells whose strengths sum to this share of all are
-            shown. Cells as strong as the weakest of them are shown too, cells without strength never.
-        top_area: a share in (0, 1]: likewise the strongest cells that make up this share of the area, rounded up.
-        sign: "positive", "negative" or "both"; None for what the kind of map shows by itself: what speaks for the class
-            in heatmaps, both in signed values.
-        plain: whether values of regions are drawn as those of places are: cell by cell, without borders, and whether
-            they are sure or not.
+        colours: the name of a matplotlib colour map; None for the defaults, "turbo" for heat and "RdBu_r" for signed
+            values.
+        contours: the number of lines of equal heat or value, at equal steps of the scale; for signed values this
+            number on each side of zero.
+        top_value: a share in (0, 1]. Only the strongest cells are shown: as few as possible whose strengths sum to this
+            share of the total. Cells as strong as the weakest of them are shown too; cells of strength 0 are never
+            shown.
+        top_area: a share in (0, 1]. Only the strongest cells that make up this share of the area, rounded up, are
+            shown; ties and cells of strength 0 are treated as for `top_value`.
+        sign: "positive", "negative" or "both"; None for the default: "positive" in heatmaps, "both" in signed values.
+        plain: whether values of regions are drawn like those of places: cell by cell, without borders, and without
+            grey for regions whose sign is not certain.
 
     Raises:
-        OptionError: an unknown colour map or sign, a number that is out of range, or both shares.
+        OptionError: an unknown colour map or sign, a number out of range, or both `top_value` and `top_area`.
 
     Examples:
         >>> from shapleycam.drawing.map_style import MapStyle
@@ -69,7 +69,7 @@ class MapStyle:
     plain: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Check the fields, and replace `colours` by matplotlib's spelling of the name."""
         object.__setattr__(self, "colours", None if self.colours is None else find_colour_map(self.colours))
         _check_contours(self.contours)
         for name, share in (("top_value", self.top_value), ("top_area", self.top_area)):
@@ -84,11 +84,11 @@ class MapStyle:
 
     @property
     def masks(self) -> bool:
-        """Return whether some places may not be shown."""
+        """Return whether the style may hide some places."""
         return self.top_value is not None or self.top_area is not None
 
     def strengths(self, values: Float[Tensor, "*grid"], sign: Sign) -> Float[Tensor, "*grid"]:
-        """Return the strength of each cell, 0 where it has none.
+        """Return the strength of each cell, at least 0.
 
         Examples:
             >>> import torch
@@ -100,7 +100,7 @@ class MapStyle:
         return signed.clamp(min=0)
 
     def shown(self, values: Float[Tensor, "*grid"], sign: Sign) -> Bool[Tensor, "*grid"]:
-        """Return which cells are shown: all, or those that hold the top share of the strength or of the area.
+        """Return which cells are shown: all, or the strongest ones with the style's share of the strength or the area.
 
         Examples:
             >>> import torch
@@ -125,7 +125,7 @@ class MapStyle:
         return (strengths >= weakest) & (strengths > 0)
 
     def describe(self, sign: Sign) -> str:
-        """Return in words what the style leaves out; "" for nothing.
+        """Return a phrase on the places and the contours that the style shows; "" if it shows all and no contours.
 
         Examples:
             >>> from shapleycam.drawing.map_style import MapStyle
@@ -153,7 +153,7 @@ def _check_contours(contours: Any) -> None:
 
 
 def _check_share(name: str, share: Any) -> None:
-    """Refuse a share outside (0, 1]; None is not given."""
+    """Refuse a share outside (0, 1]; None means that no share was given."""
     if share is None:
         return
     is_number = isinstance(share, Real) and not isinstance(share, bool) and isfinite(share)

@@ -1,4 +1,4 @@
-"""Files that come with matplotlib: its fonts, and the photograph that examples explain."""
+"""Files that matplotlib includes: its fonts, and the photograph that examples explain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def matplotlib_file(name: str) -> Path:
-    """Return the path of a file among matplotlib's data; matplotlib itself, which takes long, is not imported for it.
+    """Return the path of a file in matplotlib's data folder, without importing matplotlib, which takes long.
 
     Examples:
         >>> from shapleycam.drawing.matplotlib_files import matplotlib_file
@@ -19,6 +19,6 @@ def matplotlib_file(name: str) -> Path:
         path = Path(spec.origin).with_name("mpl-data") / name
         if path.exists():
             return path
-    from matplotlib import get_data_path  # some distributions keep the data elsewhere
+    from matplotlib import get_data_path  # some distributions keep the data elsewhere, and only matplotlib knows where
 
     return Path(get_data_path()) / name

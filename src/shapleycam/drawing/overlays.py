@@ -19,27 +19,28 @@ Kind: TypeAlias = Literal["heatmap", "values", "uncertain"]
 ColourScale: TypeAlias = Literal["heatmap", "values"]
 
 OPACITY = 0.75
-"""The opacity of the strongest colour, unless another one is given."""
+"""The default opacity of the strongest colour."""
 _STRIPE, _GREY_ALPHAS = 1 / 64, (0.85, 0.55)
-"""Of the grey of what is not sure: the width of a stripe, as a share of the shorter side, and shares of the opacity."""
+"""Grey stripes of uncertain regions: their width as a share of the shorter side, and their alphas, relative to the
+opacity, in turn."""
 LONGEST = 1280
-"""An overlay on a photograph is at most this many pixels long or wide."""
+"""The largest width and height of an overlay on a photograph, in pixels."""
 
 
 class Lines(Protocol):
-    """Lines over a picture, as contours or the borders of regions."""
+    """Lines over a picture, such as contours or the borders of regions."""
 
     def draw(self, size: tuple[int, int]) -> Image.Image:
-        """Return the lines as RGBA of this size (width, height)."""
+        """Return the lines as an RGBA image of `size` (width, height)."""
 
 
 def colours_of(
     scale: ColourScale, shares: Float[np.ndarray, "*n"], opacity: float, style: MapStyle = DEFAULT_STYLE
 ) -> Float[np.ndarray, "*n 4"]:
-    """Return RGBA in [0, 1]: of heat from 0 to 1, or of signed values from -1 to 1.
+    """Return RGBA colours in [0, 1] for heat from 0 to 1, or for signed values from -1 to 1.
 
-    The photograph shows through more where there is less heat, and where a value is nearer to zero. Maps and their
-    colour bars take their colours from here.
+    Colours are more transparent for less heat, and for values nearer to zero. Maps and their colour bars both use this
+    function.
     """
     if scale == "heatmap":
         colours, alphas = _colours(style, shares, heat_colours), 0.4 + 0.6 * np.abs(shares)
@@ -53,7 +54,7 @@ def colours_of(
 def _colours(
     style: MapStyle, shares: Float[np.ndarray, "*n"], own: Callable[[np.ndarray], np.ndarray]
 ) -> Float[np.ndarray, "*n 4"]:
-    """Return the RGBA colours of shares by the style's colour map, or by the library's `own`."""
+    """Return RGBA colours from the style's colour map; without one, from the default function `own`."""
     if style.colours is None:
         colours = own(shares)
         return np.concatenate([colours, np.ones_like(colours[..., :1])], axis=-1)
@@ -61,13 +62,13 @@ def _colours(
 
 
 def on_picture(picture: UInt8[Tensor, "H W 3"], shade: Image.Image, lines: Lines | None = None) -> Image.Image:
-    """Return the colours of `shade` (RGBA), and lines, laid over what the network saw."""
+    """Return a picture of the network's input with the colours of `shade` (RGBA) and lines over it."""
     base = Image.fromarray(picture.cpu().numpy()).convert("RGBA")
     return _cover(base, shade, lines).convert("RGB")
 
 
 def on_photo(photo: Image.Image, box: Box, shade: Image.Image, lines: Lines | None = None) -> Image.Image:
-    """Return the colours, and lines, over the whole photograph, at the crop's place; the rest of it is dimmed."""
+    """Return the whole photograph with the colours and lines over the crop `box`; outside of it is dark and grey."""
     scale = min(1.0, LONGEST / max(photo.size))
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     small = photo.resize(size, Image.Resampling.LANCZOS)
@@ -82,31 +83,31 @@ def on_photo(photo: Image.Image, box: Box, shade: Image.Image, lines: Lines | No
 
 
 def shade_of(heatmap: Float[Tensor, "H W"], opacity: float, style: MapStyle = DEFAULT_STYLE) -> Image.Image:
-    """Return a heatmap in [0, 1] as RGBA; the photograph shows through more where there is less heat."""
+    """Return the colours of a heatmap in [0, 1] as RGBA, more transparent where there is less heat."""
     return _rgba(colours_of("heatmap", heatmap.detach().cpu().numpy(), opacity, style))
 
 
 def signed_shade_of(
     values: Float[Tensor, "H W"], opacity: float, style: MapStyle = DEFAULT_STYLE, largest: float | None = None
 ) -> Image.Image:
-    """Return signed values as RGBA on a diverging scale around zero; near zero the photograph shows.
+    """Return the colours of signed values as RGBA on a diverging scale, most transparent near zero.
 
-    The strongest colours are of the size `largest`; of the largest size of a value where it is None.
+    A value of `largest` or -`largest` has the strongest colour; None takes the largest absolute value.
     """
     return _rgba(colours_of("values", shares_of(values, largest), opacity, style))
 
 
 def shares_of(values: Float[Tensor, "H W"], largest: float | None = None) -> Float[np.ndarray, "H W"]:
-    """Return signed values as shares of `largest`, or of the largest size of one; zeros where that is zero."""
+    """Return signed values divided by `largest`, or by their largest absolute value; zeros if that is zero."""
     signed: np.ndarray = values.detach().cpu().numpy()
     whole = np.abs(signed).max() if largest is None else largest
     return signed / whole if whole > 0 else signed
 
 
 def hide(shade: Image.Image, shown: Bool[Tensor, "h w"]) -> Image.Image:
-    """Return colours without those of the cells that are not shown."""
-    kept = Image.fromarray(shown.cpu().numpy().astype(np.uint8) * 255).resize(shade.size, Image.Resampling.NEAREST)
-    alphas = Image.composite(shade.getchannel("A"), Image.new("L", shade.size, 0), kept)
+    """Return the colours with every cell that is not shown made transparent."""
+    mask = Image.fromarray(shown.cpu().numpy().astype(np.uint8) * 255).resize(shade.size, Image.Resampling.NEAREST)
+    alphas = Image.composite(shade.getchannel("A"), Image.new("L", shade.size, 0), mask)
     hidden = shade.copy()
     hidden.putalpha(alphas)
     return hidden
@@ -115,7 +116,7 @@ def hide(shade: Image.Image, shown: Bool[Tensor, "h w"]) -> Image.Image:
 def contours_of(
     scale: ColourScale, shares: Float[np.ndarray, "H W"], style: MapStyle, shown: Bool[Tensor, "h w"]
 ) -> Contours | None:
-    """Return the contours that a style asks of heat or of signed shares; None for none."""
+    """Return a style's contours for heat or for signed shares; None if the style has no contours."""
     if not style.contours:
         return None
     steps = np.arange(1, style.contours + 1) / (style.contours + 1)
@@ -133,9 +134,10 @@ def region_shade_of(
     style: MapStyle = DEFAULT_STYLE,
     largest: float | None = None,
 ) -> Image.Image:
-    """Return the value of each cell's region as one flat colour, for an input of `size` (height, width).
+    """Return the colours of regions as RGBA, one flat colour per region, for an input of `size` (height, width).
 
-    Regions that are not sure are grey with stripes, whatever their value. The scale is that of `signed_shade_of`.
+    `values` has the value of each cell's region. Cells in `unsure` are grey with stripes instead. The scale is that of
+    `signed_shade_of`.
     """
     colours = colours_of("values", shares_of(values, largest), opacity, style)
     shade = _rgba(colours).resize(size[::-1], Image.Resampling.NEAREST)
@@ -143,12 +145,12 @@ def region_shade_of(
     stripe = max(2, round(_STRIPE * min(size)))
     grey = np.full((*size, 4), 0.5)
     grey[..., 3] = opacity * np.where((down + across) // stripe % 2, *_GREY_ALPHAS)
-    kept = Image.fromarray(unsure.cpu().numpy().astype(np.uint8) * 255).resize(shade.size, Image.Resampling.NEAREST)
-    return Image.composite(_rgba(grey), shade, kept)
+    mask = Image.fromarray(unsure.cpu().numpy().astype(np.uint8) * 255).resize(shade.size, Image.Resampling.NEAREST)
+    return Image.composite(_rgba(grey), shade, mask)
 
 
 def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], opacity: float) -> Image.Image:
-    """Return the cells that are not sure as grey squares, for an input of `size` (height, width)."""
+    """Return uncertain cells as grey squares (RGBA), for an input of `size` (height, width)."""
     shown = uncertain.cpu().numpy()
     grey = np.full((*shown.shape, 4), 0.5)
     grey[..., 3] = opacity * shown
@@ -156,7 +158,7 @@ def uncertain_shade_of(uncertain: Bool[Tensor, "h w"], size: tuple[int, int], op
 
 
 def _cover(base: Image.Image, shade: Image.Image, lines: Lines | None) -> Image.Image:
-    """Return a picture (RGBA) with colours, and lines, over all of it."""
+    """Return a picture (RGBA) with the colours and lines over all of it."""
     covered = Image.alpha_composite(base, shade.resize(base.size, Image.Resampling.BILINEAR))
     return covered if lines is None else Image.alpha_composite(covered, lines.draw(base.size))
 

@@ -1,4 +1,4 @@
-"""Figures that are drawn by matplotlib: values against the true ones, and pairs of places."""
+"""Figures drawn by matplotlib: estimated values against true ones, and interactions between pairs of places."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 _INCHES, _DOTS = 2.6, 110
 _LETTERS, _LINE_INCHES = 38, 0.17
-"""Letters of a title above one column of panels, and the height of its lines."""
+"""Characters per line of a title above one column of panels, and the height of a line in inches."""
 
 Panel: TypeAlias = "tuple[str, Sequence[float], Sequence[float]]"
 Place: TypeAlias = tuple[float, float]
 
 
 def scatter(panels: Sequence[Panel], columns: int = 4, title: str = "") -> Image.Image:
-    """Return a figure of values against the true ones; a line shows where they agree.
+    """Return a figure of values against true values; a line shows where they are equal.
 
     Args:
-        panels: (title, true values, values) of each.
-        columns: how many are side by side at most.
-        title: a text above all, wrapped to the figure.
+        panels: (title, true values, values) of each panel.
+        columns: the largest number of panels in a row.
+        title: the figure's title, wrapped to its width.
 
     Examples:
         >>> from shapleycam.drawing import scatter
@@ -58,12 +58,12 @@ def scatter(panels: Sequence[Panel], columns: int = 4, title: str = "") -> Image
 def pairs(
     picture: Image.Image, layout: tuple[int, int], strongest: Sequence[tuple[Place, Place, float]]
 ) -> Image.Image:
-    """Return a picture with a line between the places of each pair: red where they earn more together, blue where less.
+    """Return a picture with a line for each pair of places, red for positive interaction and blue for negative.
 
-    A line's width is its interaction's size, relative to the largest.
+    A line's width shows the absolute interaction, relative to the largest.
 
     Args:
-        picture: that the lines are drawn over.
+        picture: the picture below the lines.
         layout: (rows, columns) of the layer's grid.
         strongest: (place, place, interaction) of each pair; a place is (row, column), in cells from the upper left.
 
@@ -90,13 +90,14 @@ def pairs(
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained"] | None = None) -> Figure:
-    """Return an empty figure of so many inches."""
-    from matplotlib.figure import Figure  # half a second that an explanation without a figure does not need
+    """Return an empty figure of `width` x `height` inches."""
+    from matplotlib.figure import Figure  # here, because it takes half a second, and not every explanation is plotted
 
     return Figure(figsize=(width, height), dpi=_DOTS, layout=layout)
 
 
 def render(figure: Figure) -> Image.Image:
+    """Return a matplotlib figure as a picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = BytesIO()

@@ -1,4 +1,4 @@
-"""A figure of what prices buy: one line for each kind of values, a point for each layer."""
+"""A figure of correlation by price: one line for each kind of values, with a point for each layer."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from shapleycam.printable import printable_text
 
 _WIDTH, _HEIGHT = 6.0, 4.0
 _LETTERS, _LINE_INCHES = 90, 0.17
-"""Letters of a line of the title, and its height."""
+"""Characters per line of the title, and the height of a line in inches."""
 
 
 class PricedPoint(NamedTuple):
     """A point of the figure.
 
     Attributes:
-        name: what is written beside it, such as a layer.
-        price: in plain forward passes, above 0.
-        height: a correlation.
-        half: half the width of its interval; 0 for none.
+        name: the text beside the point, such as a layer's name.
+        price: the price in plain forward passes, above 0.
+        height: the correlation.
+        half: half the width of the correlation's interval; 0 for no interval.
 
     Examples:
         >>> from shapleycam.drawing.price_plot import PricedPoint
@@ -38,11 +38,11 @@ class PricedPoint(NamedTuple):
 
 
 def price_plot(series: Mapping[str, Sequence[PricedPoint]], title: str = "") -> Image.Image:
-    """Return a figure of correlations with the input's values by price, on a logarithmic scale, with intervals.
+    """Return a figure of correlations with the input's values, with intervals, over a logarithmic axis of prices.
 
     Args:
         series: the points of each line, by the line's name.
-        title: a text above, wrapped to the figure.
+        title: the figure's title, wrapped to its width.
 
     Examples:
         >>> from shapleycam.drawing.price_plot import PricedPoint, price_plot

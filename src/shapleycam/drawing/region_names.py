@@ -1,4 +1,4 @@
-"""The names of regions, written over a picture where each region is widest."""
+"""Drawing the names of regions over a picture, where each region is widest."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from PIL import Image
 from shapleycam.drawing.lettering import draw_label
 
 _HEIGHT, _SMALLEST = 1 / 22, 10
-"""Of the letters: as a share of the shorter side of the picture, and in pixels at least."""
+"""The font size as a share of the picture's shorter side, and the smallest font size in pixels."""
 _WIDEST = 0.35
-"""Of a name, as a share of the picture's width; longer ones are cut."""
+"""The largest width of a name, as a share of the picture's width; longer names are cut."""
 
 
 def write_names(picture: Image.Image, labels: Int[np.ndarray, "rows columns"], names: Sequence[str]) -> None:
-    """Write the name of each region onto a picture, by its number in `labels`; regions without cells are left out.
+    """Draw the name of each region onto a picture; `names` are by number in `labels`. Empty regions are skipped.
 
     Examples:
         >>> import numpy as np
@@ -41,10 +41,15 @@ def write_names(picture: Image.Image, labels: Int[np.ndarray, "rows columns"], n
 
 
 def _widest_place(inside: Bool[np.ndarray, "rows columns"]) -> tuple[int, int]:
-    """Return the cell that is farthest from all others and from the edge; the centre of a ring would lie outside."""
-    from scipy import ndimage  # only where there are names: pictures are drawn without SciPy
+    """Return the cell inside a region that is farthest from the region's border.
+
+    The region's mean position is not used, because it may lie outside, as for a ring.
+    """
+    from scipy import ndimage  # here, because pictures without names do not need SciPy
 
     distance = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     best = np.argwhere(distance == distance.max())
-    row, column = best[np.abs(best - best.mean(0)).sum(1).argmin()]  # of several, the one in their middle
+    row, column = best[
+        np.abs(best - best.mean(0)).sum(1).argmin()
+    ]  # if several are equally far, the one nearest to their mean
     return int(row), int(column)

@@ -11,14 +11,14 @@ from shapleycam.cams.table import canonical_method
 from shapleycam.explanations import notebook
 from shapleycam.explanations.explanation import Explanation
 
-_ONE_MAP = 1e-6
-"""Maps that differ by no more at any place are one map."""
+_TOLERANCE = 1e-6
+"""Two maps that differ by at most this at every place count as the same map."""
 
 
 class Comparison(dict[str, Explanation]):
-    """Explanations by method: a dictionary that a notebook shows side by side.
+    """A dictionary of explanations by method, which a notebook shows side by side.
 
-    Its keys are the methods' own names; `comparison["Grad-CAM"]`, `in` and `get` take every spelling of them.
+    The keys are the methods' names; `comparison["Grad-CAM"]`, `in` and `get` accept every spelling of a name.
 
     Examples:
         >>> import matplotlib, shapleycam
@@ -36,11 +36,11 @@ class Comparison(dict[str, Explanation]):
         return self[method]
 
     def __contains__(self, name: object) -> bool:
-        """Return whether a method was compared, in any spelling of its name."""
+        """Return whether the comparison has a method, in any spelling of its name."""
         return super().__contains__(name) or super().__contains__(canonical_method(name))
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a method's explanation, in any spelling of its name, or the default."""
+        """Return a method's explanation, for any spelling of its name, or else the default."""
         method = name if super().__contains__(name) else canonical_method(name)
         return super().get(method, default) if method is not None else default
 
@@ -49,7 +49,7 @@ class Comparison(dict[str, Explanation]):
 
 
 def group_by_heatmap(explanations: Mapping[str, Explanation]) -> list[list[str]]:
-    """Return the methods in groups that have one and the same heatmap, on all images of the batch.
+    """Return the methods in groups whose heatmaps are the same on all images of the batch.
 
     Examples:
         >>> import torch, shapleycam
@@ -64,7 +64,7 @@ def group_by_heatmap(explanations: Mapping[str, Explanation]) -> list[list[str]]
 
 
 def group_by_map(maps: Mapping[str, Tensor]) -> list[list[str]]:
-    """Return the methods in groups that have one and the same map, of numbers up to 1 in size.
+    """Return the methods in groups whose maps are the same; maps have numbers in [-1, 1].
 
     Examples:
         >>> import torch
@@ -76,7 +76,7 @@ def group_by_map(maps: Mapping[str, Tensor]) -> list[list[str]]:
     for name, numbers in maps.items():
         for group in groups:
             first = maps[group[0]]
-            if numbers.shape == first.shape and bool(((numbers - first).abs() <= _ONE_MAP).all()):
+            if numbers.shape == first.shape and bool(((numbers - first).abs() <= _TOLERANCE).all()):
                 group.append(name)
                 break
         else:

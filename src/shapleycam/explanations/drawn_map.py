@@ -1,4 +1,4 @@
-"""What a map shows of one image: which numbers, of which places, in which frame; nothing is drawn here."""
+"""The numbers that a map of one image shows: of which kind, which places and which frame. Nothing is drawn here."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from shapleycam.explanations.explanation import Explanation
 
 Ground: TypeAlias = 'Literal["photo", "input"] | None'
-"""What a map is drawn over; None for the photograph where it still is."""
+"""What a map is drawn over; None for the photograph if it still exists, else the network's input."""
 
 
 @dataclass(frozen=True)
 class DrawnMap:
-    """Which map of one image is drawn, over what and how; `Explanation.overlay` explains the fields."""
+    """The choices for drawing a map of one image; `Explanation.overlay` explains the fields."""
 
     index: int = 0
     on: Ground = None
@@ -39,7 +39,7 @@ class DrawnMap:
 
     @property
     def colour_scale(self) -> ColourScale:
-        """Return what the colours are of: heat, or signed values."""
+        """Return which numbers the colours show: heat, or signed values."""
         return "heatmap" if self.kind == "heatmap" else "values"
 
     @property
@@ -49,12 +49,12 @@ class DrawnMap:
 
     @property
     def chosen_sign(self) -> Sign | None:
-        """Return the sign that was asked for; None where the data decide, or it is the usual one."""
+        """Return the sign to state in a file name: None for positive values, or if no kind of map was chosen."""
         return None if self.kind is None or self.sign == "positive" else self.sign
 
 
-def of_kind(explanations: Sequence[Explanation], drawn: DrawnMap) -> DrawnMap:
-    """Return what is drawn with the kind that the data have: values where all are of regions, and heat otherwise."""
+def resolve_kind(explanations: Sequence[Explanation], drawn: DrawnMap) -> DrawnMap:
+    """Return the choices with a kind: if none was given, "values" if all maps are of regions, else "heatmap"."""
     if drawn.kind is not None:
         return drawn
     as_values = replace(drawn, kind="values")
@@ -63,10 +63,10 @@ def of_kind(explanations: Sequence[Explanation], drawn: DrawnMap) -> DrawnMap:
 
 
 def drawn_regions(e: Explanation, drawn: DrawnMap) -> RegionMap | None:
-    """Return the values of regions that are drawn; None where they are not, or not as regions.
+    """Return the values of regions to draw; None if the map has no regions, or does not draw them as regions.
 
     Raises:
-        OptionError: contours are asked for too.
+        OptionError: contours were requested too.
     """
     if e.regions is None or drawn.style.plain or drawn.kind != "values":
         return None
@@ -81,7 +81,7 @@ def drawn_regions(e: Explanation, drawn: DrawnMap) -> RegionMap | None:
 
 
 def check_drawn(drawn: DrawnMap) -> None:
-    """Refuse a ground, a kind and an opacity that there is not."""
+    """Refuse an unknown ground or kind, and an opacity outside of [0, 1]."""
     if drawn.on not in (None, "photo", "input") or drawn.kind not in (None, *get_args(Kind)):
         kinds = ", ".join(map(repr, get_args(Kind)))
         raise OptionError(f"on={drawn.on!r}, kind={drawn.kind!r}; expected on 'photo' or 'input', kind one of {kinds}")
@@ -93,7 +93,7 @@ def sign_of(kind: ColourScale, style: MapStyle) -> Sign:
     """Return the sign that a map of this kind and style shows.
 
     Raises:
-        OptionError: heat of both signs, which would have one colour.
+        OptionError: heat of both signs was requested, which would have the same colour.
     """
     if kind == "values":
         return style.sign or "both"
@@ -103,65 +103,70 @@ def sign_of(kind: ColourScale, style: MapStyle) -> Sign:
 
 
 def largest_size(e: Explanation, drawn: DrawnMap) -> float:
-    """Return the largest size of a value that is drawn, which has the strongest colour of a map of signed values.
+    """Return the largest absolute value of a region, or else of a place; it has a signed map's strongest colour.
 
-    It is that of a region where these are drawn, and of a place otherwise. Between places a map is interpolated, and
-    one frame of a video may have less: their colours are weaker, so that colours mean the same numbers everywhere.
+    Interpolation between places, and a single frame of a video, may not reach this value. Their colours are then
+    weaker, so that a colour means the same number everywhere.
     """
     regions = drawn_regions(e, drawn)
     return float(e.values[drawn.index].abs().max()) if regions is None else regions.largest
 
 
-def numbers_of(e: Explanation, drawn: DrawnMap) -> Float[Tensor, "H W"]:
-    """Return what is drawn: heat in [0, 1], or signed values, at the size of the input."""
+def map_numbers(e: Explanation, drawn: DrawnMap) -> Float[Tensor, "H W"]:
+    """Return the numbers to draw: heat in [0, 1], or signed values, at the size of the input."""
     size, values = tuple(e.heatmap.shape[1:]), e.values[drawn.index : drawn.index + 1 or None]
     if drawn.colour_scale == "values":
-        return of_one_frame(e, resize(values, size)[0], drawn)
+        return select_frame(e, resize(values, size)[0], drawn)
     is_negative = sign_of(drawn.colour_scale, drawn.style) == "negative"
-    return of_one_frame(e, heatmap_of(-values, size)[0] if is_negative else e.heatmap[drawn.index], drawn)
+    return select_frame(e, heatmap_of(-values, size)[0] if is_negative else e.heatmap[drawn.index], drawn)
 
 
 def shown_cells(e: Explanation, drawn: DrawnMap) -> Tensor:
-    """Return which cells are shown; of a volume or video those of one frame."""
+    """Return which cells are shown; for a volume or video, the cells of one frame."""
     sign = sign_of(drawn.colour_scale, drawn.style)
-    return of_one_frame(e, drawn.style.shown(e.values[drawn.index], sign), drawn)
+    return select_frame(e, drawn.style.shown(e.values[drawn.index], sign), drawn)
 
 
 def drawn_numbers(e: Explanation, drawn: DrawnMap) -> Float[Tensor, " n"]:
-    """Return what a map's colours are of, and which cells are shown, in one row: maps with the same ones look the same.
+    """Return one vector of the numbers that determine a map's colours: two maps with equal vectors look the same.
+
+    It has the numbers relative to the largest, which cells are shown, and the labels and uncertain cells of regions.
 
     Raises:
         OptionError: as `Explanation.shade`.
     """
     check_drawn(drawn)
-    drawn = of_kind([e], drawn)
+    drawn = resolve_kind([e], drawn)
     regions = drawn_regions(e, drawn)
     if regions is None:
-        numbers, marks = numbers_of(e, drawn), []
+        numbers, marks = map_numbers(e, drawn), []
     else:
-        numbers = resize(of_one_frame(e, regions.values, drawn)[None], tuple(e.heatmap.shape[-2:]))[0]
-        marks = [of_one_frame(e, each, drawn).flatten().to(numbers) for each in (regions.labels, regions.unsure)]
+        numbers = resize(select_frame(e, regions.values, drawn)[None], tuple(e.heatmap.shape[-2:]))[0]
+        marks = [select_frame(e, each, drawn).flatten().to(numbers) for each in (regions.labels, regions.unsure)]
     largest = 1 if drawn.colour_scale == "heatmap" else largest_size(e, drawn)
     shown = shown_cells(e, drawn).flatten().to(numbers)
     return torch.cat([(numbers / (largest or 1)).flatten(), shown, *marks])
 
 
-def of_one_frame(e: Explanation, cells: Tensor, drawn: DrawnMap) -> Tensor:
-    """Return of 3-D cells those of one frame of the image."""
+def select_frame(e: Explanation, cells: Tensor, drawn: DrawnMap) -> Tensor:
+    """Return the cells of the drawn frame from 3-D cells; 2-D cells are returned unchanged."""
     if cells.dim() == 2:
         return cells
-    return cells[frame_of(e, drawn.index, drawn.frame) * len(cells) // count_frames(e)]
+    return cells[frame_index(e, drawn.index, drawn.frame) * len(cells) // count_frames(e)]
 
 
-def frame_of(e: Explanation, index: int, frame: int | None) -> int:
-    """Return the frame that is drawn: as given, or the one with the most heat."""
+def frame_index(e: Explanation, index: int, frame: int | None) -> int:
+    """Return the index of the frame to draw: `frame` if given, else the frame with the most heat.
+
+    Without heat for each frame it is the middle frame.
+    """
     frames = count_frames(e)
     if frame is not None:
-        return range(frames)[frame]  # an IndexError for what is not there
+        return range(frames)[frame]  # raises IndexError if there is no such frame
     heat = e.heatmap[index]
     return int(heat.sum((1, 2)).argmax()) if heat.dim() == 3 else frames // 2
 
 
 def count_frames(e: Explanation) -> int:
-    """Return how many frames the images of volumes and videos have."""
+    """Return the number of frames of each image, for volumes and videos."""
     return spatial_size(tuple(e.images.shape), e.channels)[0]

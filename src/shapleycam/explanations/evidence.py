@@ -1,4 +1,4 @@
-"""Where in the image the evidence lies, in words."""
+"""A description in words of where in the image the evidence lies."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 from shapleycam.wording import percent
 
 _QUARTER, _HALF = 0.5, 0.6
-"""A quarter, or a half, of the image is worth naming where more than this share of the evidence is in it."""
+"""A quarter (or a half) of the image is named if it has more than this share of the evidence."""
 
 
 def describe_evidence(values: Float[Tensor, "h w"]) -> str:
-    """Return one phrase that says where the positive values are, and on how much of what the network sees.
+    """Return a phrase that says where the positive values are, and how much of the network's input has half of them.
 
     Examples:
         >>> import torch
@@ -32,7 +32,7 @@ def describe_evidence(values: Float[Tensor, "h w"]) -> str:
 
 
 def _smallest_region(shares: dict[str, float]) -> str:
-    """Return a phrase with the smallest region that holds most of the evidence."""
+    """Return a phrase with the quarter, or else the half, that holds most of the evidence."""
     for size, enough in (("quarter", _QUARTER), ("half", _HALF)):
         name = max((name for name in shares if size in name), key=lambda n: shares[n])
         if shares[name] > enough:
@@ -41,9 +41,9 @@ def _smallest_region(shares: dict[str, float]) -> str:
 
 
 def _regions(height: int, width: int) -> dict[str, Tensor]:
-    """Return weights in [0, 1] of each region's cells; a cell that a border cuts counts in part."""
-    upper, middle_rows = _cover(height, 0, 0.5), _cover(height, 0.25, 0.75)
-    left, middle_columns = _cover(width, 0, 0.5), _cover(width, 0.25, 0.75)
+    """Return each region's cells as weights in [0, 1]; a cell that a border cuts has a weight below 1."""
+    upper, middle_rows = _overlap(height, 0, 0.5), _overlap(height, 0.25, 0.75)
+    left, middle_columns = _overlap(width, 0, 0.5), _overlap(width, 0.25, 0.75)
     every_row, every_column = (torch.ones(side, dtype=torch.float64, device="cpu") for side in (height, width))
     pairs = {
         "upper left quarter": (upper, left),
@@ -59,13 +59,14 @@ def _regions(height: int, width: int) -> dict[str, Tensor]:
     return {name: torch.outer(rows, columns) for name, (rows, columns) in pairs.items()}
 
 
-def _cover(cells: int, start: float, end: float) -> Tensor:
-    """Return how much of each of `cells` equal cells on [0, 1] lies in [start, end]."""
+def _overlap(cells: int, start: float, end: float) -> Tensor:
+    """Return for each of `cells` equal cells on [0, 1] which fraction of it lies in [start, end]."""
     edges = torch.arange(cells + 1, device="cpu").double() / cells
     return (edges[1:].clamp(max=end) - edges[:-1].clamp(min=start)).clamp(min=0) * cells
 
 
 def _half_mass_area(positive: Tensor) -> float:
+    """Return the smallest share of the cells that has half of the sum of all."""
     ranked = positive.flatten().sort(descending=True).values.cumsum(0)
     needed = int((ranked < 0.5 * ranked[-1]).sum()) + 1
     return needed / ranked.numel()

@@ -1,4 +1,4 @@
-"""The result of explaining: heatmaps, signed values, and all that is needed to draw, store and read them."""
+"""`Explanation`: heatmaps and signed values of a batch, with everything that is needed to draw, save and read them."""
 
 from __future__ import annotations
 
@@ -30,45 +30,47 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 NO_CLASSES = {"value", "similarity"}
-"""Utilities of outputs that have no classes."""
+"""Utilities that read outputs without classes."""
 
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
     """One method's explanation of b images.
 
-    Of volumes and videos heatmap, values and stderr have the depth before the height.
+    For volumes and videos, heatmap, values and stderr have the depth before the height.
 
     Attributes:
         method: the name of the method.
-        layer: the layer's dotted name; several, whose heatmaps were fused, are joined by " + ".
+        layer: the layer's dotted name; names of several layers, whose heatmaps were fused, are joined by " + ".
         utility_name: the name of the utility.
         heatmap: (b, H, W), in [0, 1], at the size of the input.
-        values: (b, h, w), signed, before ReLU and scaling, in units of the utility where the method is.
+        values: (b, h, w), signed, before ReLU and scaling, in units of the utility if the method has these units.
         target: (b,), the classes that are explained.
-        output: the model's raw output; None where that is no single tensor, as a detector's.
-        utility: (b,), what was explained, U(head(A)).
+        output: the model's raw output; None if it is not a single tensor, for example a detector's output.
+        utility: (b,), the explained number U(head(A)).
         images: (b, c, H, W), the network's inputs.
         sources: where each image came from.
         stderr: (b, h, w), the standard errors of `values`; None for methods that do not sample.
-        prefix: (b,), the values of the prefix tokens; None where the layer has none.
-        curvature: (b,), 0 for a linear head and below 1; None where no second-order method was asked for.
-        labels: the class names; None where classes are numbers only.
-        preprocess: the preprocessing of photographs; None where it is not known.
-        form: what the numbers of `output` are; None where they are not of classes.
-        remark: what the user should know about `output`; None where there is nothing.
-        channels: the axis of `images` that holds their channels: 1, and 2 for videos (b, t, c, h, w).
-        removal: what stood in for the content of absent places. Methods that do not divide the score (layercam,
+        prefix: (b,), the values of the prefix tokens; None if the layer has none.
+        curvature: (b,), 0 for a linear head and below 1; None if it was not computed, which takes second derivatives.
+        labels: the class names; None if classes have only numbers.
+        preprocess: the preprocessing of photographs; None if it is not known.
+        form: the kind of numbers in `output`, for example logits; None if they are not class scores.
+        remark: what the user should know about `output`; None if there is nothing.
+        channels: the axis of the channels in `images`: 1, or 2 for videos (b, t, c, h, w).
+        removal: what replaced the content of absent places. Methods that do not divide the score (layercam,
             gradcam++, randomcam) have the same values for every removal.
-        precision: of what comes before the layer: "full", the model's own, or "bfloat16".
-        smooth: the smoothings, in the order of their table; none for the method's own map. Smoothed values divide no
-            score: `prefix` is None, and all but `heatmap`, `values` and `stderr` is of the image itself.
-        coalition_cost: what a coalition costs behind the layer, and why; None for methods that play none.
-        notes: of each image, sentences on how its values were estimated and on what to doubt; empty without any.
-        utility_removed: (b,), U(head(R)) at layer "input", what the model still makes of an image of which everything
-            was removed; None at other layers.
-        regions: (b, h, w), the number of the region that each place belongs to; None where places are the players.
-        region_names: what the regions are called, by number; empty where they have no names.
+        precision: the precision before the layer: "full" (the model's own) or "bfloat16".
+        smooth: the smoothings, in the order of their table; empty for the method's own map. Smoothed values do not add
+            up to the score, so `prefix` is None; everything except `heatmap`, `values` and `stderr` is that of the
+            unchanged image.
+        coalition_cost: the cost of evaluating a coalition behind the layer, with the reason; None for methods that
+            evaluate no coalitions.
+        notes: for each image, sentences on how its values were estimated and on their limits; empty if there are none.
+        utility_removed: (b,), U(head(R)) at layer "input": the utility of an image whose content was removed
+            completely; None at other layers.
+        regions: (b, h, w), the number of each place's region; None if places are the players.
+        region_names: the regions' names by number; empty if they have no names.
 
     Examples:
         >>> import matplotlib, shapleycam
@@ -106,11 +108,11 @@ class Explanation:
     region_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """Return how many images were explained."""
+        """Return the number of explained images."""
         return len(self.heatmap)
 
     def __getitem__(self, index: int) -> Explanation:
-        """Return the explanation of one image, as a batch of one.
+        """Return the explanation of one image, as a batch of size one.
 
         Raises:
             IndexError: there is no such image.
@@ -125,19 +127,19 @@ class Explanation:
 
     @property
     def divides_score(self) -> bool:
-        """Return whether the values are in units of the utility, to be summed and compared with its change.
+        """Return whether the values are in units of the utility, so that their sum can be compared with its change.
 
-        They are not where the method's are not, nor where they are smoothed.
+        This is false if the method has other units, and for smoothed values.
         """
         return METHODS[self.method].in_units and not self.smooth
 
     @property
     def uncertain(self) -> Bool[Tensor, "b *grid"] | None:
-        """Return where values are nearer to zero than two standard errors: not even the sign is sure; None without."""
+        """Return where a value's sign is not certain (|value| < 2 standard errors); None without standard errors."""
         return None if self.stderr is None else is_unsure(self.values, self.stderr)
 
     def region_values(self, index: int = 0) -> list[RegionValue]:
-        """Return the values of one image's regions, the largest in size first; none where places are the players.
+        """Return the values of one image's regions, largest absolute value first; empty if places are the players.
 
         Examples:
             >>> import matplotlib, shapleycam
@@ -153,19 +155,20 @@ class Explanation:
         return region_values(self.regions[index], self.values[index], stderr, self.region_names)
 
     def label(self, index: int = 0) -> str:
-        """Return the name of the class that was explained for one image."""
+        """Return the name of the explained class of one image."""
         return class_name(int(self.target[index]), self.labels)
 
     def probabilities(self, index: int = 0) -> Float[Tensor, " classes"] | None:
-        """Return the model's probability of each class for one image; None where its output is not of classes."""
+        """Return the model's class probabilities for one image; None if its output has no class scores."""
         if self.output is None or self.output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             return None
         return probabilities(self.output[index][None], self.utility_name, self.form)[0]
 
     def picture(self, index: int = 0, frame: int | None = None) -> UInt8[Tensor, "H W 3"]:
-        """Return what the network saw of one image, as pixels; stretched to [0, 1] where the normalisation is unknown.
+        """Return one image's network input as pixels.
 
-        Of a volume or video it is one frame: the one with the most heat, or `frame`.
+        If the normalisation is unknown and the input has numbers outside of [0, 1], it is rescaled to [0, 1]. For a
+        volume or video, one frame is returned: `frame`, or the frame with the most heat.
         """
         return pictures.picture(self, index, frame)
 
@@ -179,27 +182,28 @@ class Explanation:
         frame: int | None = None,
         **style: Unpack[StyleKeywords],
     ) -> Image.Image:
-        """Draw the heatmap over one image, or its signed values, or the cells whose sign is not sure.
+        """Return a picture of one image with its heatmap, its signed values, or the cells whose sign is not certain.
 
-        It is a bare picture, to be put together with others: `figure` adds a title and a colour bar, and
-        `shapleycam.drawing.grid` puts several together.
+        The picture has no text. `figure` adds a title and a colour bar; `shapleycam.drawing.grid` combines several
+        pictures.
 
         Args:
-            index: of the image.
-            on: "photo" draws over the whole original photograph, with the network's crop in its place; "input" over
-                what the network saw; None takes the photograph where it still is.
-            kind: "heatmap", "values" or "uncertain"; None for the values where they are of regions, and for the heatmap
-                otherwise. Values of regions have one colour a region, with borders between them; those nearer to zero
-                than two of their standard errors are grey, with stripes.
-            opacity: of the strongest colour, in [0, 1]; contours are opaque, and with 0 regions have no borders.
-            frame: of a volume or video; None for the one with the most heat.
-            style: `colours`, `contours`, `top_value`, `top_area`, `sign` and `plain`, as `shapleycam.drawing.MapStyle`
-                explains them.
+            index: the image's index in the batch.
+            on: "photo" draws over the whole original photograph, with the map in the network's crop; "input" draws over
+                the network's input; None takes the photograph if it still exists.
+            kind: "heatmap", "values" or "uncertain"; None draws the values if regions are the players, else the
+                heatmap. Each region has one colour, with borders between regions; a region whose value is nearer to
+                zero than two standard errors is grey with stripes.
+            opacity: the opacity of the strongest colour, in [0, 1]; contours are always opaque, and regions have no
+                borders if it is 0.
+            frame: the frame of a volume or video; None for the frame with the most heat.
+            style: `colours`, `contours`, `top_value`, `top_area`, `sign` and `plain`; see
+                `shapleycam.drawing.MapStyle`.
 
         Raises:
-            ImageError: the photograph was asked for, and it or the crop's place in it is not known.
-            OptionError: an unknown `on` or `kind`, an `opacity` outside [0, 1], "uncertain" of values that have no
-                standard error, or a style that cannot be drawn.
+            ImageError: `on` is "photo", but the photograph or the crop's position in it is not known.
+            OptionError: an unknown `on` or `kind`, an `opacity` outside of [0, 1], "uncertain" for values without
+                standard errors, or a style that cannot be drawn.
 
         Examples:
             >>> import matplotlib, shapleycam
@@ -211,7 +215,7 @@ class Explanation:
         return pictures.overlay(self, DrawnMap(index, on, kind, opacity, frame, MapStyle(**style)))
 
     def is_over_photo(self, index: int = 0, on: Ground = None) -> bool:
-        """Return whether `overlay` draws over the whole photograph of an image, and not over what the network saw."""
+        """Return whether `overlay` draws over an image's whole photograph, rather than over the network's input."""
         return pictures.is_over_photo(self, index, on)
 
     def shade(
@@ -222,12 +226,13 @@ class Explanation:
         frame: int | None = None,
         **style: Unpack[StyleKeywords],
     ) -> Image.Image:
-        """Return the colours alone, as RGBA in the size of the network's input; `style` is as in `overlay`.
+        """Return the map's colours without the photograph, as RGBA at the size of the network's input.
 
-        Contours and borders are no part of it: they are drawn at the size of the picture that they lie on.
+        Contours and borders are not included, because they are drawn at the size of the picture below them. `style` is
+        as in `overlay`.
 
         Raises:
-            OptionError: "uncertain" of values that have no standard error, or a style that cannot be drawn.
+            OptionError: "uncertain" for values without standard errors, or a style that cannot be drawn.
         """
         return pictures.shade(self, DrawnMap(index, None, kind, opacity, frame, MapStyle(**style)))
 
@@ -242,9 +247,9 @@ class Explanation:
         side_by_side: bool = True,
         **style: Unpack[StyleKeywords],
     ) -> Image.Image:
-        """Draw a map with a title, and a colour bar that states its unit, beside the photograph without colours.
+        """Return a figure of the photograph and its map side by side, with a title and a colour bar with its unit.
 
-        Without `side_by_side` the map is alone; other arguments and errors are as in `overlay`.
+        With `side_by_side=False` the figure has only the map. Other arguments and errors are as in `overlay`.
 
         Examples:
             >>> import matplotlib, shapleycam
@@ -267,23 +272,23 @@ class Explanation:
         colour_bar: bool = True,
         **style: Unpack[StyleKeywords],
     ) -> Axes:
-        """Draw a map into axes of matplotlib, with a title, and a colour bar that states its unit.
+        """Draw a map into matplotlib axes, with a title and a colour bar with its unit.
 
         Args:
-            ax: the axes; None for those of a new figure of `matplotlib.pyplot`, which a notebook shows.
-            index: of the image.
+            ax: the axes; None creates a figure with `matplotlib.pyplot`, which a notebook shows.
+            index: the image's index in the batch.
             on: as in `overlay`.
             kind: as in `overlay`.
             opacity: as in `overlay`.
             frame: as in `overlay`.
-            colour_bar: whether a colour bar takes some of the axes' room.
+            colour_bar: whether to draw a colour bar, which takes some space from the axes.
             style: as in `overlay`.
 
         Returns:
             The axes.
 
         Raises:
-            OptionError: `ax` is something else; others as in `overlay`.
+            OptionError: `ax` is not matplotlib axes; others as in `overlay`.
 
         Examples:
             >>> import matplotlib, shapleycam
@@ -298,9 +303,10 @@ class Explanation:
         return figures.plot(self, ax, drawn, colour_bar=colour_bar)
 
     def save(self, path: str | Path) -> Path:
-        """Write all of it to one NPZ file: arrays, and the rest as JSON under `metadata`.
+        """Write the explanation to an NPZ file and return its path.
 
-        Photographs given by path are remembered by path; of others the network's input is kept.
+        The file has arrays, and everything else as JSON under `metadata`. It has the network's inputs as pixels, and
+        the paths of photographs that were given by path, but not the photographs.
 
         Raises:
             OptionError: the folder cannot be written.
@@ -308,21 +314,21 @@ class Explanation:
         return write_atomically(Path(path), self.write)
 
     def write(self, file: IO[bytes]) -> None:
-        """Write as `save` does, into a file that is open."""
+        """Write the content of an NPZ file, as `save` does, to an open file."""
         pictures = np.stack([self._picture_array(index) for index in range(len(self))])
         storage.write_fields(file, {each.name: getattr(self, each.name) for each in fields(self)}, pictures)
 
     @classmethod
     def load(cls, path: str | Path) -> Explanation:
-        """Read what `save` wrote; `images` then are the saved pictures, in [0, 1].
+        """Return an explanation from a file that `save` wrote; its `images` are the saved pictures, in [0, 1].
 
         Raises:
-            OptionError: missing, not such a file, or written by a later version in another format.
+            OptionError: the file is missing, is not such a file, or has the format of a later version.
         """
         return storage.read_fields(path, cls)
 
     def __repr__(self) -> str:
-        """Return the choices that were made, and the classes that were explained."""
+        """Return a text with the options and the first explained classes."""
         names = ", ".join(self.label(index) for index in range(min(len(self), 3)))
         more = f" and {len(self) - 3} more" if len(self) > 3 else ""
         question = f"layer {self.layer}, utility {self.utility_name}{removal_phrase(self.removal)}"
@@ -333,7 +339,7 @@ class Explanation:
         return notebook.explanation_html(self)
 
     def _picture_array(self, index: int) -> Any:
-        """Return what the network saw of one image as an array of pixels (H, W, 3), with frames before the height."""
+        """Return one image's network input as an array of pixels (H, W, 3), or (frames, H, W, 3)."""
         if self.images.dim() == 4:
             return storage.to_array(self.picture(index))
         return np.stack([storage.to_array(self.picture(index, frame)) for frame in range(count_frames(self))])

@@ -1,4 +1,4 @@
-"""Figures of an explanation: a map with title and colour bar, as a picture or in matplotlib axes."""
+"""Figures of an explanation: a map with a title and a colour bar, as a picture or in matplotlib axes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shapleycam.drawing.colour_bars import (
 )
 from shapleycam.drawing.figures import grid
 from shapleycam.errors import OptionError
-from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, largest_size, of_kind, sign_of
+from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions, largest_size, resolve_kind, sign_of
 from shapleycam.explanations.pictures import overlay
 from shapleycam.explanations.regions import UNSURE, RegionMap
 from shapleycam.explanations.titles import class_title, figure_title, frame_note
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from shapleycam.explanations.explanation import Explanation
 
 _COLOURS = 256
-"""Of the colour bar beside matplotlib axes."""
+"""Number of colours in the colour bar beside matplotlib axes."""
 
 
 def figure(e: Explanation, drawn: DrawnMap, *, side_by_side: bool) -> Image.Image:
-    """Return a map with title and colour bar; see `Explanation.figure`."""
-    drawn = of_kind([e], drawn)
+    """Return a map with a title and a colour bar; see `Explanation.figure`."""
+    drawn = resolve_kind([e], drawn)
     picture = overlay(e, drawn)
     panels = [("", picture)]
     if side_by_side:
@@ -45,41 +45,41 @@ def figure(e: Explanation, drawn: DrawnMap, *, side_by_side: bool) -> Image.Imag
 
 
 def photograph_panel(e: Explanation, drawn: DrawnMap) -> tuple[str, Image.Image]:
-    """Return the title and the picture of a photograph without colours, to stand beside its maps."""
+    """Return the panel (title, picture) of the photograph without colours, to show beside its maps."""
     return "photograph", e.overlay(drawn.index, on=drawn.on, opacity=0, frame=drawn.frame)
 
 
 def map_bar(explanations: Sequence[Explanation], drawn: DrawnMap) -> ColourBar:
-    """Return the colour bar that maps of one image share; where they differ in range or unit, it says so."""
+    """Return the common colour bar for maps of one image; its caption says if the maps differ in range or unit."""
     first = explanations[0]
-    drawn = of_kind(explanations, drawn)
+    drawn = resolve_kind(explanations, drawn)
     if drawn.kind == "heatmap":
         return heatmap_bar(drawn.style)
     units = {f"units of {e.utility_name}" if e.divides_score else "units of the method's own" for e in explanations}
     unit = units.pop() if len(units) == 1 else "units of the utility or of the method's own"
     regions = [drawn_regions(e, drawn) for e in explanations]
-    owners = {"place" if each is None else "region" for each in regions}
-    caption = f"value of each {' or '.join(sorted(owners))} for the class, in {unit}{describe_unsure(regions)}"
+    players = {"place" if each is None else "region" for each in regions}
+    caption = f"value of each {' or '.join(sorted(players))} for the class, in {unit}{describe_unsure(regions)}"
     if len(explanations) > 1:
         return relative_values_bar(caption, drawn.style)
     return values_bar(largest_size(first, drawn), caption, drawn.style)
 
 
 def describe_unsure(regions: Sequence[RegionMap | None]) -> str:
-    """Return what grey means where some regions are not sure; "" where none is drawn so."""
+    """Return the part of a caption that explains grey regions, whose sign is not certain; "" if there are none."""
     counts = [(each.count_unsure, each.count) for each in regions if each is not None and each.count_unsure]
     if not counts:
         return ""
-    unsure, of = counts[0]
-    which = f" ({unsure} of {of})" if len(regions) == 1 else ""
+    unsure, total = counts[0]
+    which = f" ({unsure} of {total})" if len(regions) == 1 else ""
     return f"; grey: not sure, nearer to zero than {number(UNSURE)} standard errors{which}"
 
 
 def plot(e: Explanation, ax: Axes | None, drawn: DrawnMap, *, colour_bar: bool) -> Axes:
     """Draw a map into matplotlib axes; see `Explanation.plot`."""
-    drawn = of_kind([e], drawn)
+    drawn = resolve_kind([e], drawn)
     picture = overlay(e, drawn)
-    axes = _new_axes() if ax is None else _checked(ax)
+    axes = _new_axes() if ax is None else _check_axes(ax)
     axes.imshow(picture)
     axes.set_axis_off()
     name, title = printable_name(e.sources[drawn.index].name), printable_text(class_title(e, drawn.index))
@@ -90,7 +90,7 @@ def plot(e: Explanation, ax: Axes | None, drawn: DrawnMap, *, colour_bar: bool) 
 
 
 def _draw_bar(axes: Axes, bar: ColourBar, largest: float) -> None:
-    """Draw a colour bar beside axes, with the numbers and the unit of its map."""
+    """Draw a colour bar beside axes, with the map's numbers and unit."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
     from matplotlib.ticker import FuncFormatter
@@ -108,14 +108,15 @@ def _draw_bar(axes: Axes, bar: ColourBar, largest: float) -> None:
 
 
 def _new_axes() -> Axes:
-    """Return the only axes of a new figure, which a notebook shows."""
-    from matplotlib import pyplot as plt  # half a second that an explanation without a figure does not need
+    """Return the axes of a new pyplot figure, which a notebook shows."""
+    from matplotlib import pyplot as plt  # here, because it takes half a second, and not every explanation is plotted
 
     _, axes = plt.subplots(layout="constrained")
     return axes
 
 
-def _checked(ax: object) -> Axes:
+def _check_axes(ax: object) -> Axes:
+    """Return matplotlib axes; refuse anything else, and axes that were removed from their figure."""
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes) or ax.figure is None:
@@ -124,8 +125,8 @@ def _checked(ax: object) -> Axes:
 
 
 def map_title(e: Explanation, drawn: DrawnMap) -> str:
-    """Return what a map beside a photograph is, in words."""
-    drawn = of_kind([e], drawn)
+    """Return the title of a map that is shown beside its photograph."""
+    drawn = resolve_kind([e], drawn)
     if drawn.kind == "uncertain":
         return f"grey: nearer to zero than {number(UNSURE)} standard errors"
     if drawn.kind == "heatmap":

@@ -1,4 +1,4 @@
-"""Summary of an explained image: as data for machines, and as lines for people."""
+"""`ImageSummary`: a summary of one explained image, as JSON data or as lines of text."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from shapleycam.explanations.regions import UNSURE, RegionValue, describe_region
 from shapleycam.wording import number, percent
 
 _LINEAR, _LITTLE, _SOME = 1e-6, 0.1, 0.3
-"""Curvature below which the head is linear, or bent a little, or somewhat."""
+"""Curvature below the first is called linear, below the second "little", below the third "some", else "much"."""
 _STRONGEST = 3
-"""Regions that are written out."""
+"""Number of regions that the text names."""
 
 
 @dataclass(frozen=True)
 class ClassProbability:
-    """One of the likeliest classes of an image."""
+    """One of an image's most likely classes, with its probability."""
 
     number: int
     label: str
@@ -26,9 +26,12 @@ class ClassProbability:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Standard errors of one method's values: (h, w) as lists, ‖stderr‖ / ‖values‖, and the share that is not sure.
+    """The uncertainty of one method's values.
 
-    That is of cells, or of regions where these are the players: nearer to zero than two standard errors.
+    Attributes:
+        relative: ‖stderr‖ / ‖values‖, over the players (cells or regions).
+        not_sure: the share of the players whose value is nearer to zero than two standard errors.
+        stderr: the standard errors (h, w) of the cells, as nested lists.
     """
 
     relative: float
@@ -38,7 +41,7 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class ClassSummary:
-    """One explained class of an image: evidence and curvature are the first method's, values are by method."""
+    """The summary of one explained class: evidence and curvature by the first method, other fields by all methods."""
 
     number: int
     label: str
@@ -48,14 +51,14 @@ class ClassSummary:
     values: Mapping[str, list[Any]]
     uncertainty: Mapping[str, Uncertainty]
     notes: tuple[str, ...] = ()
-    """On how values were estimated, and on what to doubt, of all methods."""
+    """Sentences from all methods on how values were estimated and on their limits."""
     utility_removed: float | None = None
-    """Of an image of which everything was removed, at layer "input"."""
+    """The utility of an image whose content was removed completely, at layer "input"."""
     regions: Mapping[str, list[RegionValue]] = field(default_factory=dict)
-    """The values of regions by method, where regions are the players."""
+    """The values of regions by method, if regions are the players."""
 
     def as_data(self) -> dict[str, Any]:
-        """Return the summary as JSON has it."""
+        """Return the summary as a dictionary for JSON."""
         return {
             "class": self.number,
             "label": self.label,
@@ -72,7 +75,7 @@ class ClassSummary:
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What an explanation says of one image; `class_blind` are the methods that do not look at the class."""
+    """A summary of one image's explanations; `class_blind` are the methods whose maps ignore the class."""
 
     top: tuple[ClassProbability, ...]
     explained: tuple[ClassSummary, ...]
@@ -84,16 +87,16 @@ class ImageSummary:
     precision: str = "full"
     smooth: tuple[str, ...] = ()
     coalition_cost: str | None = None
-    """What a coalition costs behind the layer, and why; None where no method plays coalitions."""
+    """The cost of evaluating a coalition behind the layer, with the reason; None if no method evaluates coalitions."""
     class_blind: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what is noted of any of the classes, each sentence once."""
+        """Return the notes of all classes, each sentence once."""
         return tuple(dict.fromkeys(note for each in self.explained for note in each.notes))
 
     def as_data(self) -> dict[str, Any]:
-        """Return the summary as JSON has it."""
+        """Return the summary as a dictionary for JSON."""
         return {
             "top": [{"class": c.number, "label": c.label, "probability": c.probability} for c in self.top],
             "explained": [each.as_data() for each in self.explained],
@@ -109,23 +112,36 @@ class ImageSummary:
         }
 
     def lines(self) -> dict[str, str]:
-        """Return the summary as words and values, without files; evidence and curvature are the first method's."""
+        """Return lines of text by their titles, without the files; evidence and curvature are the first method's."""
+        first = self.explained[0]
+        return self._class_lines() | self._option_lines() | self._value_lines(first)
+
+    def _class_lines(self) -> dict[str, str]:
+        """Return the lines on the most likely and on the explained classes."""
         ranked = ", ".join(f"{each.label} {percent(each.probability, 1)}" for each in self.top)
         lines = {"top 5": ranked} if ranked else {}
         for place, each in enumerate(self.explained, start=1):
             in_brackets = "" if each.label == f"class {each.number}" else f" (class {each.number})"
             score = f"{each.label}{in_brackets}, {self.utility} {number(each.utility_value)}"
             lines["explained" if place == 1 else f"  and {place}"] = f"{score}; {each.evidence}"
-        first = self.explained[0]
-        lines["layer"] = f"{self.layer} of {self.model}"
+        return lines
+
+    def _option_lines(self) -> dict[str, str]:
+        """Return the lines on the layer, and on options that are not the usual ones."""
+        lines = {"layer": f"{self.layer} of {self.model}"}
         if self.removal != "zero":
             lines["removal"] = self.removal
         if self.precision != "full":
             lines["precision"] = f"{self.precision} before the layer"
         if self.smooth:
             lines["smoothed"] = f"by {', '.join(self.smooth)}: the values divide no score"
+        return lines
+
+    def _value_lines(self, first: ClassSummary) -> dict[str, str]:
+        """Return the lines on the values of the first explained class: empty value, curvature, errors, regions."""
+        lines: dict[str, str] = {}
         if first.utility_removed is not None:
-            lines["empty"] = self._empty_in_words(first)
+            lines["empty"] = self._describe_empty(first)
         lines["curvature"] = describe_curvature(first.curvature)
         if self.class_blind:
             lines["class-blind"] = f"{', '.join(self.class_blind)}: the same map for any class or question"
@@ -141,8 +157,8 @@ class ImageSummary:
             lines["strongest"] = f"of {len(regions)} regions by {name}: {strongest}"
         return lines
 
-    def _empty_in_words(self, explained: ClassSummary) -> str:
-        """Return what the model still makes of an image of which everything was removed."""
+    def _describe_empty(self, explained: ClassSummary) -> str:
+        """Return a sentence on the utility of an image whose content was removed completely."""
         removed = explained.utility_removed or 0.0
         return (
             f"{self.utility} {number(removed)} where removal {self.removal} took everything: of "
@@ -151,7 +167,7 @@ class ImageSummary:
 
 
 def describe_curvature(curvature: float | None) -> str:
-    """Return in words how much of the score first order leaves out.
+    """Return a phrase that says how much of the score a first-order method omits.
 
     Examples:
         >>> from shapleycam.explanations.image_summary import describe_curvature

@@ -1,4 +1,4 @@
-"""Explanations and comparisons as notebooks show them: HTML with embedded pictures."""
+"""HTML with embedded pictures, in which notebooks show explanations and comparisons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shapleycam.drawing.data_uri import picture_data_uri
-from shapleycam.explanations.drawn_map import DrawnMap, of_kind
+from shapleycam.explanations.drawn_map import DrawnMap, resolve_kind
 from shapleycam.explanations.figures import map_bar, map_title
 from shapleycam.explanations.pictures import overlay
 from shapleycam.wording import number, precision_phrase, removal_phrase, smoothing_phrase
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from shapleycam.explanations.explanation import Explanation
 
 _MOST_IMAGES, _MOST_COMPARED = 8, 4
-"""So many images at most are shown of an explanation, and of a comparison."""
+"""The largest number of images that are shown, for an explanation and for a comparison."""
 _LONGEST, _LONGEST_COMPARED = 640, 320
-"""Pixels of a picture, which the notebook shows half as large."""
+"""The longer side of a picture in pixels; the notebook shows it half as large, for screens of high resolution."""
 _SCOPE = "shapleycam"
-"""The class of the element that has the style sheet, which is for nothing else on the notebook's page."""
+"""The CSS class of the element to which the style sheet applies, so that it changes nothing else in the notebook."""
 
 
 def explanation_html(explanation: Explanation) -> str:
-    """Return the overlays of the first images with what was explained of them."""
+    """Return HTML with the overlays of the first images, and their classes and scores."""
     count = len(explanation)
-    drawn = of_kind([explanation], DrawnMap())
+    drawn = resolve_kind([explanation], DrawnMap())
     figures = [_figure(explanation, index, drawn, _LONGEST, "PNG") for index in range(min(count, _MOST_IMAGES))]
     bar = map_bar([explanation[index] for index in range(len(figures))], drawn)
     return _render("explanation.html", figures=figures, bar=bar, more=max(0, count - _MOST_IMAGES))
 
 
 def comparison_html(comparison: Mapping[str, Explanation]) -> str:
-    """Return the first images, each by all methods side by side."""
+    """Return HTML with the first images, each as a row of overlays by all methods."""
     if not comparison:
         return "<p>no methods</p>"
     explanations = list(comparison.values())
-    count, drawn = len(explanations[0]), of_kind(explanations, DrawnMap())
+    count, drawn = len(explanations[0]), resolve_kind(explanations, DrawnMap())
     bar = map_bar([explanation[0] for explanation in explanations], drawn)
     rows = [
         [_figure(explanation, index, drawn, _LONGEST_COMPARED, "JPEG", quality=85) for explanation in explanations]
@@ -47,7 +47,7 @@ def comparison_html(comparison: Mapping[str, Explanation]) -> str:
 
 
 def _render(template: str, **content: Any) -> str:
-    """Return a template with the components and the style sheet that the page and reports have as well."""
+    """Return the HTML of a template, with the components and the style sheet that the page and reports use too."""
     from markupsafe import Markup
 
     from shapleycam.html import scoped_style, template_environment
@@ -60,7 +60,7 @@ def _render(template: str, **content: Any) -> str:
 def _figure(
     explanation: Explanation, index: int, drawn: DrawnMap, longest: int, form: str, **save_options: Any
 ) -> dict[str, Any]:
-    """Return what the templates say of one image by one method; the size is the one that is shown."""
+    """Return the templates' data on one image by one method; width and height are the displayed size."""
     picture = overlay(explanation, replace(drawn, index=index))
     picture.thumbnail((longest, longest))
     name, label, method = explanation.sources[index].name, explanation.label(index), explanation.method

@@ -1,4 +1,4 @@
-"""Pictures of an explanation: what the network saw, the colours of a map, and the one over the other."""
+"""Pictures of an explanation: the network's input, the colours of a map, and the map over the photograph."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from shapleycam.explanations.drawn_map import (
     Ground,
     check_drawn,
     drawn_regions,
-    frame_of,
+    frame_index,
     largest_size,
-    numbers_of,
-    of_kind,
-    of_one_frame,
+    map_numbers,
+    resolve_kind,
+    select_frame,
     shown_cells,
     sign_of,
 )
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 def picture(e: Explanation, index: int, frame: int | None) -> UInt8[Tensor, "H W 3"]:
-    """Return what the network saw of one image; see `Explanation.picture`."""
+    """Return one image's network input as pixels; see `Explanation.picture`."""
     image = e.images[index]
     if image.dim() == 4:
-        image = image.select(2 - e.channels, frame_of(e, index, frame))
+        image = image.select(2 - e.channels, frame_index(e, index, frame))
     if isinstance(e.preprocess, Preprocess):
         return e.preprocess.picture(image)
     image = image.detach().float()
@@ -50,8 +50,8 @@ def picture(e: Explanation, index: int, frame: int | None) -> UInt8[Tensor, "H W
 
 
 def overlay(e: Explanation, drawn: DrawnMap) -> Image.Image:
-    """Return a map over one image; see `Explanation.overlay`."""
-    drawn = of_kind([e], drawn)
+    """Return a picture of a map over one image; see `Explanation.overlay`."""
+    drawn = resolve_kind([e], drawn)
     colours, over, source = shade(e, drawn), lines(e, drawn), e.sources[drawn.index]
     if not is_over_photo(e, drawn.index, drawn.on):
         return overlays.on_picture(picture(e, drawn.index, drawn.frame), colours, over)
@@ -61,45 +61,45 @@ def overlay(e: Explanation, drawn: DrawnMap) -> Image.Image:
 
 
 def is_over_photo(e: Explanation, index: int, on: Ground) -> bool:
-    """Return whether a map is drawn over the whole photograph, and not over what the network saw."""
-    return on == "photo" or (on is None and _can_be_shown(e.sources[index]))
+    """Return whether a map is drawn over the whole photograph, rather than over the network's input."""
+    return on == "photo" or (on is None and _has_photograph(e.sources[index]))
 
 
 def shade(e: Explanation, drawn: DrawnMap) -> Image.Image:
-    """Return the colours alone; see `Explanation.shade`."""
+    """Return the map's colours without the photograph; see `Explanation.shade`."""
     check_drawn(drawn)
-    drawn = of_kind([e], drawn)
+    drawn = resolve_kind([e], drawn)
     if drawn.kind == "uncertain":
         return _uncertain_shade(e, drawn)
     _warn_of_blank(e, drawn)
     regions = drawn_regions(e, drawn)
     if regions is not None:
-        values, unsure = of_one_frame(e, regions.values, drawn), of_one_frame(e, regions.unsure, drawn)
+        values, unsure = select_frame(e, regions.values, drawn), select_frame(e, regions.unsure, drawn)
         height, width = e.heatmap.shape[-2:]
         colours = overlays.region_shade_of(values, unsure, (height, width), drawn.opacity, drawn.style, regions.largest)
     elif drawn.colour_scale == "heatmap":
-        colours = overlays.shade_of(numbers_of(e, drawn), drawn.opacity, drawn.style)
+        colours = overlays.shade_of(map_numbers(e, drawn), drawn.opacity, drawn.style)
     else:
         largest = largest_size(e, drawn)
-        colours = overlays.signed_shade_of(numbers_of(e, drawn), drawn.opacity, drawn.style, largest)
+        colours = overlays.signed_shade_of(map_numbers(e, drawn), drawn.opacity, drawn.style, largest)
     return overlays.hide(colours, shown_cells(e, drawn)) if drawn.style.masks else colours
 
 
 def lines(e: Explanation, drawn: DrawnMap) -> Lines | None:
-    """Return what is drawn over the colours: contours, or the borders of regions; None for nothing."""
-    drawn = of_kind([e], drawn)
+    """Return the lines over the colours: contours, or the borders of regions; None if there are none."""
+    drawn = resolve_kind([e], drawn)
     regions = drawn_regions(e, drawn)
     if regions is not None:
-        return Borders(of_one_frame(e, regions.labels, drawn).numpy(), regions.names) if drawn.opacity > 0 else None
+        return Borders(select_frame(e, regions.labels, drawn).numpy(), regions.names) if drawn.opacity > 0 else None
     if drawn.kind == "uncertain" or not drawn.style.contours:
         return None
     largest = 1 if drawn.colour_scale == "heatmap" else largest_size(e, drawn)
-    shares = overlays.shares_of(numbers_of(e, drawn), largest)
+    shares = overlays.shares_of(map_numbers(e, drawn), largest)
     return overlays.contours_of(drawn.colour_scale, shares, drawn.style, shown_cells(e, drawn))
 
 
 def _warn_of_blank(e: Explanation, drawn: DrawnMap) -> None:
-    """Warn of a map of one sign where no value has it; maps of what speaks for the class are warned of when made."""
+    """Warn if no value has the sign that the style chooses; for the default sign, computing the heatmap warned."""
     sign = sign_of(drawn.colour_scale, drawn.style)
     if drawn.style.sign is None or bool(drawn.style.strengths(e.values[drawn.index], sign).any()):
         return
@@ -116,10 +116,10 @@ def _uncertain_shade(e: Explanation, drawn: DrawnMap) -> Image.Image:
     if e.uncertain is None:
         raise OptionError(f"values of {e.method} have no standard error; use method 'sampledshapley'")
     height, width = e.heatmap.shape[-2:]
-    return overlays.uncertain_shade_of(of_one_frame(e, e.uncertain[drawn.index], drawn), (height, width), drawn.opacity)
+    return overlays.uncertain_shade_of(select_frame(e, e.uncertain[drawn.index], drawn), (height, width), drawn.opacity)
 
 
-def _can_be_shown(source: Source) -> bool:
-    """Return whether there still is a photograph, with a known place of the crop in it."""
+def _has_photograph(source: Source) -> bool:
+    """Return whether the photograph still exists, and the crop's position in it is known."""
     exists = source.photo.is_file() if isinstance(source.photo, Path) else source.photo is not None
     return exists and source.box is not None

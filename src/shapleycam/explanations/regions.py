@@ -1,4 +1,4 @@
-"""Values of regions of the image, where regions are the players: read off the values of their cells."""
+"""Values of image regions, if regions are the players, computed from the values of their cells."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor
 from shapleycam.wording import number, percent, signed
 
 UNSURE = 2.0
-"""A value is not sure, nor is its sign, where it is nearer to zero than so many of its standard errors."""
+"""A value's sign is not certain if the value is nearer to zero than this number of its standard errors."""
 
 
 def is_unsure(values: Float[Tensor, "*cells"], stderr: Float[Tensor, "*cells"]) -> Bool[Tensor, "*cells"]:
-    """Return where values are nearer to zero than two of their standard errors, so that not even the sign is sure.
+    """Return where values are nearer to zero than two of their standard errors, so that their sign is not certain.
 
     Examples:
         >>> import torch
@@ -29,15 +29,16 @@ def is_unsure(values: Float[Tensor, "*cells"], stderr: Float[Tensor, "*cells"]) 
 
 @dataclass(frozen=True)
 class RegionValue:
-    """The value of a region of one image.
+    """The value of one region in one image.
 
     Attributes:
-        region: its number among the players.
-        value: its value, in units of the utility where the method is.
-        stderr: the standard error of the value; None where it is not sampled.
-        area: which share of the image it covers.
-        centre: the mean place of its cells, from (0, 0) at the upper left to (1, 1); in 3-D with the depth first.
-        name: what it is called; None where regions have no names.
+        region: the region's number among the players.
+        value: the region's value, in units of the utility if the method has these units.
+        stderr: the standard error of the value; None if the method does not sample.
+        area: the share of the image that the region covers.
+        centre: the mean position of the region's cells, (down, across) from (0, 0) at the upper left to (1, 1); in 3-D
+            with the depth first.
+        name: the region's name; None if regions have no names.
     """
 
     region: int
@@ -54,9 +55,9 @@ def region_values(
     stderr: Float[Tensor, "*grid"] | None = None,
     names: Sequence[str] = (),
 ) -> list[RegionValue]:
-    """Return the values of the regions that `labels` name, the largest in size first.
+    """Return the values of the regions that `labels` number, largest absolute value first.
 
-    A region's value is shared evenly by its cells, so that it is the sum over them.
+    A region's value is divided evenly among its cells, so it is the sum over them.
 
     Examples:
         >>> import torch
@@ -91,15 +92,16 @@ def region_values(
 
 @dataclass(frozen=True)
 class RegionMap:
-    """The values of one image's regions, as they are drawn.
+    """The values of one image's regions, ready for drawing.
 
     Attributes:
-        labels: the number of each cell's region, from 0 on.
+        labels: the number of each cell's region, counted from 0.
         values: the value of each cell's region.
         unsure: the cells of regions whose value is nearer to zero than two of its standard errors.
-        largest: the largest size of a value.
-        count: how many regions there are, of which `count_unsure` are not sure; None where there is no standard error.
-        names: of the regions, by their number in `labels`; empty where they have none.
+        largest: the largest absolute value of a region.
+        count: the number of regions.
+        count_unsure: the number of regions in `unsure`; None without standard errors.
+        names: the regions' names, by their number in `labels`; empty if they have no names.
     """
 
     labels: Int[Tensor, "*grid"]
@@ -117,7 +119,7 @@ def region_map(
     stderr: Float[Tensor, "*grid"] | None = None,
     names: Sequence[str] = (),
 ) -> RegionMap | None:
-    """Return the values of regions as they are drawn; None where the cells of a region differ, as a derivative's do.
+    """Return the values of regions for drawing; None if cells of one region differ, as for methods from derivatives.
 
     Examples:
         >>> import torch
@@ -152,7 +154,7 @@ def region_map(
 
 
 def describe_value(region: RegionValue) -> str:
-    """Return a region's value with its standard error, in words.
+    """Return a text with a region's value and its standard error.
 
     Examples:
         >>> from shapleycam.explanations.regions import RegionValue, describe_value
@@ -164,7 +166,7 @@ def describe_value(region: RegionValue) -> str:
 
 
 def describe_region(region: RegionValue) -> str:
-    """Return a region's value, and where it is, in words.
+    """Return a text with a region's value, name and position.
 
     Examples:
         >>> from shapleycam.explanations.regions import RegionValue, describe_region

@@ -1,4 +1,4 @@
-"""Explanations as NPZ files: arrays, and the rest as JSON under `metadata`."""
+"""Writing and reading explanations as NPZ files: arrays, and everything else as JSON under `metadata`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from shapleycam.version import __version__
 from shapleycam.wording import on_one_line
 
 FORMAT = 3
-"""Of the files that are written. Files without a number are older, and have the same arrays."""
+"""The newest format that is written and read. Files without a format number are older and have the same arrays."""
 _WITHOUT_SMOOTHING = 2
-"""Programs of this format take for granted that nothing is smoothed: they may read no other files."""
+"""The newest format of versions that know no smoothing; a file has this format only if nothing is smoothed."""
 _OLDER_FORMAT = 1
-"""Removal zero and full precision are what programs of this format take for granted: they may read no other files."""
+"""The newest format of versions that know only removal zero and full precision; a file has it only in this case."""
 TENSORS = (
     "heatmap",
     "values",
@@ -36,7 +36,7 @@ TENSORS = (
     "utility_removed",
     "regions",
 )
-"""Fields that are stored as arrays, where they are not None."""
+"""Fields that are stored as arrays, unless they are None."""
 _CHOICES = ("method", "layer", "utility_name")
 _DEFAULTS: dict[str, str | None] = {
     "form": "logits",
@@ -45,7 +45,7 @@ _DEFAULTS: dict[str, str | None] = {
     "precision": "full",
     "coalition_cost": None,
 }
-"""Fields that are not in the oldest files, and what holds for these."""
+"""Fields that the oldest files do not have, with the values that apply to those files."""
 
 _T = TypeVar("_T")
 
@@ -53,7 +53,7 @@ _T = TypeVar("_T")
 def write_fields(file: IO[bytes], fields: Mapping[str, Any], pictures: np.ndarray[Any, Any]) -> None:
     """Write the fields of an explanation into an open file; `pictures` (b, ..., 3) are the network's inputs as pixels.
 
-    Photographs given by path are remembered by path.
+    The paths of photographs that were given by path are written too.
     """
     arrays = {name: to_array(fields[name]) for name in TENSORS if fields[name] is not None}
     metadata = {
@@ -70,10 +70,10 @@ def write_fields(file: IO[bytes], fields: Mapping[str, Any], pictures: np.ndarra
 
 
 def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
-    """Return what `build` makes of the fields in a file; `images` are the saved pictures, in [0, 1].
+    """Read the fields from a file and return `build(**fields)`; `images` are the saved pictures, in [0, 1].
 
     Raises:
-        OptionError: missing, not such a file, or written by a later version in another format.
+        OptionError: the file is missing, is not such a file, or has the format of a later version.
     """
     if not is_there(path):
         raise OptionError(f"{path}: no such file; check the path")
@@ -97,14 +97,14 @@ def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
 
 
 def _oldest_format(fields: Mapping[str, Any]) -> int:
-    """Return the oldest format whose programs read these fields rightly."""
+    """Return the oldest format whose versions of the package read these fields correctly."""
     if fields["smooth"]:
         return FORMAT
     return _OLDER_FORMAT if (fields["removal"], fields["precision"]) == ("zero", "full") else _WITHOUT_SMOOTHING
 
 
 def to_array(tensor: Tensor) -> Any:
-    """Return a tensor as a numpy array, bfloat16 (which numpy has not) as float32."""
+    """Return a tensor as a numpy array; bfloat16, which numpy does not have, becomes float32."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 

@@ -1,4 +1,4 @@
-"""The fields of a saved explanation are checked before they are used: a file may be damaged, or edited."""
+"""Checking the fields of a saved explanation before they are used, because a file may be damaged or edited."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WHOLE_NUMBERS = {"target": "the number of a class", "regions": "the number of a
 
 
 def check_fields(fields: Mapping[str, Any]) -> None:
-    """Check types, shapes and ranges of the fields of an explanation, `images` as saved pictures (b, 3, ..., H, W).
+    """Check the types, shapes and ranges of an explanation's fields; `images` are saved pictures (b, 3, ..., H, W).
 
     Raises:
-        ValueError: a field is not as `Explanation` describes it.
+        ValueError: a field is not what `Explanation` describes.
     """
     tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
     for name, tensor in tensors.items():
@@ -40,7 +40,7 @@ def check_fields(fields: Mapping[str, Any]) -> None:
 
 def _check_shapes(tensors: Mapping[str, Tensor], count: int) -> None:
     heatmap, values, images = tensors["heatmap"], tensors["values"], tensors["images"]
-    # A layer without depth has the heatmap (b, H, W) of volumes and videos (b, 3, D, H, W).
+    # Volumes and videos (b, 3, D, H, W) have a heatmap (b, H, W) if the layer has no depth.
     expected = {
         "heatmap": (count, *images.shape[2:][1 - heatmap.dim() :]),
         "stderr": values.shape,

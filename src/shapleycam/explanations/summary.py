@@ -1,4 +1,4 @@
-"""Summaries of explanations: of images, and of how far values are from what they divide."""
+"""Making image summaries from explanations, and measuring how far the sum of values is from v(N)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LIKELIEST = 5
 def summarise_image(
     comparisons: Sequence[Mapping[str, Explanation]], index: int, model: str, files: Sequence[str] = ()
 ) -> ImageSummary:
-    """Return the summary of one image; `comparisons` has all methods' explanations for each explained class."""
+    """Return the summary of one image; `comparisons` has the explanations by all methods for each explained class."""
     first = next(iter(comparisons[0].values()))
     costs = [e.coalition_cost for explanations in comparisons for e in explanations.values() if e.coalition_cost]
     return ImageSummary(
@@ -41,7 +41,7 @@ def summarise_image(
 
 
 def top_classes(explanation: Explanation, index: int = 0) -> tuple[ClassProbability, ...]:
-    """Return the five likeliest classes of one image; none for a model without classes."""
+    """Return the five most likely classes of one image; empty if the output has no class scores."""
     probabilities = explanation.probabilities(index)
     if probabilities is None:
         return ()
@@ -50,16 +50,16 @@ def top_classes(explanation: Explanation, index: int = 0) -> tuple[ClassProbabil
 
 
 def sum_of_values(explanation: Explanation) -> float:
-    """Return the sum of the first image's values, prefix tokens included."""
+    """Return the sum of the first image's values, including those of the prefix tokens."""
     prefix = 0.0 if explanation.prefix is None else float(explanation.prefix[0])
     return float(explanation.values[0].sum()) + prefix
 
 
 def gap_of_values(explanation: Explanation, grand: float) -> float | None:
-    """Return the efficiency gap |Σφ̂ - v(N)| / |v(N)| of the first image, `grand` being its v(N).
+    """Return the efficiency gap |Σφ̂ - v(N)| / |v(N)| of the first image; `grand` is its v(N).
 
-    None for values that have other units or are smoothed, and where there is nothing to divide: v(N) is zero up to
-    rounding.
+    It is None if the values have other units or are smoothed, and if v(N) is zero up to rounding, so that there is
+    nothing to divide.
     """
     full = float(explanation.utility[0])
     rounding = ROUNDINGS * torch.finfo(explanation.utility.dtype).eps * max(1.0, abs(full), abs(full - grand))
@@ -88,12 +88,12 @@ def _summarise_class(explanations: Mapping[str, Explanation], index: int) -> Cla
 
 
 def _divides_regions(explanation: Explanation) -> bool:
-    """Return whether regions are the players of a method that plays the game, and not only of the others beside it."""
+    """Return whether regions are a method's players; methods with a spread are computed cell by cell in any case."""
     return explanation.regions is not None and METHODS[explanation.method].spread is None
 
 
 def _uncertainty(explanation: Explanation, errors: Tensor, index: int) -> Uncertainty:
-    """Return how sure values are: by player, where regions are the players."""
+    """Return the uncertainty of one image's values; the players are regions if there are any, else cells."""
     values, stderr = explanation.values[index], errors[index]
     regions = explanation.region_values(index)
     if regions:

@@ -1,4 +1,4 @@
-"""Titles of figures: what is explained, of which class, by which method and network."""
+"""Titles of figures: the photograph, the explained class, the method, the layer and the utility."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FRAME_NOTE = "The network sees what is inside the white frame; the rest of the 
 
 
 def class_title(explanation: Explanation, index: int = 0) -> str:
-    """Return the class that is explained of an image, with its number, and its probability where there is one."""
+    """Return the name of an image's explained class, with its number, and its probability if there is one."""
     target, label = int(explanation.target[index]), explanation.label(index)
     name = label if label == f"class {target}" else f"{label} (class {target})"
     probabilities = explanation.probabilities(index)
@@ -27,7 +27,7 @@ def class_title(explanation: Explanation, index: int = 0) -> str:
 def figure_title(
     photo: str, explanations: Sequence[Explanation], methods: str, model: str | None, index: int = 0
 ) -> tuple[str, ...]:
-    """Return the lines above a figure of the photograph of this name; `explanations` has one of each class."""
+    """Return the two lines of a figure's title; `explanations` has one for each explained class of the photograph."""
     first = explanations[0]
     choices = removal_phrase(first.removal) + precision_phrase(first.precision) + smoothing_phrase(first.smooth)
     utility = f"utility {first.utility_name}"
@@ -43,7 +43,10 @@ def figure_title(
 def frame_note(
     explanation: Explanation, picture: tuple[int, int], on: Literal["photo", "input"] | None, index: int = 0
 ) -> str:
-    """Return what the white frame in an overlay of this size means; "" where there is none. `on` is as in `overlay`."""
+    """Return a sentence that explains the white frame in an overlay of this size; "" if there is no frame.
+
+    `on` is as in `Explanation.overlay`.
+    """
     box = explanation.sources[index].box
     sees_all = isinstance(explanation.preprocess, Preprocess) and explanation.preprocess.sees_all
     if box is None or sees_all or not explanation.is_over_photo(index, on):

@@ -1,4 +1,4 @@
-"""HTML that the page, the report and notebooks share: components, one style sheet, small scripts, a glossary."""
+"""HTML for the page, reports and notebooks: shared components, one style sheet, small scripts, a glossary."""
 
 from shapleycam.html.assets import ASSETS, read_asset, scoped_style
 from shapleycam.html.environment import template_environment

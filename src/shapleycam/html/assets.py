@@ -1,4 +1,4 @@
-"""The style sheet and the scripts, which the page serves as files and a report carries inside."""
+"""The style sheet and the scripts, which the page serves as files and reports embed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS: tuple[ColourScale, ...] = ("heatmap", "values")
 
 @cache
 def read_asset(name: str) -> str:
-    """Return the text of one of `ASSETS`; the style sheet has the colours of the maps' bars in it.
+    """Return the text of one of `ASSETS`; the style sheet includes the colours of the colour bars.
 
     Examples:
         >>> from shapleycam.html import read_asset
@@ -29,10 +29,9 @@ def read_asset(name: str) -> str:
 
 @cache
 def scoped_style(selector: str) -> str:
-    """Return the style sheet for the elements that a selector names, and for what is in them.
+    """Return the style sheet restricted to the elements that a selector matches and their descendants.
 
-    The rest of the page stays as it is. The rules are nested (CSS Nesting); a browser that does not know that leaves
-    them out.
+    The rest of the page does not change. The rules are nested (CSS Nesting); a browser without support ignores them.
 
     Examples:
         >>> from shapleycam.html import scoped_style
@@ -43,7 +42,7 @@ def scoped_style(selector: str) -> str:
 
 
 def _bars() -> str:
-    """Return the colours of the bars as custom properties, which the style sheet shows at the opacity of the maps."""
-    from shapleycam.drawing.colour_bars import css_gradient  # with matplotlib, which a table in HTML does not need
+    """Return the bars' colours as custom properties of CSS; the style sheet applies the opacity of the maps."""
+    from shapleycam.drawing.colour_bars import css_gradient  # here, because a table in HTML needs no drawing modules
 
     return "".join(f":root {{ --bar-{kind}: {css_gradient(kind, opacity=1.0)}; }}\n" for kind in _KINDS)

@@ -1,4 +1,4 @@
-"""HTML from jinja2 templates: the one way in which HTML is made, so that whatever users named is escaped."""
+"""The jinja2 environment; all HTML is rendered with it, so that names from users are always escaped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COMPONENTS = "shapleycam.html"
 
 
 def template_environment(package: str) -> Environment:
-    """Return the jinja2 environment of the folder `templates` in a package, with autoescape on.
+    """Return a jinja2 environment for the folder `templates` of a package, with autoescape on.
 
     Templates of every package can import the macros of `components.html`, and write numbers with the filters
     `percent`, `number` and `signed`.

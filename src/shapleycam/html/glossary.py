@@ -1,4 +1,4 @@
-"""The terms of the page and of reports, each in one sentence for somebody who never heard of it."""
+"""The terms that the page and reports use, each explained in one sentence for readers new to the field."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Term:
-    """A term as it is shown, what it means in one sentence, and the page of the documentation that says more.
+    """A term, its meaning in one sentence, and the page of the documentation that explains more.
 
     Examples:
         >>> from shapleycam.html.glossary import Term
@@ -21,7 +21,7 @@ class Term:
 
     @property
     def id(self) -> str:
-        """Return the name as an identifier of HTML."""
+        """Return the name as an HTML id."""
         return "term-" + "".join(c if c.isalnum() else "-" for c in self.name.casefold()).strip("-")
 
 

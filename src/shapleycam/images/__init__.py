@@ -1,4 +1,4 @@
-"""Photographs: found by their paths, opened as people see them; and random seeds from their content."""
+"""Photographs: finding them by their paths, opening them upright and in RGB; and random seeds from their content."""
 
 from shapleycam.images.folders import (
     SUFFIXES,
@@ -25,7 +25,7 @@ from shapleycam.images.pillow_errors import PIXEL_LIMIT, raise_image_errors
 from shapleycam.images.seeds import Seed, content_seeds, further_seed
 
 load = open_photograph
-"""The name of `open_photograph` in programs of before."""
+"""The old name of `open_photograph`, for existing programs."""
 
 __all__ = [
     "PIXEL_LIMIT",

@@ -1,4 +1,4 @@
-"""The photographs below a folder, for the command line and for datasets alike."""
+"""Finding the photographs below a folder, for the command line and for datasets."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from shapleycam.wording import counted
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif"}
-    | {".heic", ".heif", ".jxl"}  # which Pillow reads by plugins; without them each is an error, and not overlooked
+    # Pillow reads these with plugins. Without a plugin each such file is reported as an error, not silently skipped.
+    | {".heic", ".heif", ".jxl"}
 )
-"""What counts as a picture when a folder is searched; a file named by the user is opened whatever it is called."""
+"""Suffixes of pictures in a folder that is searched; a file that the user names is opened with any suffix."""
 
-_WAYS_TO_A_FOLDER = 100
-"""Links that lead to each other in many ways are refused: the ways multiply."""
+_MAX_PATHS_TO_FOLDER = 100
+"""A folder that links reach by more paths than this is refused, because the number of paths grows exponentially."""
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder to search: its relative path, ("device", inode) of itself and of those above, whether it is hidden."""
+    """A folder to search: its relative path, (device, inode) of the folders above it, and whether it is hidden."""
 
     path: str
     identities: frozenset[tuple[int, int]]
@@ -34,9 +35,9 @@ class _Folder:
 def list_pictures(folder: str | Path) -> list[str]:
     """Return the relative paths of the photographs below a folder, sorted by their parts.
 
-    Links are followed, but no circle. What has the suffix of a picture and cannot be read (a broken link, a pipe) is
-    among them, so that its error is reported. Hidden files and folders are left out with a `DatasetWarning`; what macOS
-    and Windows write beside photographs is left out.
+    Symbolic links are followed, except in a circle. A path with a picture's suffix that cannot be read (a broken link,
+    a pipe) is included, so that its error is reported later. Hidden files and folders are left out with a
+    `DatasetWarning`; files that macOS writes for itself beside photographs are left out silently.
 
     Raises:
         ImageError: a folder cannot be read, or there are no photographs.
@@ -66,7 +67,7 @@ def list_pictures(folder: str | Path) -> list[str]:
 
 
 def is_hidden(path: str) -> bool:
-    """Return whether a part of a path, with "/" between its parts, begins with a dot.
+    """Return whether a part of a path, separated by "/", begins with a dot.
 
     Examples:
         >>> from shapleycam.images.folders import is_hidden
@@ -77,7 +78,7 @@ def is_hidden(path: str) -> bool:
 
 
 def warn_of_hidden(origin: str, hidden: Sequence[str]) -> None:
-    """Issue a `DatasetWarning` of hidden photographs that are left out, if there are any.
+    """Issue a `DatasetWarning` about hidden photographs that are left out, if there are any.
 
     Examples:
         >>> import warnings
@@ -98,7 +99,7 @@ def warn_of_hidden(origin: str, hidden: Sequence[str]) -> None:
 
 
 def has_pictures(folder: str | Path) -> bool:
-    """Return whether there is a photograph below a folder.
+    """Return whether there is a photograph that is not hidden below a folder.
 
     Raises:
         ImageError: a folder cannot be read.
@@ -114,7 +115,7 @@ def has_pictures(folder: str | Path) -> bool:
 
 
 def is_picture(name: str) -> bool:
-    """Return whether a file name has the suffix of a picture, and is not what macOS writes beside each.
+    """Return whether a file name has a picture's suffix, and is not a file that macOS writes beside pictures.
 
     Examples:
         >>> from shapleycam.images.folders import is_picture
@@ -125,7 +126,7 @@ def is_picture(name: str) -> bool:
 
 
 def is_companion(name: str) -> bool:
-    """Return whether macOS writes a file or folder of this name beside photographs, for itself.
+    """Return whether a name is one of those that macOS gives to its own files and folders beside photographs.
 
     Examples:
         >>> from shapleycam.images.folders import is_companion
@@ -136,7 +137,7 @@ def is_companion(name: str) -> bool:
 
 
 def path_parts(path: str) -> list[str]:
-    """Return the parts of a path of this machine, by which paths are sorted.
+    """Return the parts of a path on this machine, the key by which paths are sorted.
 
     Examples:
         >>> import os
@@ -147,13 +148,13 @@ def path_parts(path: str) -> list[str]:
     return path.split(os.sep)  # noqa: PTH206  a Path for each of many thousands is slow
 
 
-def walk_files(root: str | Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, bool]]:
-    """Yield the relative path of each file below a folder whose name is wanted, and whether it is hidden, in no order.
+def walk_files(root: str | Path, accept: Callable[[str], bool]) -> Iterator[tuple[str, bool]]:
+    """Yield (relative path, whether it is hidden) for each file below a folder whose name `accept` accepts, unsorted.
 
-    Links are followed, but no circle; a link to nothing counts as a file.
+    Symbolic links are followed, except in a circle; a broken link counts as a file.
 
     Raises:
-        ImageError: a folder cannot be read, or links lead to one in very many ways.
+        ImageError: a folder cannot be read, or links lead to a folder by very many paths.
 
     Examples:
         >>> import tempfile
@@ -165,7 +166,7 @@ def walk_files(root: str | Path, is_wanted: Callable[[str], bool]) -> Iterator[t
         ...     sorted(walk_files(folder, lambda name: name.endswith(".csv")))
         [('.b.csv', True), ('a.csv', False)]
     """
-    ways: Counter[tuple[int, int]] = Counter()
+    paths_to: Counter[tuple[int, int]] = Counter()
     folders = [_Folder("", frozenset(), hidden=False)]
     while folders:
         folder = folders.pop()
@@ -173,10 +174,10 @@ def walk_files(root: str | Path, is_wanted: Callable[[str], bool]) -> Iterator[t
         identity, entries = _read_folder(path)
         if identity in folder.identities:
             continue
-        ways[identity] += 1
-        if ways[identity] > _WAYS_TO_A_FOLDER:
+        paths_to[identity] += 1
+        if paths_to[identity] > _MAX_PATHS_TO_FOLDER:
             raise ImageError(
-                f"{printable_name(path)}: links lead to this folder in over {_WAYS_TO_A_FOLDER} ways; expected no "
+                f"{printable_name(path)}: links lead to this folder in over {_MAX_PATHS_TO_FOLDER} ways; expected no "
                 "links that lead to each other, remove some"
             )
         for name, is_folder in entries:
@@ -186,12 +187,12 @@ def walk_files(root: str | Path, is_wanted: Callable[[str], bool]) -> Iterator[t
                 continue
             if is_folder:
                 folders.append(_Folder(below, folder.identities | {identity}, hidden))
-            elif is_wanted(name):
+            elif accept(name):
                 yield below, hidden
 
 
 def _read_folder(path: str) -> tuple[tuple[int, int], list[tuple[str, bool]]]:
-    """Return a folder's device and inode, and of each entry its name and whether it is a folder."""
+    """Return a folder's (device, inode), and (name, whether it is a folder) for each entry."""
     try:
         status = os.stat(path)  # noqa: PTH116
         with os.scandir(path) as entries:
@@ -204,7 +205,7 @@ def _read_folder(path: str) -> tuple[tuple[int, int], list[tuple[str, bool]]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a folder or a link to one; a link to itself is none."""
+    """Return whether an entry is a folder or a link to one; a link to itself is not a folder."""
     try:
         return entry.is_dir()
     except OSError:

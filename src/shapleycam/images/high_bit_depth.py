@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits a sample: converted to 8 bits where the value of white is known, refused otherwise."""
+"""Converting pictures with more than 8 bits per sample to 8 bits; pictures without a known white value are refused."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from shapleycam.images.sample_format import SampleFormat
 
 _FULL = 65535
 _ROWS = 64
-"""Rows that are converted at once."""
+"""Number of rows that are converted at once."""
 _DARK = 1 << 15
-"""A 16-bit picture whose samples all lie below this may have been meant as one of fewer bits."""
+"""If all samples of a 16-bit picture are below this, the picture may really have fewer bits."""
 
 
 def convert_deep_grey(image: Image.Image, samples: SampleFormat, name: str) -> tuple[Image.Image, str | None]:
-    """Return a grey picture of 16 or 32 bits a sample as an 8-bit one, and a remark on its white or None.
+    """Convert a grey picture of 16 or 32 bits per sample to 8 bits; return it and a remark on its white, or None.
 
-    Pillow's own conversion would cut at 255 and make nearly all of it white. The white is what the file declares, or
-    else the largest value of its depth; it is never guessed from the content (docs/decisions.md, "White is declared").
+    Pillow's own conversion would clip at 255, which makes nearly all pixels white. The white value is the one that the
+    file declares, or else the largest of its depth; it is not guessed from the content (docs/decisions.md, "White is
+    declared").
 
     Raises:
-        ImageError: which value is white is not known.
+        ImageError: the white value is not known.
     """
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
@@ -33,7 +34,7 @@ def convert_deep_grey(image: Image.Image, samples: SampleFormat, name: str) -> t
         raise ImageError(_unknown_white(image.mode, samples, low, high, name))
     shown = np.empty(values.shape, dtype=np.uint8)
     transparent = image.info.get("transparency")
-    for start in range(0, len(values), _ROWS):  # as floats the whole picture would take eight bytes a pixel
+    for start in range(0, len(values), _ROWS):  # in parts, because floats take eight bytes per pixel
         rows = values[start : start + _ROWS].astype(np.float64)
         light = white - rows if samples.min_is_white else rows
         if isinstance(transparent, int):
@@ -44,10 +45,10 @@ def convert_deep_grey(image: Image.Image, samples: SampleFormat, name: str) -> t
 
 
 def check_deep_colours(image: Image.Image, samples: SampleFormat, name: str) -> str | None:
-    """Return a remark on the white of colours of 16 bits a sample, of which Pillow kept the upper 8, or None.
+    """Return a remark on the white of a colour picture of 16 bits per sample, or None; Pillow kept the upper 8 bits.
 
     Raises:
-        ImageError: their white needs the lower 8.
+        ImageError: the declared white, or a transparent colour, needs the lower 8 bits.
     """
     if isinstance(image.info.get("transparency"), tuple):
         raise ImageError(
@@ -68,7 +69,7 @@ def check_deep_colours(image: Image.Image, samples: SampleFormat, name: str) -> 
 
 
 def _white_of(values: np.ndarray[Any, Any], samples: SampleFormat, mode: str) -> float | None:
-    """Return the value of white, None where it is not known."""
+    """Return the value of white, or None if it is not known."""
     high = float(values.max())
     if samples.white is not None:
         return _FULL if samples.may_be_scaled and _is_scaled(values, samples.white) else samples.white
@@ -76,15 +77,15 @@ def _white_of(values: np.ndarray[Any, Any], samples: SampleFormat, mode: str) ->
         return None
     if samples.depth == 16:
         return None if samples.signed else _FULL
-    # 32-bit integers: up to 255 they are 8-bit samples or an all but black picture of 16 bits, and nothing says which.
+    # 32-bit integers up to 255 may be 8-bit samples, or a nearly black picture of 16 bits: the file does not say which.
     return _FULL if high > 255 or high == 0 else None
 
 
 def _is_scaled(values: np.ndarray[Any, Any], white: float) -> bool:
-    """Return whether samples of up to `white` were scaled up to 16 bits.
+    """Return whether samples from 0 to `white` were scaled up to 16 bits.
 
-    The PNG standard prescribes one of three ways: by a product, or shifted, with or without repetition of the bits.
-    Some writers leave the samples as they are.
+    The PNG standard allows three ways: multiplying, shifting, and shifting with repetition of the bits. Some programs
+    do not scale the samples at all.
     """
     if values.max() > white:
         return True
@@ -99,7 +100,7 @@ def _is_scaled(values: np.ndarray[Any, Any], white: float) -> bool:
 
 
 def _remark_on_white(high: float, name: str) -> str | None:
-    """Return what to say of a picture without a sample above half of its range, None for others."""
+    """Return a remark for a picture whose samples are all below half of their range, and None for other pictures."""
     if not 0 < high < _DARK:
         return None
     bits = max(8, int(high).bit_length())
@@ -111,7 +112,7 @@ def _remark_on_white(high: float, name: str) -> str | None:
 
 
 def _unknown_white(mode: str, samples: SampleFormat, low: float, high: float, name: str) -> str:
-    """Return the message for samples whose white is not known."""
+    """Return the message for a picture whose white value is not known, or does not fit its samples."""
     kind = "signed 16-bit" if samples.signed and samples.depth == 16 else f"{16 if samples.depth == 16 else 32}-bit"
     values = f"{kind} grey values from {low:g} to {high:g}"
     if samples.white is not None:

@@ -1,4 +1,4 @@
-"""What is refused before a picture is decoded: too many pixels or passes, and formats that need other programs."""
+"""Checks before a picture is decoded: too many pixels or JPEG scans, and formats that another program would draw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shapleycam.errors import ImageError
 from shapleycam.images.pillow_errors import PIXEL_LIMIT
 
 _SCAN_LIMIT = 200
-"""Scans of a JPEG at most. Encoders write up to 64; a scan of a hundred bytes goes over all pixels once more."""
+"""Largest number of scans in a JPEG. Encoders write up to 64; each scan, however short, visits all pixels again."""
 _DRAWN_BY_PROGRAMS = {"EPS": "Ghostscript", "WMF": "Windows"}
 _JPEG_FORMATS = {"JPEG", "MPO"}
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -20,10 +20,10 @@ _WITHOUT_LENGTH = {0x01, 0xD8}
 
 
 def check_before_decoding(image: Image.Image, name: str) -> None:
-    """Check a picture that Pillow has opened, and not decoded yet.
+    """Check a picture that Pillow has opened but not decoded.
 
     Raises:
-        ImageError: it has too many pixels, or a JPEG too many scans, or it is a program rather than a picture.
+        ImageError: it has too many pixels, is a JPEG with too many scans, or has a format that another program draws.
 
     Examples:
         >>> from PIL import Image
@@ -44,10 +44,10 @@ def check_before_decoding(image: Image.Image, name: str) -> None:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Check the size of a picture.
+    """Check the number of pixels of a picture.
 
     Raises:
-        ImageError: it has more than `PIXEL_LIMIT` pixels.
+        ImageError: there are more than `PIXEL_LIMIT`.
     """
     pixels = image.width * image.height
     if pixels > PIXEL_LIMIT:
@@ -56,7 +56,7 @@ def check_size(image: Image.Image, name: str) -> None:
 
 
 def _count_scans(file: IO[bytes]) -> int:
-    """Return the number of scans of a JPEG, from its markers."""
+    """Return the number of scans in a JPEG, counted by its markers."""
     position = file.tell()
     file.seek(0)
     content = file.read()

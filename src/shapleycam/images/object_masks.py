@@ -1,4 +1,4 @@
-"""Masks of objects from their outlines: polygons, and COCO's run lengths as numbers or as a text."""
+"""Masks of objects from polygons, and from COCO's run lengths as numbers or as compressed text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_FAR = 1e8
-"""No coordinate of a photograph is as large as this."""
+_MAX_COORDINATE = 1e8
+"""Coordinates of a photograph are below this in absolute value."""
 
 
 def mask_from_polygons(polygons: Sequence[Sequence[float]], width: int, height: int) -> NDArray[np.bool_]:
-    """Return the union of polygons [x, y, x, y, ...] as a mask (height, width), by their even-odd rule.
+    """Return the union of polygons [x, y, x, y, ...], each filled by the even-odd rule, as a mask (height, width).
 
     Coordinates are in pixels from the photograph's left and top edge.
 
@@ -22,17 +22,17 @@ def mask_from_polygons(polygons: Sequence[Sequence[float]], width: int, height: 
     mask = np.zeros((height, width), dtype=np.bool_)
     for polygon in polygons:
         points = np.asarray(polygon, dtype=np.float64)
-        if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not (np.abs(points) < _FAR).all():
+        if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not (np.abs(points) < _MAX_COORDINATE).all():
             raise ValueError("a polygon that is not the x, y of three points or more, all near the photograph")
         mask |= _fill(points.reshape(-1, 2), width, height)
     return mask
 
 
 def mask_from_run_lengths(counts: Sequence[int], width: int, height: int) -> NDArray[np.bool_]:
-    """Return COCO's run lengths, of zeros and ones in turn down the columns, as a mask (height, width).
+    """Return a mask (height, width) from COCO's run lengths, alternating zeros and ones in column-major order.
 
     Raises:
-        ValueError: they are negative, not whole numbers, or not as many pixels as the photograph.
+        ValueError: the lengths are negative, not integers, or do not sum to the number of pixels.
     """
     runs = np.asarray(counts)
     if runs.ndim != 1 or runs.dtype.kind != "i" or (runs < 0).any() or sum(counts) != width * height:
@@ -43,13 +43,14 @@ def mask_from_run_lengths(counts: Sequence[int], width: int, height: int) -> NDA
 
 
 def decode_run_lengths(text: str) -> list[int]:
-    """Return COCO's compressed run lengths as numbers.
+    """Return the numbers of COCO's compressed run lengths.
 
-    Each character holds 6 bits above "0": five of a number, lowest first, and whether more follow; the last one's
-    highest bit is the sign. From the fourth number on, it is the difference from the number two before.
+    A character's code minus that of "0" has 6 bits: five bits of a number, lowest first, and one that says whether more
+    follow. The highest bit of a number's last five is its sign. From the fourth number on, the text stores the
+    difference from the number two before.
 
     Raises:
-        ValueError: there are other characters, or the last number is not complete.
+        ValueError: the text has other characters, or ends within a number.
     """
     runs: list[int] = []
     value = shift = 0
@@ -70,9 +71,10 @@ def decode_run_lengths(text: str) -> list[int]:
 
 
 def _fill(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
-    """Fill a polygon by the even-odd rule: each edge flips what is right of it on the rows whose centres it crosses.
+    """Return a polygon's mask by the even-odd rule.
 
-    Pillow's own polygons include the pixels of their outline, a pixel more than the annotation on two sides.
+    In each row whose centre an edge crosses, the edge flips all pixels to its right. Pillow's polygons are not used,
+    because they include the pixels of the outline, which adds a pixel on two sides.
     """
     flips = np.zeros((height, width + 1), dtype=np.int32)
     for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):

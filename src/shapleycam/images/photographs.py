@@ -1,4 +1,4 @@
-"""Photographs: found by their paths, and opened as people see them, upright and in RGB."""
+"""Finding photographs by their paths, and opening them as people see them: upright, in 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from shapleycam.urls import url_of
 
 Photo: TypeAlias = "str | Path | Image.Image"
 _ORIENTATION = 274
-"""The tag of EXIF that says how the photograph has to be turned to be upright."""
-_TURNS = range(2, 9)
+"""The EXIF tag that says how to rotate or mirror the photograph to make it upright."""
+_ROTATED_OR_MIRRORED = range(2, 9)
 Box: TypeAlias = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels."""
 
@@ -32,10 +32,10 @@ class Source:
     """Where one image of a batch came from.
 
     Attributes:
-        name: in results and messages.
-        photo: the photograph, or the path of its file; None where it is not known.
-        box: (left, top, right, bottom) of what the model saw, in pixels of the upright photograph; None where it is not
-            known.
+        name: the image's name in results and messages.
+        photo: the photograph, or the path of its file; None if it is not known.
+        box: (left, top, right, bottom) of the part that the model saw, in pixels of the upright photograph; None if it
+            is not known.
 
     Examples:
         >>> from pathlib import Path
@@ -50,12 +50,13 @@ class Source:
 
 
 def open_photograph(photo: Photo) -> Image.Image:
-    """Return a photograph as people see it: upright, 8-bit RGB, transparency on white.
+    """Return a photograph as people see it: upright, in 8-bit RGB, with transparency on white.
 
-    Warns (`DarkPictureWarning`) where 16-bit samples may be meant as fewer bits.
+    A `DarkPictureWarning` is issued if 16-bit samples may really have fewer bits.
 
     Raises:
-        ImageError: missing, a URL, empty, not an image, damaged, over a limit, or without a known brightness.
+        ImageError: the file is missing, a URL, empty, not an image, damaged or over a limit, or its white value is not
+            known.
 
     Examples:
         >>> from PIL import Image
@@ -68,7 +69,7 @@ def open_photograph(photo: Photo) -> Image.Image:
 
 
 def open_with_orientation(photo: Photo) -> tuple[Image.Image, int]:
-    """Return a photograph as `open_photograph` does, and the EXIF orientation of its file: 1 where it is not turned.
+    """Return a photograph as `open_photograph` does, and the EXIF orientation of its file (1 for upright).
 
     Raises:
         ImageError: as `open_photograph`.
@@ -97,10 +98,10 @@ def open_with_orientation(photo: Photo) -> tuple[Image.Image, int]:
 
 
 def read_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an image: 1 where it is not turned, up to 8.
+    """Return the EXIF orientation of an image: 1 for upright, 2 to 8 for rotated or mirrored.
 
-    Pillow decodes a PNG for it, so that its size and its format are looked at before. A TIFF has lost it once it is
-    decoded.
+    Call it after the checks of size and format, because Pillow decodes a PNG to read the orientation, and before
+    decoding a TIFF, because the orientation is lost then.
 
     Examples:
         >>> from PIL import Image
@@ -109,14 +110,14 @@ def read_orientation(image: Image.Image) -> int:
         1
     """
     orientation = image.getexif().get(_ORIENTATION, 1)
-    return orientation if orientation in _TURNS else 1
+    return orientation if orientation in _ROTATED_OR_MIRRORED else 1
 
 
 def find_photographs(paths: Iterable[str | Path]) -> list[Path]:
-    """Return the pictures that paths name, in order: a file as it is, a folder with all that is below it.
+    """Return the pictures for a list of paths, in order: each file itself, and all pictures below each folder.
 
     Raises:
-        ImageError: a folder that cannot be read, or has no pictures.
+        ImageError: a folder cannot be read, or has no pictures.
 
     Examples:
         >>> import tempfile
@@ -154,14 +155,14 @@ def _check_file(path: Path) -> None:
 
 
 def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, int, str | None]:
-    """Return the image upright and as RGB, the orientation that it had, and a remark on its white or None."""
+    """Return the image upright and in RGB, the orientation that it had, and a remark on its white or None."""
     check_before_decoding(image, name)
-    samples = read_sample_format(image)  # before the image is turned: the copy has lost its file's declarations
+    samples = read_sample_format(image)  # before the image is rotated, because the copy has no declarations of its file
     orientation = read_orientation(image)
     if image.format == "TIFF":
         _load_without_mapping(image)
     upright = ImageOps.exif_transpose(image)
-    check_size(upright, name)  # an icon may hold a picture of another size than it says
+    check_size(upright, name)  # again, because an icon may contain a picture of a size that it does not declare
     picture, remark = _as_rgb(upright, samples, name)
     return picture, orientation, remark
 
@@ -169,8 +170,8 @@ def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, int, str |
 def _load_without_mapping(image: Image.Image) -> None:
     """Read the pixels of a TIFF without mapping the file into memory.
 
-    Pillow maps an uncompressed TIFF by its file name, and reads a turned one with its sides exchanged. Without a name
-    it reads the pixels as usual.
+    Pillow maps an uncompressed TIFF into memory by its file name, and then reads a rotated one with width and height
+    exchanged. Without a file name it reads the pixels correctly.
     """
     name = getattr(image, "filename", "")
     vars(image)["filename"] = ""
@@ -198,7 +199,7 @@ def _on_white(image: Image.Image, samples: SampleFormat) -> Image.Image:
     """Return a picture with transparency as RGB on white (docs/decisions.md, "Transparency is white")."""
     key = image.info.get("transparency")
     if samples.depth in {2, 4} and isinstance(key, int) and key < 2**samples.depth and image.mode == "L":
-        # Pillow widens these samples to 8 bits, and leaves the transparent one as it is in the file.
+        # Pillow scales these samples to 8 bits, but not the transparent value, which is still that of the file.
         image.info["transparency"] = key * 255 // (2**samples.depth - 1)
     colours = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     white = Image.new("RGBA", colours.size, "white")

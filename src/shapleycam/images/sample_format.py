@@ -1,4 +1,4 @@
-"""The format of a picture's samples as its file declares it: their depth, which value is white, which end is dark."""
+"""The sample format that a picture's file declares: bits per sample, the white value, and whether 0 is white."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class SampleFormat:
     """The declared format of a picture's samples.
 
     Attributes:
-        depth: the number of bits that a sample is stored in, None where the file declares none, or more than 16.
-        white: the value declared as the largest, None without a declaration.
-        may_be_scaled: samples below this white may have been scaled up to the whole depth, as PNG prescribes.
-        min_is_white: 0 is white, and the largest value black.
-        signed: samples may be negative.
-        unreadable: why Pillow is known to read wrong numbers, None where it reads the right ones.
+        depth: bits per stored sample; None if the file declares no depth, or more than 16.
+        white: the declared largest value; None without a declaration.
+        may_be_scaled: whether samples may have been scaled from `white` up to the whole depth, as PNG prescribes.
+        min_is_white: whether 0 is white and the largest value is black.
+        signed: whether samples may be negative.
+        unreadable: the reason why Pillow reads wrong numbers; None if it reads the right ones.
     """
 
     depth: int | None = None
@@ -39,9 +39,9 @@ class SampleFormat:
 
 
 def read_sample_format(image: Image.Image) -> SampleFormat:
-    """Return what the file of an image, as Pillow opened it, declares of its samples."""
+    """Return the sample format that the file of an image declares; `image` is as Pillow opened it."""
     tags = getattr(image, "tag_v2", None)
-    if image.format == "TIFF" and tags:  # a copy that went through pickle has lost them
+    if image.format == "TIFF" and tags:  # an image that was pickled has no tags
         return _read_tiff(tags)
     if image.format == "PNG":
         return _read_png(image)
@@ -57,7 +57,7 @@ def _read_tiff(tags: Any) -> SampleFormat:
     bits = set(tags.get(_BITS_PER_SAMPLE, (1,)))
     depth = max(bits)
     whites = {_largest(tags[tag]) for tag in (_MAX_SAMPLE_VALUE, _SMAX_SAMPLE_VALUE) if tag in tags}
-    # A largest value that is no 2^n - 1 is a statistic of the content, as the standard has it, and no white.
+    # By the standard a largest value other than 2^n - 1 is a statistic of the content, so it does not declare white.
     formats = tags.get(_SAMPLE_FORMAT, (1,))
     declared = {white for white in whites if _is_full(white) or (white == 1 and _FLOAT in formats)}
     white = min(declared, default=4095.0 if depth == 12 else None)
@@ -71,7 +71,7 @@ def _read_tiff(tags: Any) -> SampleFormat:
 
 
 def _why_unreadable(tags: Any, depth: int) -> str | None:
-    """Return why Pillow reads wrong numbers from a TIFF, None where it does not."""
+    """Return the reason why Pillow reads wrong numbers from a TIFF, or None if it reads the right ones."""
     separate = tags.get(_PLANES, 1) == _SEPARATE_PLANES and len(tags.get(_BITS_PER_SAMPLE, (1,))) > 1
     if separate and depth > 8 and tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED:
         return f"uncompressed colours of {depth} bits in separate planes"
@@ -85,13 +85,13 @@ def _largest(value: Any) -> float:
 
 
 def _is_full(value: float) -> bool:
-    """Return whether a number is the largest of eight bits or more."""
+    """Return whether a number is 2^n - 1 with n >= 8, the largest value of n bits."""
     return value >= 255 and value.is_integer() and int(value) & (int(value) + 1) == 0
 
 
 def _read_png(image: Image.Image) -> SampleFormat:
     content = getattr(image, "fp", None)
-    if content is None:  # Pillow closes a file once its pixels are read
+    if content is None:  # Pillow closes the file after it has read the pixels
         path = Path(str(getattr(image, "filename", "") or "."))
         if not path.is_file():
             return SampleFormat(depth=16 if image.mode.startswith("I") else None)
@@ -105,7 +105,7 @@ def _read_png(image: Image.Image) -> SampleFormat:
 
 
 def _read_png_header(file: IO[bytes]) -> SampleFormat:
-    """Read IHDR and sBIT, which come before the pixels."""
+    """Return the sample format from the chunks IHDR and sBIT, which come before the pixels."""
     file.seek(8)
     depth: int | None = None
     white = None

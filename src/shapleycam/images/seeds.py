@@ -1,4 +1,4 @@
-"""Random seeds of images, made from their content."""
+"""Random seeds for images, computed from their content."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from torch.nn.functional import pad
 from shapleycam.errors import OptionError
 
 Seed: TypeAlias = "int | Sequence[int]"
-"""The user's seed, which counts together with each image's content; or one for each image, in place of both."""
+"""The user's seed, which is combined with each image's content; or a list of seeds that are used directly."""
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
-"""The seeds that PyTorch's generators take."""
+"""The range of seeds that PyTorch's generators accept."""
 _PAIRS_AT_ONCE = 2**20
-"""Pairs of numbers that are multiplied at once, so that the products fit into little memory."""
+"""Pairs of numbers that are multiplied at once, which bounds the memory for the products."""
 
 
 def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
-    """Return one seed an image, from its preprocessed content and the user's seed.
+    """Return one seed per image, from its preprocessed content and the user's seed.
 
-    An image's seed does not depend on the batch that it is in. Seeds that are one for each image are returned as
-    they are.
+    An image's seed does not depend on the other images of its batch. A list of one seed per image is returned
+    unchanged.
 
     Raises:
-        OptionError: no whole numbers of at most 64 bits, or another number of seeds than of images.
+        OptionError: the seeds are not integers of at most 64 bits, or there are not as many as images.
 
     Examples:
         >>> import torch
@@ -52,7 +52,7 @@ def content_seeds(images: Float[Tensor, "b *shape"], seed: Seed) -> list[int]:
 
 
 def _whole_numbers(seed: Seed, images: int) -> tuple[int | None, list[int]]:
-    """Return the user's seed, or None and those of each image.
+    """Return (seed, []) for a single seed, or (None, seeds) for a list of one seed per image.
 
     Raises:
         OptionError: as `content_seeds`.
@@ -72,7 +72,7 @@ def _whole_numbers(seed: Seed, images: int) -> tuple[int | None, list[int]]:
 
 
 def _index_or_none(value: object) -> int | None:
-    """Return a whole number of any type, of NumPy and PyTorch too; None for anything else."""
+    """Return an integer of any type (also NumPy's and PyTorch's) as int; None for anything else."""
     try:
         return index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -80,10 +80,11 @@ def _index_or_none(value: object) -> int | None:
 
 
 def _fingerprints(images: Float[Tensor, "b *shape"]) -> list[int]:
-    """Return 64 bits an image: its numbers, two at a time, as integers, each times an odd multiplier of its place.
+    """Return a 64-bit fingerprint per image.
 
-    Sums of integers are exact, so that all devices return the same, and images on a GPU stay there: to copy and to
-    hash 128 photographs took a tenth of a second.
+    Pairs of float32 numbers are read as 64-bit integers and summed, each times an odd multiplier of its position.
+    Integer sums are exact, so all devices return the same. Images on a GPU stay there, because copying and hashing 128
+    photographs took a tenth of a second.
     """
     numbers = images.detach().float().flatten(1)
     pairs = pad(numbers, (0, numbers.shape[1] % 2)).contiguous().view(torch.int64)
@@ -94,7 +95,7 @@ def _fingerprints(images: Float[Tensor, "b *shape"]) -> list[int]:
 
 @lru_cache(maxsize=4)
 def _odd_numbers(count: int, device: torch.device) -> Int[Tensor, " count"]:
-    """Return well mixed odd numbers of 64 bits (the finalizer of SplitMix64: Steele et al. 2014)."""
+    """Return pseudo-random odd numbers of 64 bits (the finalizer of SplitMix64: Steele et al. 2014)."""
     mixed = torch.arange(1, count + 1, device=device) * -0x61C8864680B583EB
     mixed = (mixed ^ (mixed >> 30)) * -0x40A7B892E31B1A47
     mixed = (mixed ^ (mixed >> 27)) * -0x6B2FB644ECCEEE15
@@ -102,9 +103,9 @@ def _odd_numbers(count: int, device: torch.device) -> Int[Tensor, " count"]:
 
 
 def further_seed(seed: int) -> int:
-    """Return the seed of a second generator, whose numbers are independent of those of a generator with this seed.
+    """Return a seed for a second generator whose numbers are independent of those from a generator with `seed`.
 
-    It differs in the low 32 bits, the only ones that PyTorch's generator on a CPU reads.
+    The seeds differ in their low 32 bits, because PyTorch's CPU generator reads only these.
 
     Examples:
         >>> import torch

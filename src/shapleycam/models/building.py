@@ -1,4 +1,4 @@
-"""Building a network by code of others: failures become messages of one line, and no object is loaded from a file."""
+"""Building a network with other people's code: errors become one-line messages, and files give tensors only."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 def build(factory: Callable[[], Any], name: str, remedy: str) -> Any:
-    """Return what `factory` returns; meanwhile torch.load reads tensors and nothing else, whatever libraries ask of it.
+    """Return the result of `factory`, while torch.load reads tensors only, whatever arguments libraries pass to it.
 
     Raises:
-        ModelError: the factory raised (no network to download from, a bug in a file); the message names the model
+        ModelError: the factory raised an error (no internet connection, a bug in a file); the message names the model
             and ends with the remedy.
     """
     try:
@@ -34,7 +34,7 @@ def build(factory: Callable[[], Any], name: str, remedy: str) -> Any:
 
 
 def unknown_model(name: str, known: Sequence[str]) -> ModelError:
-    """Return the error for a name that no source of networks has."""
+    """Return the error for a name that no source of networks knows."""
     return ModelError(f"model {name!r} is unknown; {nearest(name, known)} (shapleycam models lists them)")
 
 

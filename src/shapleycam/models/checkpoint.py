@@ -1,4 +1,4 @@
-"""Checkpoints: weights are read without running anything in the file, and fill a model whole or not at all."""
+"""Checkpoints: read weights without running code from the file, and copy into a model all of them or none."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _EXPECTED_CONTENT = "expected tensors by name: save model.state_dict()"
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Return the tensors, by name, of a .safetensors file or of a torch file that holds nothing but tensors.
+    """Return the tensors by name from a .safetensors file, or from a torch file that contains only tensors.
 
-    Nothing in the file is run, and no memory is taken beyond its size (docs/security.md).
+    No code from the file is run, and no more memory is allocated than the file's size (docs/security.md).
 
     Raises:
-        ModelError: missing, damaged, or with objects in it that would have to be unpickled.
+        ModelError: the file is missing or damaged, or contains objects that would have to be unpickled.
     """
     _check_path(path)
     try:
@@ -42,40 +42,45 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def fill_model(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
-    """Copy `weights`, tensors by name, into a model; `origin` is the file that messages name.
+    """Copy `weights`, tensors by name, into a model; `origin` is the file name for messages.
 
-    The prefixes that DataParallel and torch.compile add to every name are dropped, and the counters of batches that a
-    batch norm has seen may be missing, as in old files.
+    The prefixes that DataParallel and torch.compile add to every name are removed. Batch norm's counters
+    (`num_batches_tracked`) may be missing, because old files do not have them.
 
     Raises:
-        ModelError: names, shapes or kinds of numbers differ; the model is then unchanged.
+        ModelError: names, shapes or kinds of dtype differ; the model is then unchanged.
     """
     expected = model.state_dict()
     while (prefix := _common_prefix(weights)) and not _common_prefix(expected):
         weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
-    missing = sorted(key for key in expected.keys() - weights.keys() if not key.endswith(_COUNTERS))
-    unexpected = sorted(weights.keys() - expected.keys())
-    misshapen = [key for key in expected if key in weights and expected[key].shape != weights[key].shape]
-    mistyped = [key for key in expected if key in weights and not _is_same_kind(key, weights[key], expected[key])]
-    differences = [
-        f"{len(names)} {adjective} (first: {names[0]})"
-        for names, adjective in ((missing, "missing"), (unexpected, "unexpected"))
-        if names
-    ]
-    if misshapen:
-        key = misshapen[0]
-        shapes = f"{tuple(weights[key].shape)} in the file, {tuple(expected[key].shape)} in the model"
-        differences.append(f"{len(misshapen)} of another shape (first: {key}, {shapes})")
-    if mistyped:
-        key = mistyped[0]
-        types = f"{_type_name(weights[key])} in the file, {_type_name(expected[key])} in the model"
-        differences.append(f"{len(mistyped)} of another type (first: {key}, {types})")
-    if differences:
+    if differences := _describe_differences(weights, expected):
         raise ModelError(
             f"checkpoint {origin} does not fit the model: tensors {', '.join(differences)}; give weights saved from "
             "this very model, or the model that they are of (path/to/file.py:function where its classes are your own)"
         )
     model.load_state_dict(dict(weights))
+
+
+def _describe_differences(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Return one phrase for each kind of difference between a file's tensors and a model's state dict."""
+    missing = sorted(key for key in expected.keys() - weights.keys() if not key.endswith(_COUNTERS))
+    unexpected = sorted(weights.keys() - expected.keys())
+    wrong_shape = [key for key in expected if key in weights and expected[key].shape != weights[key].shape]
+    wrong_type = [key for key in expected if key in weights and not _is_same_kind(key, weights[key], expected[key])]
+    differences = [
+        f"{len(names)} {adjective} (first: {names[0]})"
+        for names, adjective in ((missing, "missing"), (unexpected, "unexpected"))
+        if names
+    ]
+    if wrong_shape:
+        key = wrong_shape[0]
+        shapes = f"{tuple(weights[key].shape)} in the file, {tuple(expected[key].shape)} in the model"
+        differences.append(f"{len(wrong_shape)} of another shape (first: {key}, {shapes})")
+    if wrong_type:
+        key = wrong_type[0]
+        types = f"{_type_name(weights[key])} in the file, {_type_name(expected[key])} in the model"
+        differences.append(f"{len(wrong_type)} of another type (first: {key}, {types})")
+    return differences
 
 
 def _check_path(path: Path) -> None:
@@ -92,7 +97,7 @@ def _check_path(path: Path) -> None:
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Return whether a file is called .safetensors, or begins as one: with the length of its JSON."""
+    """Return whether a file is named .safetensors, or begins like such a file: with the length of its JSON header."""
     if path.suffix.lower() == ".safetensors":
         return True
     with path.open("rb") as file:
@@ -121,7 +126,7 @@ def _read_torch_file(path: Path) -> dict[str, Tensor]:
 
 
 def _state_dict_in(content: object, path: Path) -> dict[str, Tensor]:
-    """Return the state dict in the content of a torch file, which is often wrapped in another dict."""
+    """Return the state dict in the content of a torch file; training programs often put it into another dict."""
     for key in _STATE_DICT_KEYS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -136,9 +141,10 @@ def _state_dict_in(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def _is_same_kind(name: str, stored: Tensor, expected: Tensor) -> bool:
-    """Return whether a tensor can be copied without losing more than digits; counters of batches may be of any kind.
+    """Return whether both tensors are complex, floating-point, integer or boolean; batch norm's counters may differ.
 
-    Copying would drop imaginary parts, cut fractions off, or take the codes of quantised weights for weights.
+    Copying from another kind would drop imaginary parts, truncate fractions, or read codes of quantised weights as
+    weights; copying within a kind only rounds.
     """
     kinds = (
         (tensor.is_complex(), tensor.is_floating_point(), tensor.dtype is torch.bool) for tensor in (stored, expected)
@@ -151,5 +157,5 @@ def _type_name(tensor: Tensor) -> str:
 
 
 def _common_prefix(names: Mapping[str, Tensor]) -> str | None:
-    """Return the prefix of a wrapper (DataParallel, torch.compile) that all names have, None without one."""
+    """Return the wrapper's prefix (DataParallel, torch.compile) that all names share, or None."""
     return next((prefix for prefix in PREFIXES if names and all(name.startswith(prefix) for name in names)), None)

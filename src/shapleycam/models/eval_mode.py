@@ -1,4 +1,4 @@
-"""The user's model in eval mode for a moment, where it is run as it is and not as a private copy."""
+"""Eval mode for the user's own model while it runs, for code that makes no private copy of the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 @contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Run the code inside with all modules in eval mode and without gradients; their own modes come back after it.
+    """Put all modules into eval mode and disable gradients inside the context; restore each module's mode afterwards.
 
     Examples:
         >>> from torch import nn
@@ -25,7 +25,7 @@ def in_eval_mode(model: nn.Module) -> Iterator[None]:
     training = [module for module in model.modules() if module.training]
     try:
         for module in training:
-            module.training = False  # not eval(), which a class may define as anything
+            module.training = False  # not eval(), because a class may override it
         with torch.no_grad():
             yield
     finally:

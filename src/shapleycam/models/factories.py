@@ -1,4 +1,4 @@
-"""Networks from a user's own function, in a file or in an installed package."""
+"""Networks that a user's own function returns; the function is in a file or in an installed package."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from shapleycam.models.wrappers import unwrap_model
 
 
 def load_from_factory(name: str) -> Network:
-    """Return the network that a user's function makes; what it makes may be a module or a `Network`.
+    """Call a user's function, which returns a module or a `Network`, and return it as a network.
 
     Args:
-        name: `path/to/file.py:function` or `package.module:function`, of a function without arguments.
+        name: `path/to/file.py:function` or `package.module:function`; the function takes no arguments.
 
     Raises:
-        ModelError: there is no such file, module or function, or it fails, or it returns something else; or a file is
-            named without a function.
+        ModelError: the name has no function; the file, module or function does not exist; or the function fails or
+            returns something else.
     """
     if name.endswith(".py"):
         raise ModelError(f"model {name!r}: a file without a function; write {name}:function")
@@ -55,7 +55,7 @@ def load_from_factory(name: str) -> Network:
 
 
 def is_factory_name(name: str) -> bool:
-    """Return whether a name is one for `load_from_factory`: of a function in a file, or in a module that is there."""
+    """Return whether `load_from_factory` handles a name: a function in a file, or in a module that can be imported."""
     location, _, function = name.rpartition(":")
     if location.endswith(".py") or name.endswith(".py"):
         return True
@@ -81,14 +81,14 @@ def _is_importable(module: str) -> bool:
 
 
 class _SourceLoader(SourceFileLoader):
-    """Compiles a file as it is now.
+    """A loader that always compiles the file and never uses Python's cached bytecode.
 
-    Python's cached bytecode is known by the file's size and the second of its last change: a file that is changed twice
-    in a second, at the same size, would be the one of before.
+    Python checks cached bytecode by the file's size and the second of its last change. If a file changes twice within a
+    second and keeps its size, the cache would return the older version.
     """
 
     def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the file's present text."""
+        """Return the code compiled from the file's current text."""
         return self.source_to_code(self.get_data(self.get_filename(fullname)), self.path)
 
 

@@ -1,4 +1,4 @@
-"""Greyscale photographs, for networks of one channel."""
+"""Greyscale photographs, for networks that take one channel."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 
 
 def takes_greyscale(model: nn.Module) -> bool:
-    """Return whether a model takes images of one channel: its first convolution does, and none takes three."""
+    """Return whether a model takes one-channel images: its first convolution does, and no convolution takes three."""
     channels = [module.in_channels for module in model.modules() if isinstance(module, _CONVOLUTIONS)]
     return bool(channels) and channels[0] == 1 and 3 not in channels
 
 
 def to_greyscale(preprocess: Transform) -> Transform:
-    """Return a preprocessing that does the same to a photograph in grey, and returns one channel.
+    """Return a preprocessing that converts the photograph to grey first, and returns one channel.
 
-    A `Preprocess` whose mean and std are the same for all channels has the same for grey. Of another function the
-    three channels that it makes of a grey photograph must agree, and it refuses photographs where they do not
-    (docs/decisions.md, "A photograph becomes grey only where all channels are scaled alike").
+    If a `Preprocess` has the same mean and std for all channels, grey uses the same two numbers. Any other
+    preprocessing is called with the grey photograph; if the three channels that it returns differ, the photograph is
+    refused (docs/decisions.md, "A photograph becomes grey only where all channels are scaled alike").
     """
     if not isinstance(preprocess, Preprocess):
         return _Greyscale(preprocess)
@@ -40,7 +40,7 @@ def to_greyscale(preprocess: Transform) -> Transform:
 
 @dataclass(frozen=True)
 class _Greyscale:
-    """Any preprocessing, applied to a photograph in grey; of its three equal channels one is returned."""
+    """Applies any preprocessing to the grey photograph and returns one of the three equal channels."""
 
     preprocess: Callable[[Image.Image], Tensor]
 

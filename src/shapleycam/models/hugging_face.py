@@ -14,18 +14,18 @@ from shapleycam.models.network import Network, Transform
 from shapleycam.models.transforms import as_transform
 
 _NO_CODE = {"trust_remote_code": False}
-"""Without it transformers asks on the terminal whether the code of a repository may be run."""
+"""Without this option transformers asks on the terminal whether to run the repository's code."""
 _REMEDY = "give the name of an image classifier or a detector on the hub, or a folder that save_pretrained wrote"
 
 
 def load_from_hugging_face(name: str, *, pretrained: bool) -> Network:
-    """Return the image classifier or detector `name` of the Hugging Face hub, or the one in the folder of that path.
+    """Return an image classifier or detector; `name` is its name on the Hugging Face hub, or the path of a folder.
 
-    Which of the two it is its configuration tells. Its weights are read from safetensors, or else from a file of
-    tensors alone; no code of the hub is run.
+    The model's configuration says whether it is a classifier or a detector. Its weights are read from safetensors, or
+    else from a file that contains only tensors; no code from the hub is run.
 
     Raises:
-        ModelError: transformers is not installed, or the model cannot be had.
+        ModelError: transformers is not installed, or the model cannot be loaded.
     """
     full_name, remedy = f"hf:{name}", f"{_REMEDY}; {OTHER_WEIGHTS}" if pretrained else _REMEDY
     transformers = import_transformers(full_name)
@@ -44,7 +44,7 @@ def load_from_hugging_face(name: str, *, pretrained: bool) -> Network:
 
 
 def _detector_types() -> Collection[str]:
-    """Return the types of models that transformers has as detectors; none of them is a classifier too."""
+    """Return the model types that transformers has detectors for; it has no classifier for any of them."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES
 
     types: Collection[str] = MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES.keys()
@@ -67,7 +67,7 @@ def import_transformers(name: str) -> Any:
 
 
 def _check_complete(info: dict[str, Any], name: str, kind: str) -> None:
-    """Refuse files without all weights: transformers draws the missing ones at random, and goes on with a warning.
+    """Refuse a file that lacks weights: transformers would initialise them at random, with only a warning.
 
     A random head would be explained as if it were trained (docs/decisions.md, "hf: refuses incomplete weights").
     """
@@ -83,5 +83,5 @@ def _load_processor(transformers: Any, name: str, as_own_transform: Callable[[An
     try:
         load = partial(transformers.AutoImageProcessor.from_pretrained, name, **_NO_CODE)
         return as_own_transform(load())
-    except (OSError, ValueError):  # none was saved with the model: photographs then need preprocess=
+    except (OSError, ValueError):  # no processor was saved with the model: photographs then need preprocess=
         return None

@@ -1,4 +1,4 @@
-"""Class names, and the class that a user means by a name or a number."""
+"""Class names, and finding a class by its name or number."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, SupportsIndex
 from shapleycam.errors import OptionError, TargetError, UnnamedClassesWarning, nearest, warn
 
 _NUMBERED_LABEL = re.compile(r"LABEL_\d+")
-"""What transformers calls a class without a name."""
+"""The name that transformers gives a class without a name of its own."""
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """Return the names of ImageNet's 1,000 classes in the order of the networks' outputs, synonyms after commas."""
+    """Return the names of ImageNet's 1,000 classes in the order of the outputs; commas separate synonyms."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()
@@ -25,7 +25,7 @@ def imagenet_labels() -> tuple[str, ...]:
 
 
 def labels_from_config(model: object) -> tuple[str, ...] | None:
-    """Return the class names in a transformers model's config; None for other models, and for numbers as names."""
+    """Return the class names in a transformers model's config; None if there are none, or only "LABEL_0", "LABEL_1"."""
     names = getattr(getattr(model, "config", None), "id2label", None)
     if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
         return None
@@ -34,10 +34,11 @@ def labels_from_config(model: object) -> tuple[str, ...] | None:
 
 
 def check_labels(labels: Any) -> tuple[str, ...]:
-    """Return class names that a user gives as a tuple.
+    """Return the class names that a user gave, as a tuple.
 
     Raises:
-        OptionError: they are no sequence of texts: one text (whose letters would be the names), a mapping or a set.
+        OptionError: they are not a list of texts: a single text (its letters would become the names), a mapping, a
+            set, or entries that are not texts.
 
     Examples:
         >>> check_labels(["cat", "dog"])
@@ -63,10 +64,10 @@ def check_labels(labels: Any) -> tuple[str, ...]:
 
 
 def check_label_count(labels: Sequence[str] | None, classes: int) -> None:
-    """Refuse more labels than classes, and warn of fewer: names are then those of other classes, or may be.
+    """Refuse more labels than classes, and warn if there are fewer, because names may then belong to other classes.
 
-    Fewer are right where classes at the end have no name, as the tokens that fill a vocabulary up, and wrong where the
-    first class is a background that the labels leave out; which it is cannot be told.
+    Fewer labels are right if the last classes have no names, such as the tokens that pad a vocabulary. They are wrong
+    if the first class is a background class without a label. The two cases cannot be distinguished here.
 
     Raises:
         OptionError: there are more labels than classes.
@@ -87,8 +88,8 @@ def check_label_count(labels: Sequence[str] | None, classes: int) -> None:
         raise OptionError(f"{counts}; expected one for each, or numbers as targets and no labels")
     warn(
         UnnamedClassesWarning,
-        f"{counts}: names are right if those at the end have none, and those of other classes if it is the first one, "
-        "as a background; give labels= with one for each",
+        f"{counts}: names are right if only the last classes have no label, and wrong if the first class has none "
+        "(a background class); give labels= with one for each",
     )
 
 
@@ -98,9 +99,9 @@ def short_label(label: str) -> str:
 
 
 def class_name(index: int, labels: Sequence[str] | None) -> str:
-    """Return the name of a class for messages and figures: its short label, or its number where it has none.
+    """Return the name of a class for messages and figures: its short label, or its number if it has no label.
 
-    The whole label is its name where the short one is another class's too: texts and tokens may have a comma in them.
+    If another class has the same short label, the whole label is returned: texts and tokens may contain commas.
 
     Examples:
         >>> class_name(0, ["tabby, tabby cat"]), class_name(3, None), class_name(0, ["a cat, asleep", "a cat, awake"])
@@ -120,13 +121,13 @@ def class_name(index: int, labels: Sequence[str] | None) -> str:
 
 
 def class_index(target: Any, labels: Sequence[str] | None, classes: int) -> int:
-    """Return the number of the class that `target`, a number or a label, means.
+    """Return the index of the class that `target`, a number or a label, names.
 
-    A label is matched exactly first, and without regard to case second. Digits are a number, with a sign too ("+7").
+    A label is compared exactly first, then ignoring case. A text of digits is a number; a sign is allowed ("+7").
 
     Raises:
-        TargetError: out of range, unknown, no number or text, the name of several classes, or digits that are the
-            number of one class and the label of another.
+        TargetError: the target is out of range, unknown, neither a number nor a text, the name of several classes, or
+            digits that are both the number of one class and the label of another.
 
     Examples:
         >>> class_index("Tabby cat", ["tug, tugboat", "tabby, tabby cat"], 2), class_index("1", None, 2)
@@ -142,17 +143,17 @@ def class_index(target: Any, labels: Sequence[str] | None, classes: int) -> int:
 
 
 def _number(target: Any) -> int:
-    """Return a class number of any integer type, numpy's among them, or in digits."""
+    """Return a class number as int, from digits or from any integer type (numpy's too)."""
     if isinstance(target, str):
         return int(target)
     if isinstance(target, SupportsIndex) and not isinstance(target, bool):  # True would be class 1
-        with suppress(TypeError):  # numpy's arrays and booleans
+        with suppress(TypeError):  # numpy's arrays and booleans are no integers, and the error below says so
             return as_integer(target)
     raise TargetError(f"target {target!r} is a {type(target).__name__}; expected a class number or label")
 
 
 def _check_digits(digits: str, index: int, labels: Sequence[str]) -> None:
-    """Refuse digits that are the number of one class and the label of another."""
+    """Refuse digits that are both the number of one class and the label of another."""
     others = [other for other in _matching(digits, labels) if other != index]
     if others:
         number = f"class {index}" + (f" ({labels[index]!r})" if 0 <= index < len(labels) else "")

@@ -25,12 +25,12 @@ _EXPECTED_TEXT = "write 'NCHW', 'NHWC', 'NCDHW', 'NDHWC', 'tokens 14x14', or 'to
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions and channels of an activation (b, ...).
+    """Which dimensions of an activation (b, ...) are positions, and which are channels.
 
     Attributes:
         kind: the order of the dimensions.
-        grid: the number of cells, (height, width) or (depth, height, width).
-        prefix: how many tokens without a place in the image (class, registers) come before those of the cells.
+        grid: the grid's size in cells, (height, width) or (depth, height, width).
+        prefix: the number of prefix tokens (class, registers): tokens without a place in the image, before the cells.
 
     Examples:
         >>> layout = Layout("tokens", (14, 14), prefix=1)
@@ -53,32 +53,32 @@ class Layout:
         return self.kind in {"NCHW", "NCDHW"}
 
     def positions(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, "b n k"]:
-        """Return the activation as one vector a position, prefix tokens first; a view where possible."""
+        """Return the activation as one vector per position, prefix tokens first; a view where possible."""
         if self.channels_first:
             return activation.flatten(2).transpose(1, 2)
         return activation.flatten(1, -2)
 
     def from_positions(self, positions: Float[Tensor, "b n k"], shape: tuple[int, ...]) -> Float[Tensor, "b *shape"]:
-        """Return an activation of this shape (b, ...) from one vector a position: the inverse of `positions`."""
+        """Return an activation of this shape (b, ...) from one vector per position: the inverse of `positions`."""
         ordered = positions.transpose(1, 2) if self.channels_first else positions
         return ordered.reshape(*shape)
 
     def broadcast(self, numbers: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows _ _ *_more"]:
-        """Return one number a position, shaped so that it can be multiplied with an activation."""
+        """Return one number per position, reshaped so that it broadcasts against an activation."""
         if self.kind == "tokens":
             return numbers.unsqueeze(-1)
         grid: Tensor = numbers.unflatten(-1, self.grid)
         return grid.unsqueeze(-1 - len(self.grid) if self.channels_first else -1)
 
     def single_position(self, contents: Float[Tensor, "rows k"]) -> Float[Tensor, "rows _ _ *_more"]:
-        """Return activations that have a single position each, from its content."""
+        """Return activations of one position each, from the vectors of these positions."""
         ones = [1] if self.kind == "tokens" else [1] * len(self.grid)
         shape = [-1, *ones] if self.channels_first else [*ones, -1]
         alone: Tensor = contents.unflatten(1, shape)
         return alone
 
     def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b *grid"]:
-        """Return values of all positions as a grid, without the prefix tokens."""
+        """Return the values on the grid, without those of the prefix tokens."""
         grid: Tensor = values[:, self.prefix :].unflatten(1, self.grid)
         return grid
 
@@ -94,9 +94,9 @@ class Layout:
 
 
 def spatial_size(images: tuple[int, ...], channels: int = 1) -> Size:
-    """Return the height and width of images of shape (b, c, h, w), with the depth before them for volumes and videos.
+    """Return (height, width) for images of shape (b, c, h, w), and (depth, height, width) for volumes and videos.
 
-    `channels` is the axis of channels: 1 for volumes (b, c, d, h, w), 2 for videos (b, t, c, h, w).
+    `channels` is the axis of the channels: 1 for volumes (b, c, d, h, w), 2 for videos (b, t, c, h, w).
 
     Examples:
         >>> spatial_size((8, 3, 224, 320)), spatial_size((8, 16, 3, 224, 320), channels=2)
@@ -106,12 +106,12 @@ def spatial_size(images: tuple[int, ...], channels: int = 1) -> Size:
 
 
 def parse_layout(layout: str | Layout, shape: tuple[int, ...], layer: str) -> Layout:
-    """Return the layout that a user gives for the activation of `shape` (b, ...) of a layer.
+    """Return the layout that a user gave for a layer's activation of `shape` (b, ...).
 
-    A text is as `str(Layout)` writes it; the grid may be left out where the shape shows it.
+    A text has the form of `str(Layout)`; the grid may be omitted unless the layout is one of tokens.
 
     Raises:
-        LayerError: not such a text, or not the layout of this shape.
+        LayerError: the text cannot be parsed, or the layout does not fit the shape.
     """
     parsed = layout if isinstance(layout, Layout) else _parse_text(layout, shape)
     if not parsed.fits(shape):

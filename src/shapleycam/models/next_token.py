@@ -1,4 +1,4 @@
-"""Models that continue a text about an image (LLaVA and its kin), as classifiers whose classes are the next token."""
+"""Models that continue a text about an image (LLaVA and similar), as classifiers over the next token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shapleycam.wording import type_and_first_line
 
 _PIXELS = "pixel_values"
 _NOT_READ = {"labels", "past_key_values", "use_cache", "return_dict", _PIXELS}
-"""What a processor or its user may add to the inputs, and the next token does not depend on."""
+"""Inputs that a processor or a user may add, but that do not belong to the prompt."""
 
 
 class NextToken(nn.Module):
@@ -33,7 +33,7 @@ class NextToken(nn.Module):
         for name, tensor in prompt.items():
             self.register_buffer(f"prompt_{name}", tensor, persistent=False)
         accepted = inspect.signature(model.forward).parameters
-        preferred = {"use_cache": False, "logits_to_keep": 1}  # no cache of keys, no logits of the prompt's own tokens
+        preferred = {"use_cache": False, "logits_to_keep": 1}  # no key-value cache, and logits of the last token only
         self.options = {name: value for name, value in preferred.items() if name in accepted}
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b vocabulary"]:
@@ -52,22 +52,22 @@ class NextToken(nn.Module):
 
 
 def next_token(model: nn.Module, inputs: Mapping[str, Any], processor: Any = None) -> Network:
-    """Return a network whose classes are the tokens of a vocabulary, as what follows a prompt with one image in it.
+    """Return a network that classifies an image by the token that follows a prompt; its classes are the vocabulary.
 
     Explain it with the utility "log_probability" and a token as the target: its number, or its spelling in the
     vocabulary ("▁dog", "Ġdog").
 
     Args:
-        model: transformers' model of images and texts, whose forward takes `pixel_values` and tokens and returns
+        model: a vision-language model from transformers; its forward takes `pixel_values` and tokens and returns
             logits (b, length, vocabulary).
-        inputs: what the model's processor makes of one prompt and one image, `processor(images=photo, text=prompt,
-            return_tensors="pt")`. All but `pixel_values` belongs to the prompt, and is the same for all images.
-        processor: the processor, for photographs and for the spelling of tokens; None where tensors are explained and
-            tokens are numbers.
+        inputs: the output of the model's processor for one prompt and one image, `processor(images=photo, text=prompt,
+            return_tensors="pt")`. Everything except `pixel_values` belongs to the prompt and is used for all images.
+        processor: the processor, which preprocesses photographs and spells tokens; None if only tensors are explained
+            and tokens are given as numbers.
 
     Raises:
-        OptionError: the inputs are not of one prompt with one image as (1, c, h, w), or end in padding.
-        ModelError: when the network runs: the model returns no logits of tokens.
+        OptionError: the inputs are not one prompt with one image (1, c, h, w), or the prompt ends in padding.
+        ModelError: the model has no weights, does not run on the inputs, or does not return logits of tokens.
 
     Examples:
         >>> import torch
@@ -105,7 +105,7 @@ def next_token(model: nn.Module, inputs: Mapping[str, Any], processor: Any = Non
             "several images, an image in several tiles and flattened patches cannot be explained as one image"
         )
     network = NextToken(model, _prompt_in(inputs, next(model.parameters()).device), one_tile=one_tile)
-    # Photographs in a tile of their own are left to the user's preprocess=: image processors cut some into several.
+    # With one tile the user must give preprocess=, because image processors cut some photographs into several tiles.
     transform = None if one_tile else getattr(processor, "image_processor", None)
     preprocess = None if transform is None else as_transform(transform)
     labels = _spellings(processor, _vocabulary(network, pixels[:, 0] if one_tile else pixels))
@@ -113,10 +113,10 @@ def next_token(model: nn.Module, inputs: Mapping[str, Any], processor: Any = Non
 
 
 def _prompt_in(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Tensor]:
-    """Return the inputs that belong to the prompt, one row each, on the model's device.
+    """Return the inputs that belong to the prompt, each with one row, on the model's device.
 
     Raises:
-        OptionError: there are no tokens, several prompts, padding behind the prompt, or padding in the image.
+        OptionError: there are no tokens, several prompts, padding after the prompt, or padding in the image.
     """
     prompt = {name: tensor for name, tensor in inputs.items() if name not in _NOT_READ and tensor is not None}
     for name, tensor in prompt.items():
@@ -143,10 +143,10 @@ def _prompt_in(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Ten
 
 
 def _vocabulary(network: NextToken, pixels: Tensor) -> int:
-    """Return the number of tokens that the model chooses among, from a run on the image of the inputs.
+    """Return the number of tokens in the model's output, found by running it on the inputs' image.
 
     Raises:
-        ModelError: the model does not run on the inputs, or returns no logits of tokens.
+        ModelError: the model does not run on the inputs, or does not return logits of tokens.
     """
     parameter = next(network.model.parameters())
     with in_eval_mode(network.model):
@@ -163,7 +163,7 @@ def _vocabulary(network: NextToken, pixels: Tensor) -> int:
 
 
 def _spellings(processor: Any, vocabulary: int) -> tuple[str, ...] | None:
-    """Return how the vocabulary spells its tokens, None without a tokenizer; what it does not spell is "token 7"."""
+    """Return the vocabulary's spelling of each token; None without a tokenizer. Tokens without one become "token 7"."""
     tokenizer = getattr(processor, "tokenizer", processor)
     if not hasattr(tokenizer, "convert_ids_to_tokens"):
         return None

@@ -1,4 +1,4 @@
-"""The part of a model's output that is explained: the one that the user names, or the only one that can be meant."""
+"""The part of a model's output that is explained: the part that the user names, or the only possible one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from shapleycam.models.mask_queries import CLASSES, MASKS, has_mask_queries, pix
 OutputChoice: TypeAlias = "str | int | Callable[[Any], Any] | None"
 
 _LOGITS_NAMES = ("logits", "out")
-"""What transformers and torchvision call the logits in their outputs."""
+"""Names of the logits in outputs from transformers and torchvision."""
 _TOLERANCE = 1e-5
 
 
 def make_selector(choice: object) -> Callable[[Any], Any]:
-    """Return a function from what a model returns to the part that is explained.
+    """Return a function that takes the explained part from a model's output.
 
-    The part is chosen by its key or attribute, its position or a function; None searches for it (`find_logits`).
+    `choice` is the part's key or attribute name, its position, or such a function; None searches for the logits
+    (`find_logits`).
 
     Raises:
-        OptionError: a choice of another kind.
+        OptionError: the choice has another type.
     """
     if choice is None:
         return find_logits
@@ -39,10 +40,10 @@ def make_selector(choice: object) -> Callable[[Any], Any]:
 
 
 def chosen_part(select: Callable[[Any], Any]) -> str | int | None:
-    """Return the name or position of the part that a selector takes; None for what is found without a choice.
+    """Return the name or position of the part that a selector takes; None for the selector that searches.
 
     Raises:
-        OptionError: it is a function of the user's, which no name tells from others.
+        OptionError: the selector is the user's own function, which has no name that could be stored.
 
     Examples:
         >>> from shapleycam.models.outputs import chosen_part, make_selector
@@ -63,10 +64,10 @@ def chosen_part(select: Callable[[Any], Any]) -> str | int | None:
 def check_rows(output: Tensor, rows: int, noun: str = "images") -> Tensor:
     """Return the output with one row for each of `rows` images (or coalitions).
 
-    Of one image, a shape () or (n,) is read as one row. `noun` names the rows in the message.
+    For a single image, an output of shape () or (n,) becomes one row. `noun` names the rows in the message.
 
     Raises:
-        ModelError: it has another number of rows.
+        ModelError: the output has a different number of rows.
     """
     shape = tuple(output.shape)
     if rows == 1 and len(shape) < 2:
@@ -81,14 +82,15 @@ def check_rows(output: Tensor, rows: int, noun: str = "images") -> Tensor:
 
 
 def find_logits(output: Any) -> Tensor:
-    """Return the tensor itself, the entry called `logits` or `out`, or the only tensor of numbers (b, ...) in it.
+    """Return the logits in a model's output.
 
-    Of masks and classes of queries (Mask2Former) the scores of pixels are made: `mask_queries.pixel_scores`.
-    Tensors that are the softmax or sigmoid of another one in the output do not count: of (probabilities, logits) the
-    logits are returned.
+    They are the output itself if it is a tensor; else its part named `logits` or `out`; else the pixel scores of
+    queries with classes and masks (`mask_queries.pixel_scores`); else its only floating-point tensor (b, ...). In the
+    last case, tensors that are the softmax or sigmoid of another part do not count: (probabilities, logits) gives the
+    logits.
 
     Raises:
-        ModelError: there is none, or there are several.
+        ModelError: there is no such tensor, or several.
     """
     if isinstance(output, torch.Tensor):
         return output
@@ -126,7 +128,7 @@ def find_logits(output: Any) -> Tensor:
 
 
 def _is_activation_of(part: Tensor, logits: Tensor) -> bool:
-    """Return whether a tensor (b, ...) is the softmax or sigmoid, or the logarithm of one, of another tensor."""
+    """Return whether a tensor (b, ...) is the softmax or sigmoid of `logits`, or the logarithm of one of these."""
     if part is logits or part.shape != logits.shape:
         return False
     z, numbers = logits.detach().float(), part.detach().float()
@@ -150,7 +152,7 @@ def _take_part(choice: str | int, output: Any) -> Any:
 
 
 def _parts(output: Any) -> Iterator[tuple[str | int, Any]]:
-    """Yield the parts of an output with the names that it has for them."""
+    """Yield the names (keys, fields, attributes or positions) and the parts of an output."""
     if isinstance(output, Mapping):
         yield from output.items()
     elif isinstance(output, (tuple, list)):

@@ -1,4 +1,4 @@
-"""The twelve networks of the paper's tables, with its weights, preprocessing and layers (arXiv:2501.06261)."""
+"""The twelve networks in the paper's tables, with the paper's weights, preprocessing and layers (arXiv:2501.06261)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PREPROCESS = Preprocess(
     std=(0.229, 0.224, 0.225),
     interpolation=InterpolationMode.BILINEAR,
 )
-"""The paper's preprocessing, for all twelve, Swin too."""
+"""The paper's preprocessing, the same for all twelve networks."""
 
 
 def load_paper_network(name: str, *, pretrained: bool) -> Network:
-    """Return one of the twelve, with torchvision's IMAGENET1K_V1 weights, or timm's default ones for Swin.
+    """Return one of the twelve networks, with torchvision's IMAGENET1K_V1 weights, or timm's default weights for Swin.
 
     Raises:
-        ModelError: the weights cannot be had.
+        ModelError: the weights cannot be loaded.
     """
     row = NETWORKS[name]
     source, _, source_name = row.model.partition(":")

@@ -1,4 +1,4 @@
-"""The names of the twelve networks of the paper's tables, and of their layers; it needs no torch."""
+"""Names of the twelve networks in the paper's tables and of their layers; this module does not import torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PaperNetwork:
-    """The name of a network where its weights come from, and its two layers."""
+    """A network's name at the source of its weights, and the names of its two layers."""
 
     model: str
     before_pool: str
@@ -29,4 +29,4 @@ NETWORKS = {
         for size in ("tiny", "small", "base", "large")
     },
 }
-"""By the names that the published tables use."""
+"""The networks, by their names in the paper's tables."""

@@ -1,9 +1,9 @@
-"""Pickles are read opcode by opcode, without running anything, before torch sees them.
+"""Checking a pickle opcode by opcode, without running anything, before torch reads it.
 
-torch's own `weights_only=True` runs no code of the file, but calls what the file says of some forty functions and
-classes, with arguments that the file chooses: `torch.FloatTensor(10**9)` is memory with whatever was in it before,
-`_codecs.encode(text, "punycode")` takes minutes for 60 KB, a tuple of tuples may have 2^40 elements when it is hashed.
-So only what saved tensors need is let through.
+torch's own `weights_only=True` runs no code from the file, but it lets the file call some forty functions and classes
+with any arguments: `torch.FloatTensor(10**9)` returns uninitialised memory, `_codecs.encode(text, "punycode")` takes
+minutes for 60 KB, and hashing nested tuples may visit 2^40 elements. Therefore only the opcodes and calls that saved
+tensors need are allowed here.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ _PROTOCOL = 2
 
 @dataclass(frozen=True)
 class CheckedPickle:
-    """What a pickle makes, and the storages that it refers to: the number of bytes of each, by key."""
+    """The root value of a pickle, and the size in bytes of each storage that it refers to, by key."""
 
     root: Any
     storages: dict[str, int]
 
 
 def check_pickle(file: BufferedReader | BytesIO) -> CheckedPickle:
-    """Read one pickle of torch.save, up to its end.
+    """Read one pickle of torch.save up to its end, and return its content.
 
     Raises:
-        ObjectInPickleError: it holds objects other than plain tensors.
-        DamagedPickleError: it is not whole, or not as torch.save writes it.
+        ObjectInPickleError: the pickle contains objects other than plain tensors.
+        DamagedPickleError: the pickle is incomplete, or torch.save does not write such a pickle.
     """
     return _Reader().read(file)
 
 
 class _Reader:
-    """A pickle's stack and memo, with nodes in place of objects."""
+    """The stack and memo of a pickle machine that builds `Node` objects instead of the pickled objects."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -95,7 +95,7 @@ class _Reader:
         self.memo[key] = self.stack[-1]
 
     def pop(self, count: int | None) -> list[Any]:
-        """Return the last values of the stack; None: those after the last mark."""
+        """Remove and return the last `count` values of the stack; None means all values after the last mark."""
         if count is None:
             elements, self.stack = self.stack, self.below_marks.pop()
             return elements
@@ -106,7 +106,7 @@ class _Reader:
         return elements
 
     def extend(self, count: int | None) -> None:
-        """Put the last values into the container below them."""
+        """Move the last values of the stack into the container below them."""
         elements = self.pop(count)
         self.container().elements.extend(elements)
 
@@ -116,7 +116,7 @@ class _Reader:
         return self.stack[-1]
 
     def set_state(self, _: Any) -> None:
-        """Let a state dict have its metadata; nothing else has a state."""
+        """Accept a state for an OrderedDict (the metadata of a state dict); refuse it for anything else."""
         (state,) = self.pop(1)
         if self.container().called != "collections.OrderedDict":
             raise ObjectInPickleError("an object with a state")
@@ -128,7 +128,7 @@ class _Reader:
         self.push_node([arguments], function)
 
     def refer_to_storage(self, _: Any) -> None:
-        """Note the storage of ("storage", type, key, device, number of elements), and None in files of before 2020."""
+        """Record the storage ("storage", type, key, device, number of elements); files from before 2020 append None."""
         (reference,) = self.pop(1)
         match reference.elements if isinstance(reference, Node) else []:
             case ["storage", Global() as kind, str(key), str(), int(count), *view] if view in ([], [None]):
@@ -165,14 +165,15 @@ _STEPS: dict[str, Callable[[_Reader, Any], None]] = {
     "PROTO": _Reader.check_protocol,
     "STOP": lambda _reader, _argument: None,
 }
-"""What each opcode does that torch.save writes."""
+"""The action of each opcode that torch.save writes."""
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 
 
 def _opcodes(file: BufferedReader | BytesIO) -> Iterator[tuple[str, Any]]:
-    """Yield the opcodes of a pickle with their arguments, up to its end; others than the known are not read further.
+    """Yield the opcodes of a pickle with their arguments, up to its end; refuse an opcode that is not in `_STEPS`.
 
-    It is `pickletools.genops`, but that takes memory for what others say of their length, and warns of names.
+    `pickletools.genops` is not used, because it allocates the memory that any opcode's length field claims, and warns
+    about names.
     """
     while code := file.read(1):
         opcode = _OPCODES.get(code)

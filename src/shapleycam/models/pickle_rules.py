@@ -1,4 +1,4 @@
-"""What a pickle of tensors may hold: the globals that it may name and call, and how its values may be nested."""
+"""Rules for a pickle of tensors: the globals that it may name or call, and how deeply its values may be nested."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CALLED = _TENSORS | frozenset(
         "torch._utils._rebuild_parameter",
     }
 )
-"""What a pickle may call: what makes tensors of storages, and the values beside them in files of training programs."""
+"""Globals that a pickle may call: those that build tensors from storages, and plain values that files also contain."""
 ITEM_SIZES = {
     **dict.fromkeys(("torch.DoubleStorage", "torch.LongStorage", "torch.ComplexFloatStorage"), 8),
     **dict.fromkeys(("torch.FloatStorage", "torch.IntStorage"), 4),
@@ -23,7 +23,7 @@ ITEM_SIZES = {
     **dict.fromkeys(("torch.CharStorage", "torch.ByteStorage", "torch.BoolStorage", "torch.storage.UntypedStorage"), 1),
     "torch.ComplexDoubleStorage": 16,
 }
-"""Bytes of an element of each type of storage. A pickle may name these, and types of numbers, and not call them."""
+"""Bytes per element of each storage type. A pickle may name these types and dtypes, but may not call them."""
 _OTHER_TENSORS = {
     "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
     "torch._utils._rebuild_qtensor": "a quantised tensor",
@@ -33,40 +33,40 @@ _OTHER_TENSORS = {
 }
 _CODECS = frozenset({"latin1", "latin-1", "ascii", "utf-8", "utf8"})
 STORAGE = "storage"
-"""In place of the global that is called, of a storage."""
-_DEEPEST = 100
-_LARGEST = 10_000_000
-"""Elements of a value, those of shared parts counted as often as they are reached."""
+"""`Node.called` for a storage, which no call creates."""
+_MAX_DEPTH = 100
+_MAX_ELEMENTS = 10_000_000
+"""Limit for the elements of a value; elements of a shared part count each time that the part is reached."""
 
 
 class ObjectInPickleError(ValueError):
-    """The pickle holds something else than plain tensors, numbers, texts and containers; the message says what."""
+    """The pickle contains something other than plain tensors, numbers, texts and containers; the message says what."""
 
 
 class DamagedPickleError(ValueError):
-    """The pickle is not one that torch.save writes."""
+    """The pickle is damaged, or was not written by torch.save."""
 
 
 @dataclass(eq=False)
 class Node:
-    """A container, or what a call returns: its elements, and the global that is called."""
+    """A container, or the result of a call: `elements` are its elements or arguments, `called` the called global."""
 
     elements: list[Any] = field(default_factory=list)
     called: str = ""
 
 
 class Global(str):
-    """The name of a module's attribute, which is not looked up."""
+    """The name of a global in a pickle, "module.attribute"; it is never imported."""
 
     __slots__ = ()
 
 
 def check_call(function: Any, arguments: Any) -> None:
-    """Refuse a call of anything but what makes tensors and plain values, or with arguments that cost too much.
+    """Refuse a call that does not build a tensor or a plain value, or whose arguments would cost too much.
 
     Raises:
-        ObjectInPickleError: the call makes something else.
-        DamagedPickleError: a tensor reaches beyond its storage.
+        ObjectInPickleError: the call builds something else.
+        DamagedPickleError: a tensor extends beyond its storage.
     """
     if not isinstance(function, Global) or function not in _CALLED or not isinstance(arguments, Node):
         raise ObjectInPickleError(f"a call of {function if isinstance(function, Global) else 'what is no function'}")
@@ -77,7 +77,7 @@ def check_call(function: Any, arguments: Any) -> None:
 
 
 def _check_extent(arguments: list[Any]) -> None:
-    """Refuse a tensor that reaches beyond its storage: torch would make the storage larger."""
+    """Refuse a tensor that extends beyond its storage, because torch would enlarge the storage."""
     match arguments:
         case [
             Node(elements=[int(count)], called="storage"),
@@ -95,8 +95,8 @@ def _check_extent(arguments: list[Any]) -> None:
 
 
 def checked_global(argument: str) -> Global:
-    """Return the name of a global that a pickle may hold."""
-    name = Global(argument.replace("__builtin__.", "builtins.", 1))  # as Python 2 and protocol 2 call it
+    """Return the name of a global after a check that a pickle may name it."""
+    name = Global(argument.replace("__builtin__.", "builtins.", 1))  # protocol 2 uses Python 2's module name
     if name in _CALLED or name in ITEM_SIZES or _is_number_type(name):
         return name
     raise ObjectInPickleError(_OTHER_TENSORS.get(name, f"a {name:.80}"))
@@ -108,9 +108,9 @@ def _is_number_type(name: str) -> bool:
 
 
 def check_nesting(nodes: list[Node]) -> None:
-    """Refuse values that contain themselves, lie too deep, or would be far larger than the file when written out.
+    """Refuse values that contain themselves, are nested too deeply, or become huge when shared parts are expanded.
 
-    Hashing and printing them would take for ever, or overflow the C stack.
+    Hashing or printing them would not end, or would overflow the C stack. The traversal is iterative for this reason.
     """
     measured: dict[Node, tuple[int, int]] = {}
     entered: set[Node] = set()
@@ -119,11 +119,11 @@ def check_nesting(nodes: list[Node]) -> None:
         while pending:
             node = pending[-1]
             children = [element for element in node.elements if isinstance(element, Node)]
-            left = [child for child in children if child not in measured]
-            if node in measured or not left:
+            unmeasured = [child for child in children if child not in measured]
+            if node in measured or not unmeasured:
                 size = 1 + len(node.elements) + sum(measured[child][0] for child in children)
                 depth = 1 + max((measured[child][1] for child in children), default=0)
-                if size > _LARGEST or depth > _DEEPEST:
+                if size > _MAX_ELEMENTS or depth > _MAX_DEPTH:
                     raise DamagedPickleError(f"values nested {depth} deep, of {size:,} elements")
                 measured[node] = size, depth
                 pending.pop()
@@ -131,4 +131,4 @@ def check_nesting(nodes: list[Node]) -> None:
                 raise DamagedPickleError("a value that contains itself")
             else:
                 entered.add(node)
-                pending.extend(left)
+                pending.extend(unmeasured)

@@ -1,4 +1,4 @@
-"""Preprocessing: from a photograph to the network's input, and back to a picture of what the network saw."""
+"""Preprocessing: a photograph becomes the network's input, and the input becomes a picture again."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torchvision.transforms import functional as F
 
 from shapleycam.images import Box
 
-_LONGEST = 64
-"""A resized photograph is at most this many crops long before it is cut to its middle."""
+_MAX_LENGTH_IN_CROPS = 64
+"""A photograph that would be longer than this many crops after resizing is cut to its middle before."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Preprocess:
     Attributes:
         resize: the length of the shorter side in pixels, or an exact (height, width).
         crop: (height, width) in pixels.
-        mean: one number a channel, for pixels in [0, 1]; with a single one the photograph becomes grey, one channel.
+        mean: one number per channel, for pixels in [0, 1]; a single number makes the input one grey channel.
         std: like `mean`.
-        interpolation: how the photograph is resized.
+        interpolation: the interpolation for resizing.
 
     Examples:
         >>> from PIL import Image
@@ -46,7 +46,7 @@ class Preprocess:
 
     @property
     def sees_all(self) -> bool:
-        """Return whether the network's input holds the whole of every photograph."""
+        """Return whether the network's input shows every photograph completely: never, because of the crop."""
         return False
 
     def __call__(self, photo: Image.Image) -> Float[Tensor, "c h w"]:
@@ -62,7 +62,7 @@ class Preprocess:
         return cropped
 
     def box(self, size: tuple[int, int]) -> Box:
-        """Return where the crop lies in a photograph of (width, height) pixels: (left, top, right, bottom)."""
+        """Return the crop's position in a photograph of (width, height) pixels: (left, top, right, bottom)."""
         width, height = size
         resized_width, resized_height = self._resized(width, height)
         crop_height, crop_width = self.crop
@@ -73,16 +73,16 @@ class Preprocess:
         return left, top, right, bottom
 
     def crop_labels(self, labels: Int[Tensor, "H W"]) -> Int[Tensor, "h w"]:
-        """Return numbers of a photograph's pixels as the network's input has them; 0 where it has no photograph.
+        """Return integer labels of a photograph's pixels, resized and cropped like the photograph; 0 outside of it.
 
-        Each pixel has the number of the nearest one, as numbers cannot be mixed.
+        Resizing takes the nearest pixel, because labels cannot be interpolated.
         """
         picture = Image.fromarray(labels.cpu().numpy().astype("int32"))
         resized = F.resize(self._cut_to_middle(picture), self._resize_argument(), InterpolationMode.NEAREST)
         return torch.from_numpy(np.array(F.center_crop(resized, list(self.crop)))).long()
 
     def picture(self, image: Float[Tensor, "c h w"]) -> UInt8[Tensor, "h w 3"]:
-        """Return a network's input as 8-bit pixels: what the network saw."""
+        """Return a network's input as 8-bit pixels, without the normalisation."""
         mean, std = (
             torch.tensor(v, dtype=torch.float32, device=image.device).view(-1, 1, 1) for v in (self.mean, self.std)
         )
@@ -99,14 +99,14 @@ class Preprocess:
         return [self.resize] if isinstance(self.resize, int) else list(self.resize)
 
     def _cut_to_middle(self, photo: Image.Image) -> Image.Image:
-        """Return the middle of a very long photograph: 1 x 60,000 pixels would be resized to 4 billion."""
+        """Return the middle of a very long photograph, because resizing 1 x 60,000 pixels would give 4 billion."""
         if isinstance(self.resize, tuple):
             return photo
         short, long = sorted(photo.size)
-        keep = max(4, _LONGEST * max(self.crop) * short // self.resize)
+        keep = max(4, _MAX_LENGTH_IN_CROPS * max(self.crop) * short // self.resize)
         if long <= keep:
             return photo
-        keep += (long - keep) % 2  # the same middle
+        keep += (long - keep) % 2  # an even difference keeps the middle where it is
         if photo.width == long:
             left = (long - keep) // 2
             return photo.crop((left, 0, left + keep, photo.height))
@@ -115,9 +115,9 @@ class Preprocess:
 
 
 def labels_in_box(labels: Int[Tensor, "H W"], box: Box, shape: tuple[int, int]) -> Int[Tensor, "h w"]:
-    """Return the numbers of a photograph's pixels in an image of (height, width) `shape` that shows the box.
+    """Return integer labels of a photograph's pixels for an image of (height, width) `shape` that shows the box.
 
-    Each pixel has the number of the photograph's pixel that its middle lies in; beyond the photograph it is 0.
+    Each pixel has the label of the photograph's pixel that contains its middle; outside of the photograph it is 0.
 
     Examples:
         >>> import torch
@@ -141,10 +141,10 @@ def labels_in_box(labels: Int[Tensor, "H W"], box: Box, shape: tuple[int, int]) 
 
 
 def _margin(whole: int, part: int) -> int:
-    """Return how many pixels torchvision's centre crop leaves before the crop; below 0, how many it adds."""
+    """Return the number of pixels before the crop in torchvision's centre crop; negative if it pads."""
     return round((whole - part) / 2) if whole >= part else -((part - whole) // 2)
 
 
 def to_pixels(image: Float[Tensor, "3 h w"]) -> UInt8[Tensor, "h w 3"]:
-    """Return an image in [0, 1] as 8-bit pixels; numbers outside are clamped."""
+    """Return an image in [0, 1] as 8-bit pixels; numbers outside of [0, 1] are clamped."""
     return (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)

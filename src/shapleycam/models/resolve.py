@@ -1,4 +1,4 @@
-"""The network that a user means: by its name, as a `Network`, or as a module in what it is wrapped in."""
+"""Making a `Network` from a user's argument: a name, a `Network`, or a module, which may be wrapped."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from shapleycam.wording import first_line
 
 
 def resolve_network(model: object) -> Network:
-    """Return the network that a name, a `Network` or a module means.
+    """Return the network for a name, a `Network` or a module.
 
-    Of `torch.compile(model)`, `DataParallel` and `DistributedDataParallel` the model inside is explained, which shares
-    their weights (docs/decisions.md, "Compiled and wrapped models are unwrapped").
+    `torch.compile(model)`, `DataParallel` and `DistributedDataParallel` are unwrapped: the model inside is explained,
+    which has the same weights (docs/decisions.md, "Compiled and wrapped models are unwrapped").
 
     Raises:
-        OptionError: something else.
-        ModelError: an unknown name, or TorchScript.
+        OptionError: the argument is something else.
+        ModelError: the name is unknown, or the module is TorchScript.
     """
     if isinstance(model, str):
         return zoo.load_network(model)
@@ -46,22 +46,22 @@ def resolve_network(model: object) -> Network:
 
 
 def name_without_wrappers(layer: str, model: nn.Module) -> str:
-    """Return a layer's name in the unwrapped model, where the user gives its name in the wrapper."""
+    """Return a layer's name in the unwrapped model; the user may have given its name in the wrapper."""
     while layer not in dict(model.named_modules()) and layer.startswith(PREFIXES):
         layer = layer.split(".", maxsplit=1)[1]
     return layer
 
 
 def default_device() -> str:
-    """Return the device for a model that was given by its name: the GPU if there is one."""
+    """Return the default device for a model that was loaded by its name: the GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def move_to_device(model: nn.Module, device: str | torch.device, current: torch.device) -> nn.Module:
-    """Return the model on a device; `current` is the one where it is.
+    """Return the model after moving it from the device `current` to `device`.
 
     Raises:
-        OptionError: there is no such device.
+        OptionError: the device cannot be used.
     """
     try:
         return model if current == torch.device(device) else model.to(device)

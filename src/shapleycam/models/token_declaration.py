@@ -1,4 +1,4 @@
-"""What models of timm, torchvision and transformers declare of their tokens: prefix tokens and the patches' size."""
+"""What models of timm, torchvision and transformers declare about their tokens: prefix tokens and patch size."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from shapleycam.models.layout import Size
 
 @dataclass(frozen=True)
 class TokenDeclaration:
-    """A model's declaration of its tokens; None for what it does not declare.
+    """What a model declares about its tokens; None for what it does not declare.
 
-    `prefix` tokens come before those of the image; `patch` is the number of pixels that a token covers, (height,
-    width) or (depth, height, width).
+    Attributes:
+        prefix: the number of tokens before those of the image.
+        patch: the pixels that a token covers, (height, width) or (depth, height, width).
     """
 
     prefix: int | None = None
@@ -24,10 +25,10 @@ class TokenDeclaration:
 
 
 def declared_tokens(model: nn.Module, layer: str) -> TokenDeclaration:
-    """Return what the modules around a layer declare of its tokens, the nearest first.
+    """Return what the layer, or the nearest module around it, declares about the layer's tokens.
 
-    timm's `num_prefix_tokens` and `patch_embed.patch_size`, transformers' `config.patch_size` and `tubelet_size`, and
-    torchvision's `patch_size` are read.
+    It reads `num_prefix_tokens` and `patch_embed.patch_size` (timm), `config.patch_size` and `tubelet_size`
+    (transformers), and `patch_size` (torchvision).
     """
     prefix: int | None = None
     patch: Size | None = None
@@ -39,14 +40,14 @@ def declared_tokens(model: nn.Module, layer: str) -> TokenDeclaration:
 
 
 def declared_patches(model: nn.Module) -> set[Size]:
-    """Return the sizes (height, width) of the patches that a model declares, or else any of its modules."""
+    """Return the patch size (height, width) that a model declares, or else all that its modules declare."""
     own = _patch_of(model)
     declared = [own] if own is not None else [_patch_of(module) for module in model.modules()]
     return {patch for patch in declared if patch is not None and len(patch) == 2}
 
 
 def _modules_around(model: nn.Module, layer: str) -> Iterator[nn.Module]:
-    """Yield the layer and the modules that it is inside of, the innermost first, and the model."""
+    """Yield the layer, the modules that contain it from the innermost outwards, and at last the model."""
     parts = layer.split(".")
     for end in range(len(parts), -1, -1):
         yield model.get_submodule(".".join(parts[:end]))

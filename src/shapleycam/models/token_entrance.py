@@ -1,4 +1,4 @@
-"""Where the tokens of a plain vision transformer are complete: patches and prefix tokens with their positions added."""
+"""The module of a plain vision transformer whose output has all tokens, with position embeddings, before the blocks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _ENTRANCES = {
     "transformers.models.vit.modeling_vit.ViTModel": "embeddings.dropout",
     "transformers.models.deit.modeling_deit.DeiTModel": "embeddings.dropout",
 }
-"""The module that returns these tokens, in each class whose blocks then take any number of them."""
+"""The name of this module in each supported class; the blocks of these classes accept any number of tokens."""
 PLAIN_TRANSFORMERS = "VisionTransformer of timm or torchvision, VisionTransformerDistilled, ViT or DeiT of transformers"
-"""The classes in words."""
+"""The supported classes, for messages."""
 
 
 def token_entrance(model: nn.Module) -> str | None:
-    """Return the dotted name of the module that returns the complete tokens.
+    """Return the dotted name of the module that returns the complete tokens, or None.
 
-    None of a model that is no plain vision transformer, holds several, or was made by a derived class, which may do
-    anything with its tokens.
+    It is None if the model is not a plain vision transformer, contains several, or is an instance of a subclass, which
+    may treat its tokens differently.
 
     Examples:
         >>> import torch, torchvision

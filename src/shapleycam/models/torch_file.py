@@ -1,4 +1,4 @@
-"""Files of torch.save, checked before torch reads them: what they hold, and that they hold as much as they say."""
+"""Checking a file of torch.save before torch reads it: it contains only tensors, and as many bytes as it declares."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shapleycam.wording import on_one_line
 
 _ZIP = b"PK\x03\x04"
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""The beginning of files of torch.save before torch 1.6: a pickle of its magic number."""
+"""The first bytes of a file from torch.save before torch 1.6: a pickle of its magic number."""
 _PICKLE = b"\x80"
 _PICKLE_LIMIT = 1 << 30
 _SCRIPT = "a TorchScript archive, which holds code, and code of a file is never run; save state_dict() of the model"
@@ -26,15 +26,15 @@ _REMEDY = "get the file again, or save model.state_dict() anew"
 
 
 class UnusableFileError(ValueError):
-    """A file that is not read; the message says why, and what to do."""
+    """A file cannot be used; the message says why, and what to do."""
 
 
 def check_torch_file(path: Path) -> None:
-    """Check that a file holds plain tensors alone, all of them whole, and no more than the file has bytes.
+    """Check that a file contains only plain tensors, all complete, and declares no more bytes than it has.
 
     Raises:
-        UnusableFileError: it is damaged, or holds something else, such as code.
-        OSError: it cannot be read.
+        UnusableFileError: the file is damaged, or contains something else, such as code.
+        OSError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -58,12 +58,12 @@ def check_torch_file(path: Path) -> None:
 
 
 def damaged(reason: str) -> UnusableFileError:
-    """Return the error for a file that is not whole, or not of torch.save."""
+    """Return the error for a file that is incomplete, or that torch.save did not write."""
     return UnusableFileError(f"not a readable torch file ({reason}); {_REMEDY}")
 
 
 def _refuse_unknown(file: BufferedReader, beginning: bytes) -> None:
-    """Refuse a file that is neither of the two forms: a pickle by what it holds, others by their first bytes."""
+    """Refuse a file of neither form; the message names the content of a pickle, or else the file's first bytes."""
     if not beginning:
         raise damaged("it is empty")
     if beginning.startswith(_PICKLE):
@@ -72,7 +72,7 @@ def _refuse_unknown(file: BufferedReader, beginning: bytes) -> None:
 
 
 def _check_archive(file: BufferedReader) -> None:
-    """Check the zip archive that torch.save writes since torch 1.6."""
+    """Check a zip archive, the form that torch.save writes since torch 1.6."""
     with _raise_damaged(), zipfile.ZipFile(file) as archive:
         _check_members(archive.infolist(), file)
         members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
@@ -86,7 +86,7 @@ def _check_archive(file: BufferedReader) -> None:
 
 @contextmanager
 def _raise_damaged() -> Iterator[None]:
-    """Turn what zipfile raises inside into the error of a damaged file; it raises many types."""
+    """Convert an exception of zipfile, which may have any type, into the error for a damaged file."""
     try:
         yield
     except (UnusableFileError, ObjectInPickleError, DamagedPickleError, OSError):
@@ -119,9 +119,10 @@ def _check_members(members: list[zipfile.ZipInfo], file: BufferedReader) -> None
 
 
 def _directory_is_at_end(file: BufferedReader, size: int) -> bool:
-    """Return whether the directory lies where the end of the archive says, and right before it.
+    """Return whether the directory is directly before the archive's end record, at the offset that the record states.
 
-    Python's zipfile looks before the end, torch where it says: in a crafted file they would read two directories.
+    Python's zipfile searches before the end record; torch goes to the stated offset. In a crafted file they would read
+    two different directories.
     """
     file.seek(max(0, size - 98))
     tail = file.read()
@@ -136,7 +137,7 @@ def _directory_is_at_end(file: BufferedReader, size: int) -> bool:
 
 
 def _check_legacy(file: BufferedReader) -> None:
-    """Check the form of torch before 1.6: five pickles, then the length and the bytes of each storage in turn."""
+    """Check the form of torch before 1.6: five pickles, then for each storage its length and its bytes."""
     *_, content, keys = (check_pickle(file) for _ in range(5))
     if not isinstance(keys.root, Node) or set(keys.root.elements) != content.storages.keys():
         raise damaged("the storages in the file are not those of its tensors")

@@ -1,4 +1,4 @@
-"""torchvision's detectors by name, with the preprocessing of the model and the class names of its weights."""
+"""torchvision's detectors by name, with the model's preprocessing and the class names of its weights."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def detector_names() -> list[str]:
 
 
 def load_torchvision_detector(name: str, *, pretrained: bool) -> Network:
-    """Return a detector of torchvision by its name there.
+    """Return one of torchvision's detectors by its name there.
 
     Raises:
-        ModelError: its weights cannot be had.
+        ModelError: its weights cannot be loaded.
     """
     weights = torchvision.models.get_model_weights(name).DEFAULT
     create = partial(

@@ -1,4 +1,4 @@
-"""Preprocessing of torchvision and transformers, as `Preprocess` where it does the same."""
+"""Converting preprocessing of torchvision and transformers to `Preprocess`, if it gives the same result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _TOLERANCE = 0.02
 
 
 def as_transform(processor: Any) -> Transform:
-    """Return the preprocessing function of a torchvision preset, a transformers image processor, or any function.
+    """Return the preprocessing function for a torchvision preset, a transformers image processor, or any function.
 
-    Where `Preprocess` does the same (torchvision's presets, most processors) it is returned, because it knows where
-    the crop lies in the photograph. Any other function is returned as it is.
+    If `Preprocess` gives the same result (torchvision's presets, most processors), it is returned, because it knows the
+    crop's position in the photograph. Any other function is returned unchanged.
 
     Raises:
-        OptionError: it is no function.
+        OptionError: the argument is not a function.
     """
     if isinstance(processor, ImageClassification):
         return preprocess_from_torchvision(processor)
@@ -62,7 +62,7 @@ def _read_settings(processor: Any) -> Preprocess | None:
 
 
 def _sides(size: Any) -> int | tuple[int, int] | None:
-    """Return the shorter side, or (height, width), of a size as transformers describes it; None for other sizes."""
+    """Return the shorter side, or (height, width), from a size in the form of transformers; None for other forms."""
     sides = {key: size[key] for key in ("shortest_edge", "height", "width") if size is not None and _has(size, key)}
     if "shortest_edge" in sides:
         return int(sides["shortest_edge"])
@@ -74,7 +74,7 @@ def _has(size: Any, key: str) -> bool:
 
 
 def _do_the_same(first: Callable[[Image.Image], Tensor], second: Callable[[Image.Image], Tensor]) -> bool:
-    """Return whether two preprocessings give the same for a smooth picture, wider than high."""
+    """Return whether two preprocessings give nearly the same result for a smooth picture that is wider than high."""
     ramp = torch.linspace(0, 255, 400, dtype=torch.float32, device="cpu")[None].expand(300, -1)
     photo = Image.merge("RGB", [Image.fromarray(c.byte().numpy()) for c in (ramp, ramp.flip(1), ramp / 2)])
     try:

@@ -1,4 +1,4 @@
-"""Detectors of ultralytics (YOLOv8 and later), where the user has installed it: its licence is the AGPL."""
+"""Detectors of ultralytics (YOLOv8 and later), an optional package that the user installs (licence: AGPL)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from shapleycam.models.network import Network
 
 
 def load_from_ultralytics(name: str, *, pretrained: bool) -> Network:
-    """Return the detector that a configuration of ultralytics describes, `yolov8n.yaml` for example, untrained.
+    """Return the untrained detector that a configuration of ultralytics describes, for example `yolov8n.yaml`.
 
-    Its files of weights (.pt) are pickles, which run code when they are read, so that none is read here.
+    Weights files of ultralytics (.pt) are not read, because they are pickles, which run code when they are read.
 
     Raises:
-        ModelError: ultralytics is not installed, the name is none of a configuration, or it describes no detector.
+        ModelError: ultralytics is not installed, the name is not a configuration, or the model is not a detector.
     """
     full_name = f"ultralytics:{name}"
     if not name.endswith((".yaml", ".yml")):
@@ -29,7 +29,7 @@ def load_from_ultralytics(name: str, *, pretrained: bool) -> Network:
             "yours, mine.py:network, that returns ultralytics.YOLO(path).model"
         )
     yolo = _import_yolo(full_name)
-    with redirect_stdout(sys.stderr):  # what it prints about itself is no result
+    with redirect_stdout(sys.stderr):  # ultralytics prints about itself, and stdout is for results only
         remedy = "give the name of a detector's configuration that ultralytics has, such as ultralytics:yolov8n.yaml"
         model = build(partial(_build, yolo, name), full_name, remedy).eval()
     scores = build(partial(as_box_scores, model), full_name, remedy)
@@ -50,7 +50,7 @@ def _import_yolo(name: str) -> Any:
     """Return ultralytics' class YOLO.
 
     Raises:
-        ModelError: it is not installed, or cannot be imported.
+        ModelError: ultralytics is not installed, or cannot be imported.
     """
     try:
         with redirect_stdout(sys.stderr):

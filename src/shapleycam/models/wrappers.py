@@ -1,4 +1,4 @@
-"""Wrappers that other libraries put around a model: torch.compile, parallel modules, trainers and pipelines."""
+"""Unwrapping models from torch.compile and parallel modules, and finding them in trainers and pipelines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from shapleycam.errors import ModelError
 
 PREFIXES = ("module.", "_orig_mod.")
-"""What wrappers put before the names of a model's modules."""
+"""Prefixes that wrappers add to the names of a model's modules."""
 _ATTRIBUTES = ("model", "module", "network", "net", "_model")
 """Attributes in which trainers, pipelines and front ends hold their network."""
 
@@ -18,7 +18,7 @@ def unwrap_model(model: nn.Module) -> nn.Module:
     """Return the model inside its wrappers.
 
     Raises:
-        ModelError: TorchScript, whose modules cannot be run in parts; a module without a forward.
+        ModelError: the model is TorchScript, whose modules cannot be run in parts, or has no forward.
     """
     inner = _wrapped_model(model)
     while inner is not None:
@@ -46,23 +46,23 @@ def _wrapped_model(model: nn.Module) -> nn.Module | None:
 
 
 def has_forward(model: nn.Module) -> bool:
-    """Return whether a module or its class has a forward; containers and front ends of libraries have none."""
+    """Return whether a module or its class defines `forward`; containers and some libraries' front ends do not."""
     return "forward" in vars(model) or type(model).forward is not nn.Module.forward
 
 
 def held_network_name(holder: object) -> str | None:
-    """Return the attribute in which an object (a trainer, a pipeline) holds a network; none of its code is run."""
+    """Return the attribute in which an object (a trainer, a pipeline) holds a network, without running its code."""
     held = {**getattr(holder, "__dict__", {}), **getattr(holder, "__dict__", {}).get("_modules", {})}
     return next((name for name in _ATTRIBUTES if isinstance(held.get(name), nn.Module)), None)
 
 
 def describe_held_network(holder: object) -> str:
-    """Return the part of a message that says where an object holds a network; empty if it holds none."""
+    """Return the part of a message that says where an object holds a network; empty if there is no network."""
     name = held_network_name(holder)
     return f" and holds the network in .{name}" if name else ""
 
 
 def suggest_network(holder: object) -> str:
-    """Return the part of a message that says what to give in place of an object that is no network."""
+    """Return the part of a message that says what to pass instead of an object that is not a network."""
     name = held_network_name(holder)
     return f"give its .{name}" if name else "give the network itself"

@@ -1,4 +1,4 @@
-"""Models that compare images with texts (CLIP, SigLIP), as classifiers whose classes are the texts."""
+"""Models that compare images with texts (CLIP, SigLIP), as zero-shot classifiers whose classes are the texts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from shapleycam.models.transforms import as_transform
 from shapleycam.wording import type_and_first_line
 
 _TOLERANCE = 0.02
-"""How far logits may differ, relative to the largest: half precision rounds them."""
+"""Tolerance for differences between logits, relative to the largest: half precision rounds them."""
 
 
 class ImageText(nn.Module):
-    """Logits (b, texts) = scale · cos(image embedding, text embedding) + bias, as these models were trained to give."""
+    """A classifier with logits (b, texts) = scale · cos(image embedding, text embedding) + bias, as in training."""
 
     def __init__(self, model: nn.Module, texts: Float[Tensor, "texts d"]) -> None:
         super().__init__()
@@ -39,17 +39,18 @@ class ImageText(nn.Module):
 
 
 def zero_shot(model: nn.Module, texts: Sequence[str], tokenizer: Any, preprocess: Any = None) -> Network:
-    """Return a network whose classes are texts, from a model of images and texts.
+    """Return a zero-shot classifier, a network whose classes are texts.
 
     Args:
-        model: open_clip's, or transformers' CLIP or SigLIP.
-        texts: one for each class; for a single text take the utility "value".
+        model: a model of open_clip, or transformers' CLIP or SigLIP.
+        texts: one for each class; for a single text use the utility "value".
         tokenizer: the model's own (open_clip.get_tokenizer, AutoTokenizer, or a processor that holds one).
-        preprocess: the transform or image processor for photographs; None takes the one that a processor holds.
+        preprocess: the transform or image processor for photographs; None takes the one of a processor that was
+            given as `tokenizer`, if it has one.
 
     Raises:
-        ModelError: the model has no encoders that are known here, or makes its logits of embeddings in another way.
-        OptionError: no texts.
+        ModelError: the model has no known encoders, does not run on the tokens, or computes its logits differently.
+        OptionError: `texts` is not a list of texts, or the tokenizer is not the model's.
 
     Examples:
         >>> import torch
@@ -81,7 +82,7 @@ def zero_shot(model: nn.Module, texts: Sequence[str], tokenizer: Any, preprocess
             "open_clip.get_tokenizer(...), AutoTokenizer.from_pretrained(...), or a processor that holds one"
         )
     encode_text = _text_encoder(model)
-    _image_encoder(model)  # refuse a model without one here, not when it first runs
+    _image_encoder(model)  # called for its error: refuse a model without an image encoder now, not when it first runs
     parameter = next(model.parameters())
     with in_eval_mode(model):
         padding = _padding(getattr(model, "config", None))
@@ -101,9 +102,9 @@ def zero_shot(model: nn.Module, texts: Sequence[str], tokenizer: Any, preprocess
 
 
 def _padding(config: Any) -> dict[str, Any]:
-    """Return how a tokenizer of transformers fills up texts, as transformers' own zero-shot pipeline does it.
+    """Return the padding options for a transformers tokenizer, the same as in transformers' zero-shot pipeline.
 
-    SigLIP reads the last place of a text, and was trained on texts that are all as long as it can read.
+    SigLIP reads a text's last position and was trained on texts padded to the maximum length.
     """
     if "siglip" not in str(getattr(config, "model_type", "")):
         return {"padding": True}
@@ -112,7 +113,7 @@ def _padding(config: Any) -> dict[str, Any]:
 
 def _tokens(tokenizer: Any, texts: list[str], padding: dict[str, Any], device: torch.device) -> Any:
     """Return the tokens of texts: a tensor (texts, length), or a mapping of such tensors."""
-    if hasattr(tokenizer, "pad"):  # of transformers
+    if hasattr(tokenizer, "pad"):  # a tokenizer of transformers
         return {key: value.to(device) for key, value in tokenizer(texts, return_tensors="pt", **padding).items()}
     tokens = tokenizer(texts)
     if not isinstance(tokens, torch.Tensor):
@@ -123,10 +124,10 @@ def _tokens(tokenizer: Any, texts: list[str], padding: dict[str, Any], device: t
 
 
 def _encode(encode_text: Any, tokens: Any, name: str) -> Any:
-    """Return what the text encoder makes of tokens.
+    """Return the output of the text encoder for tokens.
 
     Raises:
-        ModelError: it does not run on them.
+        ModelError: the encoder does not run on them.
     """
     try:
         return encode_text(**tokens) if isinstance(tokens, Mapping) else encode_text(tokens)
@@ -140,10 +141,10 @@ def _encode(encode_text: Any, tokens: Any, name: str) -> Any:
 
 
 def _check_logits(classifier: ImageText, tokens: Any, parameter: Tensor) -> None:
-    """Refuse a model of transformers whose own logits, of an image of noise, are not those of `classifier`.
+    """Compare the logits of a transformers model with those of `classifier` for an image of noise.
 
     Raises:
-        ModelError: they differ; its forward scales or pools in another way.
+        ModelError: they differ, because the model's forward scales or pools differently.
     """
     model = classifier.model
     size = getattr(getattr(getattr(model, "config", None), "vision_config", None), "image_size", None)
@@ -183,7 +184,7 @@ def _encoder(model: nn.Module, *names: str) -> Any:
 
 
 def _embeddings_in(output: Any) -> Tensor:
-    """Return the embeddings (b, d) in an output: the tensor itself, or the pooled one of what transformers returns."""
+    """Return the embeddings (b, d) in an output: the tensor itself, or `pooler_output` in an output of transformers."""
     embeddings = output if isinstance(output, torch.Tensor) else getattr(output, "pooler_output", None)
     if isinstance(embeddings, torch.Tensor) and embeddings.dim() == 2:
         return embeddings

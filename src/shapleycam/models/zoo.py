@@ -1,4 +1,4 @@
-"""Networks by name: the default one, the paper's, those of timm, torchvision and transformers, and the user's own."""
+"""Networks by name: the default, the paper's, those of timm, torchvision, transformers and ultralytics, the user's."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from shapleycam.models.network import Network, preprocess_and_labels_of_timm, pr
 
 DEFAULT = "efficientnet_lite0"
 _EXPECT_IMAGENET_INPUT = {"googlenet", "inception_v3"}
-"""Torchvision's networks that undo ImageNet's normalisation inside, as their weights need it; a checkpoint is taken to
-be of weights that are, or began as, the published ones.
+"""Torchvision's networks whose published weights need `transform_input=True`, which undoes ImageNet's normalisation.
+
+A checkpoint for them is assumed to be the published weights, or to be fine-tuned from them.
 """
 
 
@@ -29,11 +30,11 @@ def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained:
     Args:
         name: `efficientnet_lite0` (or 1 or 2), one of the paper's (`resnet50`), `timm:NAME`, `torchvision:NAME`,
             `hf:NAME`, `ultralytics:NAME.yaml`, `path/to/file.py:function` or `package.module:function`.
-        checkpoint: weights in place of the published ones, a .safetensors file or a .pth of plain tensors.
-        pretrained: False leaves the network untrained.
+        checkpoint: a file of weights to use instead of the published ones, .safetensors or .pth with only tensors.
+        pretrained: False returns an untrained network.
 
     Raises:
-        ModelError: an unknown name, weights that cannot be had, a checkpoint that does not fit.
+        ModelError: the name is unknown, the weights cannot be loaded, or the checkpoint does not fit.
 
     Examples:
         >>> network = load_network("efficientnet_lite0")
@@ -48,7 +49,7 @@ def load_network(name: str, checkpoint: str | Path | None = None, *, pretrained:
 
 
 def network_names() -> dict[str, list[str]]:
-    """Return the names of all networks that can be listed, by their source."""
+    """Return the names of all networks that can be listed, by source."""
     return {
         "default": list(LITE_NETWORKS),
         "paper": list(paper.NETWORKS),
@@ -59,20 +60,20 @@ def network_names() -> dict[str, list[str]]:
 
 
 def _load_from_source(name: str, *, pretrained: bool) -> Network:
-    source, separator, name_there = name.partition(":")
+    source, separator, source_name = name.partition(":")
     if name in LITE_NETWORKS:
         return load_lite_network(name, pretrained=pretrained)
     if name in paper.NETWORKS:
         return paper.load_paper_network(name, pretrained=pretrained)
     if separator and source in SOURCES:
-        return SOURCES[source](name_there, pretrained=pretrained)
+        return SOURCES[source](source_name, pretrained=pretrained)
     if factories.is_factory_name(name):
         return factories.load_from_factory(name)
     raise unknown_model(name, [known for names in network_names().values() for known in names])
 
 
 def _timm() -> Any:
-    """Return timm, which takes nearly a second to import, and which a model of the user's does not need."""
+    """Return the timm package; it is imported late, because that takes nearly a second and the user may not need it."""
     import timm
 
     return timm

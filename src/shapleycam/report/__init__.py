@@ -1,4 +1,4 @@
-"""Reports: one HTML file that needs no others, of an evaluation or of photographs."""
+"""Reports on an evaluation or on photographs: a single HTML file that needs no other files."""
 
 from shapleycam.report.evaluation import render_runs
 from shapleycam.report.map_reproducer import MapReproducer

@@ -1,4 +1,4 @@
-"""The section of a report on the images where the methods differ most, with their maps."""
+"""The section of a report on the images on which methods differ most, with their maps."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from shapleycam.report.outcome import figure_text, preferred_column
 from shapleycam.report.pictures import Picture, photograph_picture
 
 _LISTED = 8
-"""How many images the section lists."""
+"""Number of images in the section's table."""
 
 
 @dataclass(frozen=True)
 class ExampleMap:
-    """One method's map, and its figure as text."""
+    """One method's map, and the metric's value as text."""
 
     method: str
     figure: str
@@ -44,8 +44,11 @@ class Example:
 class DisagreementSection:
     """The images on which methods differ most by a metric, and the maps of the first of them.
 
-    `images` has each disagreement with its best value, worst value and spread as text; `reason` says why maps are
-    missing, "" where they are not.
+    Attributes:
+        column: the metric.
+        images: each disagreement, with its best value, worst value and spread as text.
+        examples: the first images with their maps.
+        reason: why maps are missing; "" if none are missing.
     """
 
     column: Column
@@ -55,7 +58,7 @@ class DisagreementSection:
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """Return the rows of the table of these images, as text."""
+        """Return the rows of the section's table, as text."""
         return [(d.image, d.model, d.best, best, d.worst, worst, spread) for d, best, worst, spread in self.images]
 
 
@@ -66,9 +69,9 @@ def disagreement_section(
     maps: int,
     metric: str | None = None,
 ) -> DisagreementSection | None:
-    """Return the section of one layer and utility; None where no metric of images was measured.
+    """Return the section for one layer and utility; None if no metric of images was measured.
 
-    Methods are compared by `metric`; None stands for ADCC where it was measured, and otherwise for the first metric.
+    Methods are compared by `metric`; by default by ADCC if it was measured, else by the first metric.
     """
     measured = {column.name: column for column in summary.columns if column.name in METRICS}
     column = measured.get(metric or "") or preferred_column(list(measured.values()))
@@ -81,7 +84,7 @@ def disagreement_section(
     try:
         if map_reproducer is not None:
             setting = summary.settings[0]
-            # One after the other: where one cannot be made, those before it are shown.
+            # A generator, so that if one example fails, the examples before it are in the list already.
             examples.extend(
                 _example(stores, setting, map_reproducer, disagreement, column) for disagreement in disagreements[:maps]
             )
@@ -91,7 +94,7 @@ def disagreement_section(
 
 
 def _largest_disagreements(stores: Sequence[Store], summary: ResultsSummary, metric: str) -> list[Disagreement]:
-    """Return those over all models; the rows of one model at a time are in memory."""
+    """Return the largest disagreements over all models; only one model's rows are in memory at a time."""
     disagreements: list[Disagreement] = []
     for group in summary.groups:
         rows = read_rows(stores, group.model, (*HEADS, metric))
@@ -107,7 +110,7 @@ def _example(
     disagreement: Disagreement,
     column: Column,
 ) -> Example:
-    """Return one image with its maps, which are computed again."""
+    """Return one image with its maps; the maps are computed again."""
     layer, utility = setting
     rows = read_rows(stores, disagreement.model, (*HEADS, "target", column.name), disagreement.index)
     rows = rows.with_columns(pl.col(pl.Categorical).cast(pl.String)).filter(layer=layer, utility=utility, status="ok")
@@ -130,7 +133,7 @@ def _example(
 
 
 def _texts(disagreement: Disagreement, column: Column) -> tuple[str, str, str]:
-    """Return best value, worst value and spread as text."""
+    """Return a disagreement's best value, worst value and spread as text."""
     best, worst, spread = disagreement.best_value, disagreement.worst_value, disagreement.spread
     return figure_text(best, column), figure_text(worst, column), figure_text(spread, column)
 

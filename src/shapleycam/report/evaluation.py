@@ -1,4 +1,4 @@
-"""The report of an evaluation."""
+"""The report on an evaluation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from shapleycam.report.outcome import describe_metric, describe_results
 from shapleycam.report.page import Section, render_page
 
 _NAMED = 50
-"""How many photographs without results are named."""
+"""Largest number of photographs without results that are named."""
 _IN_TITLE = 3
-"""How many networks a title names."""
+"""Largest number of networks that the title names."""
 
 
 @dataclass(frozen=True)
 class SettingSection:
-    """The section of one layer and utility."""
+    """The section on one layer and utility."""
 
     section: Section
     table: TextTable
@@ -35,7 +35,7 @@ class SettingSection:
 
 @dataclass(frozen=True)
 class MissingPhotographs:
-    """Photographs without results for one reason: how many, and the first of them with their messages."""
+    """The photographs without results for one reason: their number, and the first of them with their messages."""
 
     reason: str
     count: int
@@ -43,18 +43,18 @@ class MissingPhotographs:
 
     @classmethod
     def from_results(cls, reason: str, results: Sequence[MissingResult]) -> MissingPhotographs:
-        """Count each photograph once, whatever the number of models and layers."""
+        """Return the photographs of these results; a photograph counts once, also with several models or layers."""
         photographs = {result.index: result for result in reversed(results)}
         return cls(reason, len(photographs), [photographs[index] for index in sorted(photographs)[:_NAMED]])
 
 
 def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, maps: int = 3) -> bytes:
-    """Return the page of runs that may share a table, as the bytes of an HTML file.
+    """Return the report on runs, as the bytes of an HTML file; the runs must be comparable in one table.
 
-    `map_reproducer` makes the maps of `maps` images for each layer and utility; None leaves maps out.
+    `map_reproducer` computes the maps of `maps` images for each layer and utility; with None there are no maps.
 
     Raises:
-        OptionError: as in `summarise_runs`.
+        OptionError: the runs cannot share a table, as in `summarise_runs`.
 
     Examples:
         >>> import torch
@@ -116,7 +116,7 @@ def render_runs(stores: Sequence[Store], map_reproducer: MapReproducer | None, m
 
 
 def _network_rows(stores: Sequence[Store]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of the table of networks."""
+    """Yield the table's row for each network."""
     for name, recorded in protocol_in_words.recorded_models(stores).items():
         layers = (rule if rule == layer else f"{rule} is {layer}" for rule, layer in recorded.get("layers", {}).items())
         labels = recorded.get("labels")
@@ -126,7 +126,7 @@ def _network_rows(stores: Sequence[Store]) -> Iterator[tuple[str, ...]]:
 
 
 def _session_rows(stores: Sequence[Store]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of the table of sessions."""
+    """Yield the table's row for each session."""
     sessions = (session for store in stores for session in store.manifest["sessions"])
     for number, session in enumerate(sessions, start=1):
         machine = ", ".join(map(str, session.get("machine", {}).values()))
@@ -139,7 +139,7 @@ def _title(names: Sequence[str]) -> str:
 
 
 def _datasets(stores: Sequence[Store]) -> str:
-    """Return the names of the datasets when they were measured."""
+    """Return the datasets' names at the time of measuring, joined by commas."""
     sessions = [session for store in stores for session in store.manifest["sessions"]]
     return ", ".join(dict.fromkeys(session["dataset"] for session in sessions if "dataset" in session))
 

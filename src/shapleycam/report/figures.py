@@ -1,4 +1,4 @@
-"""The figures of an evaluation, for one layer and utility."""
+"""The figures in a report on an evaluation, for one layer and utility."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapleycam.report.pictures import Picture, figure_picture
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """A figure with its title; `reason` says why it is not drawn where there is no picture."""
+    """A figure with its title; if there is no picture, `reason` says why."""
 
     title: str
     picture: Picture | None
@@ -22,12 +22,12 @@ class ReportFigure:
 
 
 def figures(summary: ResultsSummary, mean_curves: Sequence[MeanCurve] | None) -> list[ReportFigure]:
-    """Draw all figures that the results of one layer and utility allow."""
+    """Return all figures that the results of one layer and utility allow."""
     return [_draw(figure) for figure in available_figures(summary, mean_curves)]
 
 
 def _draw(figure: FigureSpec) -> ReportFigure:
-    """Draw a figure; an error in one must not prevent the others."""
+    """Return a drawn figure, or the reason why it cannot be drawn, so that an error does not prevent the others."""
     try:
         return ReportFigure(figure.title, figure_picture(figure.draw(), figure.alt))
     except OptionError as error:

@@ -1,4 +1,4 @@
-"""Reproduce the maps of a run, where its photographs and models are still available."""
+"""`MapReproducer`: computes the maps of a run again, if its photographs and models are still available."""
 
 from __future__ import annotations
 
@@ -36,16 +36,18 @@ from shapleycam.values.options import EstimatorOptions
 
 
 class MapReproducer:
-    """Explains photographs of a run as the run did.
+    """Explains photographs of a run with the same options as the run.
 
-    A manifest may come from anybody: it can name a model of the zoo, but code of a file or package runs only where the
-    user names it too, as `trusted`; and data beyond this machine's disks is read only where `data` says so.
+    A manifest is not trusted, because anybody may have written it. It can name a model of the zoo, but a model whose
+    code is in a file or package is run only if the user names it as `trusted`, and data outside of this machine is read
+    only if the user gives it as `data`.
 
     Args:
-        stores: the runs, which share their photographs.
+        stores: the runs, all on the same photographs.
         trusted: the name of the model whose code may run.
-        data: where the photographs are, or the dataset itself, as mosaics must be made again; None for where they were.
-        device: None for the best of this machine.
+        data: where the photographs are now; or the dataset itself, which is needed for mosaics; None for the place that
+            the run recorded.
+        device: the device; None for the GPU if there is one, else the CPU.
 
     Examples:
         >>> from matplotlib.cbook import get_sample_data
@@ -70,10 +72,10 @@ class MapReproducer:
         self._network = ("", Network(torch.nn.Identity()))
 
     def maps(self, model: str, layer: str, utility: str, index: int, target: int) -> Comparison:
-        """Explain one photograph by all methods that the runs have of this model.
+        """Explain one photograph by all methods that the runs measured for this model.
 
         Raises:
-            ShapleyCamError: the photograph or the model is not available, or is not the one of the run.
+            ShapleyCamError: the photograph or the model is not available, or differs from the one of the run.
         """
         dataset = self._dataset()
         stores = [store for store in self._stores if model in store.manifest["order"]]
@@ -99,7 +101,7 @@ class MapReproducer:
         return explainer.compare_with(options, batch, methods, [target], smooth=smooth)[0]
 
     def _load(self, name: str, store: Store, input_size: tuple[int, int] | None) -> Network:
-        """Return a model of a run; the last one is cached."""
+        """Return a model of a run; the last model is cached."""
         if self._network[0] != name:
             self._network = (
                 name,
@@ -109,27 +111,27 @@ class MapReproducer:
 
 
 def _removal(store: Store) -> str:
-    """Return the name of the removal of a run.
+    """Return the name of a run's removal.
 
     Raises:
-        OptionError: it was by photographs or a tensor, of which the run has a hash alone.
+        OptionError: the removal was by photographs or a tensor, and the run has only their hash.
     """
     name: str = complete_protocol(store.manifest["protocol"])["removal"]
     if name not in NAMED:
         raise OptionError(
-            f"the run was made with removal {name!r}, of which its manifest has no more than this name; expected "
+            f"the run was made with removal {name!r}, and its manifest has only this name, not the content; expected "
             f"{' or '.join(NAMED)}: explain the photographs themselves, with removal= and reference= as in the run"
         )
     return name
 
 
 def _open_dataset(store: Store, data: str | Dataset | None) -> Dataset:
-    """Open the photographs of a run; refuse others than those that were measured."""
+    """Return the dataset of a run; refuse a dataset with other photographs than the run measured."""
     session = [{}, *store.manifest["sessions"]][-1]
     origin, maker = session.get("dataset", ""), session.get("dataset_maker", "")
     if maker and not isinstance(data, Dataset):
         raise OptionError(
-            f"the run measured {printable_name(origin)}, which were made and lie nowhere; make them again by "
+            f"the run measured {printable_name(origin)}, which were generated and not stored; make them again by "
             f"{maker} and give them to shapleycam.report.MapReproducer in Python"
         )
     if data is None and (origin.startswith("hf:") or "://" in origin):
@@ -151,17 +153,17 @@ def _open_dataset(store: Store, data: str | Dataset | None) -> Dataset:
 
 
 def _load_network(name: str, store: Store, input_size: tuple[int, int] | None, *, trusted: bool) -> Network:
-    """Load a model of a run; refuse it where it is not the one that was measured."""
+    """Return a model of a run; refuse it if its weights, code or preprocessing differ from what the run recorded."""
     if not trusted and not _in_zoo(name):
         raise ModelError(f"model {name} is code of its user's own, which is run only if asked: give trusted={name!r}")
     recorded, protocol = store.manifest["models"][name], store.manifest["protocol"]
     places = map(Path, places_of(recorded.get("origin") or "", store))
     checkpoint = None if trusted else next((place for place in places if is_file(place)), None)
     with restore_torch_generators():
-        seed_torch(protocol["seed"])  # so that a model without published weights is always the same
+        seed_torch(protocol["seed"])  # so that an untrained model has the same random weights as in the run
         network = zoo.load_network(original_name(name), checkpoint, pretrained=recorded.get("origin") != UNTRAINED)
     network = replace(network, preprocess=_preprocess(protocol["preprocess"]) or network.preprocess)
-    if input_size is not None and isinstance(network.preprocess, Preprocess):  # its pictures have to be seen whole
+    if input_size is not None and isinstance(network.preprocess, Preprocess):  # the network must see whole pictures
         network = replace(network, preprocess=replace(network.preprocess, resize=input_size, crop=input_size))
     current = {
         "weights": weights_hash(network.model),

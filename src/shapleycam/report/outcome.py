@@ -1,4 +1,4 @@
-"""What came out, in a sentence or two: the first words of a report."""
+"""The first sentences of a report, which state its main result."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from shapleycam.metrics import METRICS
 from shapleycam.wording import counted, number, percent
 
 PREFERRED = "adcc"
-"""The metric by which methods are compared where it was measured: it is computed from three others."""
+"""The metric by which methods are compared if it was measured, because it combines three others."""
 _NAMED = 5
-"""How many photographs the first sentence names."""
+"""Largest number of photographs, or of methods, that a sentence names."""
 
 
 def preferred_column(columns: Sequence[Column]) -> Column | None:
-    """Return the column by which methods are compared: ADCC where it was measured, or the first; None without any."""
+    """Return the column by which methods are compared: ADCC if it was measured, else the first, or None."""
     return next((column for column in columns if column.name == PREFERRED), next(iter(columns), None))
 
 
 def describe_results(summary: ResultsSummary) -> list[str]:
-    """Return a sentence for each layer and utility: which method came out best, by which metric, and how surely."""
+    """Return a sentence for each layer and utility: which method is best, by which metric, and how certain that is."""
     return [_describe_setting(summary, layer, utility) for layer, utility in summary.settings]
 
 
 def describe_metric(summary: ResultsSummary) -> str:
-    """Return what the metric measures by which `describe_results` compares methods; "" where none was measured."""
+    """Return a sentence on the metric that `describe_results` uses; "" if no metric was measured."""
     column = preferred_column(summary.columns)
     if column is None:
         return ""
@@ -37,12 +37,12 @@ def describe_metric(summary: ResultsSummary) -> str:
 
 
 def figure_text(value: float, column: Column) -> str:
-    """Return a figure of a metric: as a percentage, where the metric is a share."""
+    """Return a metric's value as text; a percentage if the metric is a share."""
     return percent(value, 1) if column.percent else f"{value:.3f}"
 
 
 def describe_photographs(names: Sequence[str], summaries: Sequence[ImageSummary]) -> str:
-    """Return what the model says of photographs, and where in them it sees that."""
+    """Return a sentence with the model's prediction for each photograph, and for a single one where the evidence is."""
     if len(summaries) == 1:
         evidence = summaries[0].explained[0].evidence
         return f"{_answer(summaries[0], capital=True)}: {evidence}."
@@ -52,7 +52,7 @@ def describe_photographs(names: Sequence[str], summaries: Sequence[ImageSummary]
 
 
 def _answer(summary: ImageSummary, *, capital: bool = False) -> str:
-    """Return the class that the model says, and the explained one where that is another."""
+    """Return the predicted class, and the explained class if it is a different one."""
     explained = summary.explained[0]
     the = "The" if capital else "the"
     if not summary.top:
@@ -90,7 +90,7 @@ def _describe_network(cells: Sequence[Cell], column: Column) -> str:
 
 
 def _lead(best: Sequence[Cell], others: Sequence[Cell], column: Column) -> str:
-    """Return what is next, and whether the distance is more than chance."""
+    """Return the part of a sentence on the second best method, and whether the lead may be chance."""
     if not others:
         return ", as all others"
     next_best = f", before {others[0].method} with {figure_text(others[0].mean, column)}"
@@ -102,7 +102,7 @@ def _lead(best: Sequence[Cell], others: Sequence[Cell], column: Column) -> str:
 
 
 def _describe_networks(by_model: dict[str, list[Cell]], column: Column) -> str:
-    """Return on how many networks each method came out best."""
+    """Return a sentence that says on how many networks each method is best."""
     wins = Counter(cell.method for cells in by_model.values() for cell in cells if cell.best and cell.n)
     if not wins:
         return f"by {column.title} no method came out best on any network."
@@ -117,7 +117,7 @@ def _better(column: Column) -> str:
 
 
 def _warning(best: Sequence[Cell]) -> str:
-    """Return what to think of a best method that explains nothing; "" of any other."""
+    """Return a warning if a best method explains nothing (a random map); "" otherwise."""
     return "".join(_warnings(dict.fromkeys(cell.method for cell in best)))
 
 

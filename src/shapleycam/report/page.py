@@ -1,4 +1,4 @@
-"""The page around a report: one file, which loads nothing else and runs no script but its own."""
+"""Rendering the HTML page of a report; it loads no other file and runs only its own script."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TEMPLATES = template_environment("shapleycam.report")
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page that the table of contents names."""
+    """An entry in the page's table of contents."""
 
     id: str
     title: str
 
 
 def render_page(template: str, **content: Any) -> bytes:
-    """Return a page as the bytes of a file; what is in `content` is escaped."""
+    """Return a page as the bytes of an HTML file; the template escapes `content`."""
     style, script = (Markup(read_asset(name)) for name in ("style.css", "tables.js"))  # noqa: S704  # our own files
     text = _TEMPLATES.get_template(template).render(
         style=style,
@@ -34,9 +34,9 @@ def render_page(template: str, **content: Any) -> bytes:
         version=__version__,
         **content,
     )
-    return text.encode(errors="xmlcharrefreplace")  # a file name may have characters that are not Unicode text
+    return text.encode(errors="xmlcharrefreplace")  # a file name may have surrogates, which UTF-8 cannot encode
 
 
 def _hash_of(text: str) -> str:
-    """Return the hash by which the page's security policy allows a style sheet or script."""
+    """Return the hash of a style sheet or script, for the page's content security policy."""
     return b64encode(sha256(text.encode()).digest()).decode()

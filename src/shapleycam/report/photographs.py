@@ -1,4 +1,4 @@
-"""The report of photographs: the class of each, and the maps that explain it."""
+"""The report on photographs: each photograph's class, and the maps that explain it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _MAX_CELLS = 400
-"""Values of more cells than this are not printed as a table."""
+"""Values are printed as a table only if there are at most this many cells."""
 
 
 @dataclass(frozen=True)
 class MethodMap:
-    """One method's map of one photograph; `values` is None where there are too many of them to print."""
+    """One method's map of one photograph; `values` is None if there are too many to print."""
 
     method: str
     heat: Picture
@@ -85,7 +85,7 @@ def make_pages(
     smooth: SmoothChoice = None,
     **options: Unpack[EstimatorKeywords],
 ) -> list[Page]:
-    """Explain the photographs of a batch and return the report on each.
+    """Explain the photographs of a batch, and return the part of the report on each.
 
     `smooth` and `options` are as in `Explainer.compare`.
 
@@ -111,7 +111,7 @@ def make_pages(
 
 
 def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]]) -> bytes:
-    """Return the page of photographs, and of those that could not be read and why, as the bytes of an HTML file.
+    """Return the report on photographs as the bytes of an HTML file; `unread` has (name, reason) of unreadable files.
 
     Examples:
         >>> import torch
@@ -144,7 +144,7 @@ def render_photographs(pages: Sequence[Page], unread: Sequence[tuple[str, str]])
 
 
 def _grand(explainer: Explainer, batch: Batch, target: Tensor) -> Tensor | None:
-    """Return v(N) of each photograph's game; None where the head cannot be replayed."""
+    """Return v(N) of each photograph's game; None if the head cannot be replayed."""
     try:
         return explainer.game(batch, target).grand.detach()
     except ReplayError:
@@ -187,7 +187,7 @@ def _map(e: Explanation, of: str, grand: float | None, view: Literal["photo", "i
 
 
 def _sum(e: Explanation, grand: float | None) -> str:
-    """Return in words the sum of the values, and its efficiency gap."""
+    """Return a text with the sum of the values, and its efficiency gap if there is one."""
     gap = None if grand is None else gap_of_values(e, grand)
     total = number(sum_of_values(e))
     return total if gap is None else f"{total}, efficiency gap {percent(gap, 1)}"

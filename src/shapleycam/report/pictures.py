@@ -1,4 +1,4 @@
-"""Pictures as data URIs inside the page."""
+"""Pictures for a report, which embeds them as data URIs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shapleycam.drawing.data_uri import encode_picture, make_data_uri
 
 SVG = "image/svg+xml"
 _LONGEST = 320
-"""Pixels of the longer side of a photograph: about twice as many as the page shows."""
+"""Longer side of a photograph in pixels, about twice its displayed size."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a file of a media type, with a text in its place, and its size in pixels."""
+    """A picture as the bytes of a file, with its media type, alternative text, and size in pixels."""
 
     content: bytes
     media_type: str
@@ -33,7 +33,7 @@ class Picture:
 
 
 def photograph_picture(image: Image.Image, alt: str) -> Picture:
-    """Return a photograph, made as small as the page shows it."""
+    """Return a photograph as a JPEG, scaled down for the page."""
     small = image.convert("RGB")
     small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
     return Picture(encode_picture(small, "JPEG", quality=85), "image/jpeg", alt, *small.size)
@@ -42,7 +42,7 @@ def photograph_picture(image: Image.Image, alt: str) -> Picture:
 def figure_picture(figure: Figure, alt: str) -> Picture:
     """Return a matplotlib figure as SVG, which is sharp at any size."""
     buffer = BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "shapleycam"}):  # so that the same figure is the same text
+    with mpl.rc_context({"svg.hashsalt": "shapleycam"}):  # so that equal figures give equal files
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return Picture(buffer.getvalue(), SVG, alt, width, height)

@@ -1,4 +1,4 @@
-"""A protocol in plain words, and as a list of all choices that decide a number."""
+"""A protocol as sentences, and as a list of all choices that affect the results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ABSENT = {"zero": "zero, as in the paper,", "mean": "the mean over the photogra
 
 
 def describe_protocol(stores: Sequence[Store]) -> list[str]:
-    """Return sentences that say what was done."""
+    """Return sentences that describe what was evaluated and how."""
     first = stores[0].manifest
     protocol = complete_protocol(first["protocol"])
     removal, precision, smooth = protocol["removal"], protocol["precision"], protocol["smooth"]
@@ -41,7 +41,7 @@ def describe_protocol(stores: Sequence[Store]) -> list[str]:
 
 
 def recorded_models(stores: Sequence[Store]) -> dict[str, Mapping[str, Any]]:
-    """Return what the runs record of each network, in the order of the runs."""
+    """Return each network's entry in the runs' manifests, in the order of the runs."""
     return {name: store.manifest["models"][name] for store in stores for name in store.manifest["order"]}
 
 
@@ -51,13 +51,13 @@ def measured_metrics(stores: Sequence[Store]) -> list[Metric]:
 
 
 def list_choices(stores: Sequence[Store]) -> list[tuple[str, str]]:
-    """Return every choice as (name, text); layers, utilities, methods and metrics are those of all runs."""
+    """Return every choice as (name, text); layers, utilities, methods and metrics are collected from all runs."""
     measured = {name: _union(stores, name) for name in ("layers", "utilities", "methods", "metrics")}
     return list(_flatten({**complete_protocol(stores[0].manifest["protocol"]), **measured}))
 
 
 def _union(stores: Sequence[Store], name: str) -> list[str]:
-    """Return what any of the runs asked for, each once."""
+    """Return the items of a protocol's list `name` from all runs, each once."""
     return list(dict.fromkeys(item for store in stores for item in store.manifest["protocol"][name]))
 
 

@@ -1,4 +1,4 @@
-"""Where the files that a run was made of may lie now."""
+"""Where the files that a run recorded may be now."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _TORCHVISION = "torchvision:"
 
 
 def places_of(recorded: str, store: Store) -> list[str]:
-    """Return the paths that a path recorded by a run may mean, the likeliest first.
+    """Return the paths where a file with a recorded path may be now, the most likely first.
 
-    A relative path is one of the folder in which the run was started, which the run records since version 0.2. It is
-    also looked for in the folder of this process, and beside the run, which may have been copied with its photographs.
+    A relative path is relative to the folder in which the run was started; runs record it since version 0.2. Further
+    candidates are in the current folder, and beside the run, which may have been copied with its photographs.
     """
     prefix, path = "", original_name(recorded)
     if path.startswith(_TORCHVISION):
