@@ -278,7 +278,7 @@ class TestFormat:
         assert refusal(tmp_path) == str(caught.value)
 
 
-OTHER_PHOTOGRAPHS = "the photographs are others: some were changed, exchanged, renamed, removed, added or labelled anew"
+OTHER_PHOTOGRAPHS = "the photographs differ: some were changed, exchanged, renamed, removed, added or labelled anew"
 
 
 class TestAnotherRun:

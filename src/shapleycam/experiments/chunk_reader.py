@@ -1,4 +1,4 @@
-"""Reads the chunks of a run, and verifies that each is the one that the run wrote there."""
+"""`ChunkReader`: reads the chunks of a run, and verifies that each file is the chunk that the run wrote there."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from shapleycam.experiments.storage import Storage
 from shapleycam.wording import on_one_line
 
 _READERS = 8
-"""Threads that read chunks: enough to keep an object store busy, where each file is a request."""
-_READ_IN_TURN = 16
-"""Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
-_DECODED = 256
+"""Number of threads that read chunks: enough to keep an object store busy, where each file is a request."""
+_CHUNKS_PER_TASK = 16
+"""Chunks that a thread reads in one task, because starting a task takes as long as reading a small file."""
+_CHUNKS_PER_DECODING = 256
 """Chunks that are decoded together."""
 
 
 class ChunkReader:
     """Reads the chunks of one run.
 
-    Files of earlier versions carry no identity. Their rows must be of the model and the images of the chunk, and one
-    warning says that more could not be verified.
+    Files of earlier versions have no identity. For these, only the models and images of their rows are verified, and
+    one warning says so.
 
     Args:
-        storage: where the run is.
-        run: its identity.
-        has_identities: whether its chunks carry an identity each, as those of an earlier version do not.
+        storage: the storage of the run.
+        run: the identity of the run.
+        has_identities: whether each chunk has an identity; False for a run of an earlier version.
     """
 
     def __init__(self, storage: Storage, run: str, *, has_identities: bool) -> None:
@@ -41,24 +41,25 @@ class ChunkReader:
         self._has_unverified = self._has_warned = False
 
     def read(self, model: str, chunks: Sequence[range]) -> Iterator[bytes]:
-        """Yield the verified Parquet files of chunks of a model, read by several threads.
+        """Yield the verified Parquet files of a model's chunks, read by several threads.
 
         Raises:
-            OptionError: a file cannot be read, is damaged, or is another chunk or of another run.
+            OptionError: a file cannot be read, is damaged, is another chunk, or belongs to another run.
         """
-        groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
+        groups = [chunks[start : start + _CHUNKS_PER_TASK] for start in range(0, len(chunks), _CHUNKS_PER_TASK)]
         with ThreadPoolExecutor(_READERS) as pool:
             for contents in pool.map(lambda group: [self._read(model, chunk) for chunk in group], groups):
                 yield from contents
         self._warn_of_unverified()
 
     def decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
-        """Return the rows of chunks of a model, one chunk after the other; arguments as in `decode_chunks`.
+        """Return the rows of a model's chunks, in the order of `chunks`; other arguments as in `decode_chunks`.
 
         Raises:
-            OptionError: as `read`, or a file has other columns.
+            OptionError: as `read`, or a file has other columns than `schema`.
         """
-        batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
+        size = _CHUNKS_PER_DECODING
+        batches = [chunks[start : start + size] for start in range(0, len(chunks), size)]
         frames = [self._decode(model, batch, schema, columns) for batch in batches]
         return pl.concat([decode_chunks([], schema, columns), *frames])
 
@@ -88,17 +89,17 @@ class ChunkReader:
         try:
             identity = read_identity(content)
             problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
-        except (OSError, ValueError, pa.ArrowException) as error:  # of pyarrow
+        except (OSError, ValueError, pa.ArrowException) as error:
             problem = f"damaged ({on_one_line(error)})"
         if problem:
             raise _refusal(file, problem)
         return content
 
     def _verify_rows(self, content: bytes, expected: ChunkIdentity) -> str | None:
-        """Return what is wrong with a file that carries no identity, None where nothing is known to be."""
+        """Return the problem with a file that has no identity; None if its rows belong to the expected chunk."""
         if self._has_identities:
             return "damaged (it carries no identity, as every chunk of this run does)"
-        # All columns, for the checksums of their pages: what decodes the rows looks at none.
+        # All columns are read to verify the checksums of their pages, because polars, which decodes, ignores them.
         table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         if problem := find_row_problem(table, expected):
             return f"not the chunk that belongs there ({problem})"
@@ -106,7 +107,7 @@ class ChunkReader:
         return None
 
     def _warn_of_unverified(self) -> None:
-        """Warn once of chunks that carry no identity: not where they are read, which threads do."""
+        """Warn once about chunks without identity; called outside of the reading threads."""
         if self._has_unverified and not self._has_warned:
             self._has_warned = True
             warn(
@@ -117,7 +118,7 @@ class ChunkReader:
 
 
 def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | None:
-    """Return why a chunk is not the expected one, None if it is."""
+    """Return why a chunk is not the expected one; None if it is."""
     if identity == expected:
         return None
     if identity.run != expected.run:

@@ -1,4 +1,4 @@
-"""What an evaluation will take, from a short trial of each model: time, passes and bytes on disk."""
+"""`run_trials`: estimates the time, passes and disk space of an evaluation from a short trial of each model."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Trial:
     """Result of a trial of one model.
 
     Attributes:
-        model: its name.
-        images: how many images are not measured yet.
-        seconds_per_image: at all layers, from file to rows.
-        passes: of one image at all layers, with as many different maps as in the trial; None where no image could be
-            explained.
-        most_passes: likewise, if each method had a map of its own.
-        chunk_bytes: of the file of a chunk, apart from its images.
-        image_bytes: that each image adds to it.
-        gpu: name of the GPU that the model was tried on; None for the CPU.
+        model: the model's name.
+        images: number of images that are not measured yet.
+        seconds_per_image: time for one image at all layers, from its file to its rows.
+        passes: passes for one image at all layers, with as many different maps as in the trial; None if no image could
+            be explained.
+        most_passes: the same if each method had a different map.
+        chunk_bytes: size of a chunk's file without its images.
+        image_bytes: bytes that each image adds to the file.
+        gpu: name of the GPU on which the model was tried; None for the CPU.
     """
 
     model: str
@@ -51,14 +51,15 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds for all images at the trial's pace; larger batches, and decoding ahead, may be faster."""
+        """Return the seconds for all images at the trial's speed; larger batches and decoding ahead may be faster."""
         return self.seconds_per_image * self.images
 
 
 def run_trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
-    """Yield the trial of each model, from file to rows over the dataset's first readable images; nothing is written.
+    """Yield the trial of each model on the dataset's first readable images, from file to rows; write nothing.
 
-    A model that is done is not loaded. There is no trial where the dataset has no readable image.
+    A model without pending images is not loaded. If the dataset has no readable image, nothing is yielded for a model
+    with pending images.
     """
     for evaluated_model in evaluation.evaluated_models:
         pending = evaluation.count_pending(evaluated_model.name)
@@ -69,15 +70,16 @@ def run_trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
 
 
 def _try_model(evaluation: Evaluation, evaluated_model: EvaluatedModel, pending: int, images: int) -> Trial | None:
-    """Return the trial of a model, None where no image can be read."""
+    """Return the trial of a model; None if no image can be read."""
     loaded, protocol = evaluated_model.load(), evaluation.protocol
     start = time.perf_counter()
     batch = _first_readable(evaluation, loaded, images)
     decoding = time.perf_counter() - start
     if not batch:
         return None
-    with ignore_warnings():  # the run itself will say so
-        # Untimed, since a long run does it once: it plans how heads are run, chooses kernels and allocates memory.
+    with ignore_warnings():  # the evaluation itself will warn
+        # The first evaluation is not timed, because a long run pays for it only once: it plans the head's replay,
+        # selects kernels and allocates memory.
         passes, most_passes = _count_passes(loaded, batch)
         _evaluate(loaded, batch)
         start = time.perf_counter()
@@ -117,14 +119,14 @@ def _evaluate(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> list[Row]:
 
 
 def _count_passes(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> tuple[Passes | None, Passes | None]:
-    """Return the passes of one image at all layers, counted on all images or on one that can be explained."""
+    """Return the passes for one image at all layers, counted on the whole batch, or else on a single image."""
     for images in (batch, *([image] for image in batch)):
         try:
             counts = [_count_passes_at(evaluator, images) for evaluator in loaded.evaluators]
         except (ShapleyCamError, RuntimeError) as error:
             if not isinstance(error, ShapleyCamError) and not is_out_of_memory(error):
                 raise
-            continue  # the run itself will say so
+            continue  # the evaluation itself will report the error
         return sum((passes for passes, _ in counts), Passes()), sum((most for _, most in counts), Passes())
     return None, None
 
@@ -152,7 +154,7 @@ def _count_passes_at(evaluator: LayerEvaluator, batch: Sequence[DecodedImage]) -
 
 
 def _measure_bytes(rows: Sequence[Row], protocol: Protocol) -> tuple[float, float]:
-    """Return the bytes of a chunk's file apart from its images, and those that each image adds, by writing rows."""
+    """Return the size in bytes of a chunk's file without its images, and the bytes that each image adds."""
     images = list(dict.fromkeys(row["index"] for row in rows))
     sizes = [
         _size_of_file([row for row in rows if row["index"] in images[:count]], protocol) for count in (1, len(images))

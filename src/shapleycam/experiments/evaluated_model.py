@@ -1,4 +1,4 @@
-"""A model of an evaluation: as the user names it, and as it is loaded for a dataset."""
+"""`EvaluatedModel`, a model as the user gave it, and `LoadedModel`, the same model loaded for a dataset."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from shapleycam.printable import printable_name
 from shapleycam.tracing.random_numbers import restore_torch_generators, seed_torch
 
 _TRIED_IMAGES = 32
-"""Images tried at most to find the layers, where only images tell the size of the network's input."""
+"""Maximum number of images tried to find the layers, if only images show the size of the network's input."""
 Model: TypeAlias = "str | nn.Module | Network"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A loaded model: how it takes photographs, itself at each layer, and its record in the manifest."""
+    """A loaded model: its preprocessing, one evaluator for each layer, and its record for the manifest."""
 
     preprocess: Transform
     evaluators: list[LayerEvaluator]
@@ -46,9 +46,9 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model as the user gave it, and what it is evaluated on.
+    """A model as the user gave it, with the protocol, the dataset and the device of its evaluation.
 
-    It can be pickled, so that other machines load the model themselves; `LoadedModel` stays in its process.
+    It can be pickled, so that other machines load the model themselves. A `LoadedModel` stays in its process.
     """
 
     model: Model
@@ -69,10 +69,10 @@ class EvaluatedModel:
         return printable_name(name)
 
     def load(self) -> LoadedModel:
-        """Load the model, and find its layers.
+        """Return the loaded model, after its layers are found.
 
         Raises:
-            ShapleyCamError: it cannot be loaded, or cannot be evaluated by the protocol.
+            ShapleyCamError: the model cannot be loaded, or cannot be evaluated by the protocol.
         """
         network = self._load_network()
         if network.preprocess is None:
@@ -86,15 +86,15 @@ class EvaluatedModel:
         return LoadedModel(network.preprocess, evaluators, self._record(network, evaluators))
 
     def choose_device(self) -> str | torch.device | None:
-        """Return where the model runs: as given, otherwise a named model on the GPU if there is one, as `Explainer`."""
+        """Return the given device, or "cuda" for a named model if there is a GPU (as `Explainer`), else None."""
         if self.device is None and torch.cuda.is_available() and isinstance(self.model, str):
             return "cuda"
         return self.device
 
     def _load_network(self) -> Network:
-        """Return the network with the protocol's preprocessing, or its own where the protocol has none."""
-        # A network without published weights draws them; the protocol's seed makes them the same in each process, and
-        # the fork leaves the caller's random state as it was.
+        """Return the network with the preprocessing that the evaluation uses."""
+        # A network without published weights draws random ones. The protocol's seed makes them the same in each
+        # process, and the context manager restores the caller's random state.
         with restore_torch_generators():
             seed_torch(self.protocol.seed)
             network = (
@@ -108,11 +108,14 @@ class EvaluatedModel:
         )
 
     def _transform(self, network: Network) -> Transform | None:
-        """Return how photographs are cut: as the dataset needs it, as the protocol says, or as the network does.
+        """Return the preprocessing: the protocol's, or else the network's own.
+
+        If the dataset requires that its pictures are seen whole (`input_size`), it is the network's own preprocessing,
+        but with that size and without cropping.
 
         Raises:
-            OptionError: the dataset's pictures have to be seen whole, and how the network cuts them is not known, or
-                the protocol says otherwise.
+            OptionError: the pictures must be seen whole, and the protocol has another preprocessing, or the network's
+                preprocessing is not known.
         """
         size = self.dataset.input_size
         if size is None:
@@ -125,7 +128,7 @@ class EvaluatedModel:
         return replace(network.preprocess, resize=size, crop=size)
 
     def _evaluators(self, network: Network) -> list[LayerEvaluator]:
-        """Return the model at each layer of the protocol."""
+        """Return one evaluator for each layer of the protocol."""
         dataset = self.dataset
         classes = class_numbers(dataset.labels, network.labels, _count_classes(network), dataset.classes)
         if self.protocol.class_rule != "prediction" and not any(label is not None for label in classes):
@@ -152,7 +155,7 @@ class EvaluatedModel:
         return evaluators
 
     def _find_layer(self, evaluator: LayerEvaluator, preprocess: Transform) -> None:
-        """Let the explainer find its layer: by noise where the input's size is known, else by the first good image."""
+        """Find the explainer's layer: with noise if the input's size is known, else with the first usable image."""
         if isinstance(preprocess, Preprocess):
             evaluator.explainer.find_layer()
             return
@@ -164,17 +167,17 @@ class EvaluatedModel:
                 continue
             try:
                 evaluator.explainer.trace(evaluator.to_batch([image]), [self.protocol.methods[0]])
-            except (ImageError, ModelError) as error:  # of this image, perhaps
+            except (ImageError, ModelError) as error:  # perhaps the fault of this image only
                 reason = error
             else:
                 return
         raise reason or ImageError("the dataset has no images; expected at least one")
 
     def _record(self, network: Network, evaluators: list[LayerEvaluator]) -> dict[str, Any]:
-        """Return what the manifest says of the model, by which another one is refused.
+        """Return the model's record in the manifest. A run that goes on refuses a model with another record.
 
-        A model is known by its weights, its printed structure and the file that builds it (docs/decisions.md); `origin`
-        is for the reader and may change.
+        A model is identified by its weights, its printed structure and the file that builds it (docs/decisions.md).
+        `origin` is information for the reader and may change.
         """
         return {
             "origin": network.origin,
@@ -187,14 +190,13 @@ class EvaluatedModel:
 
 
 def _count_classes(network: Network) -> int | None:
-    """Return how many classes a model has: its labels, otherwise its outputs for noise; None where not known."""
+    """Return the number of a model's labels, or else of its outputs for an image of noise; None if unknown."""
     if network.labels is not None:
         return len(network.labels)
     if not isinstance(network.preprocess, Preprocess):
         return None
     size = (1, len(network.preprocess.mean), *network.preprocess.crop)
-    noise = torch.rand(
-        size, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
-    )  # not the caller's random state
+    generator = torch.Generator().manual_seed(0)  # leaves the caller's random state unchanged
+    noise = torch.rand(size, generator=generator, dtype=torch.float32, device="cpu")
     output = Explainer(network).output(noise)
     return output.shape[1] if isinstance(output, torch.Tensor) and output.dim() == 2 else None

@@ -1,4 +1,4 @@
-"""One model at one layer: batches of images become rows of results."""
+"""`LayerEvaluator`: turns batches of images into rows of results, for one model at one layer."""
 
 from __future__ import annotations
 
@@ -35,9 +35,15 @@ from shapleycam.utilities import Utility, resolve_utility
 
 @dataclass(frozen=True)
 class LayerEvaluator:
-    """A model at one layer, with all that its rows need; `model` and `layer` are their names in the results.
+    """Evaluates one model at one layer.
 
-    `kept_runs` is where the runs behind values of players are kept, if anywhere.
+    Attributes:
+        model: the model's name in the results.
+        layer: the layer's name in the results.
+        explainer: explains the model at the layer.
+        protocol: what is measured, and how.
+        metadata: names, labels and annotations of the images.
+        kept_runs: stores the head's outputs for coalitions, so that a restarted run need not repeat them; or None.
     """
 
     model: str
@@ -48,15 +54,15 @@ class LayerEvaluator:
     kept_runs: KeptRuns | None = None
 
     def evaluate(self, images: Sequence[DecodedImage]) -> list[Row]:
-        """Return the rows of a batch; an image that cannot be explained has one row, which says why.
+        """Return the rows of a batch; an image that cannot be explained has one row, whose message is the reason.
 
         Raises:
-            DerivativeError: the model has no derivative that a method needs.
-            OptionError: the protocol cannot be had of this model, or the GPU has failed.
+            DerivativeError: the model lacks a derivative that a method needs.
+            OptionError: this model cannot be evaluated by the protocol, or the GPU has failed.
         """
         try:
             return list(self._evaluate_together(images))
-        except DerivativeError:  # of the model, not of an image
+        except DerivativeError:  # a property of the model: no smaller batch would help
             refuse_failed_gpu()
             raise
         except (ImageError, ModelError, RuntimeError) as error:
@@ -67,14 +73,14 @@ class LayerEvaluator:
             if len(images) == 1:
                 return [self.error_row(images[0], describe_device_failure(error) or str(error))]
         if is_full:
-            gc.collect()  # copies of a model that refer to themselves are in memory until then
-        # One image fails, or the memory is too small for all of them. Halving finds the one in log(batch) steps, and
-        # leaves batches that are as large as the memory allows.
+            gc.collect()  # frees copies of the model that are in reference cycles
+        # One image fails, or the memory is too small for the whole batch. Halving isolates a failing image in
+        # log2(batch) steps, and otherwise stops at batches that fit into memory.
         half = len(images) // 2
         return [*self.evaluate(images[:half]), *self.evaluate(images[half:])]
 
     def to_batch(self, images: Sequence[DecodedImage]) -> Batch:
-        """Return images as the model takes them."""
+        """Return decoded images as a batch on the model's device."""
         photographs = [
             PreparedPhotograph(image.image, Source(self.metadata.names[image.index], None, image.box), image.size)
             for image in images
@@ -82,9 +88,9 @@ class LayerEvaluator:
         return stack_photographs(photographs, self.explainer.model)
 
     def trace(self, batch: Batch) -> Lazy[TracedBatch]:
-        """Return the pass over a batch that all utilities share, made where it is first needed.
+        """Return the lazily created trace of a batch, which all utilities share.
 
-        Maps that are smoothed are made by passes of their own; the shared one then is for the game alone.
+        Smoothed maps need forward passes of their own; then only the game uses the shared trace.
         """
         protocol = self.protocol
         methods, replay = () if protocol.smooth else protocol.methods, "game" in required_quantities(protocol.metrics)
@@ -93,7 +99,7 @@ class LayerEvaluator:
     def explain(
         self, batch: Batch, traced_batch: Lazy[TracedBatch], target: Target, utility: Utility
     ) -> dict[str, Explanation]:
-        """Return the explanations of a batch by method; `traced_batch` is what `trace` returned of it."""
+        """Return the explanations of a batch by method; `traced_batch` is the result of `trace` for this batch."""
         protocol = self.protocol
         methods, options = protocol.methods, protocol.estimator_options
         if not protocol.smooth:
@@ -102,7 +108,7 @@ class LayerEvaluator:
         return comparison
 
     def error_row(self, image: DecodedImage, message: str) -> Row:
-        """Return the row of an image that could not be read or explained."""
+        """Return the row for an image that could not be read or explained."""
         return {**self._image_columns(image), "status": "error", "message": " ".join(message.split())}
 
     def _evaluate_together(self, images: Sequence[DecodedImage]) -> Iterator[Row]:
@@ -124,17 +130,18 @@ class LayerEvaluator:
         target: Int[Tensor, " b"] | None,
         images: Sequence[DecodedImage],
     ) -> Iterator[Row]:
-        """Yield a row for each method and image."""
+        """Yield one row for each method and image."""
         protocol = self.protocol
-        with ignore_warnings(BlankHeatmapWarning), keeping_runs(self.kept_runs):  # the row says that a map is blank
+        with ignore_warnings(BlankHeatmapWarning), keeping_runs(self.kept_runs):  # the row reports a blank map
             explanations = self.explain(batch, traced_batch, target, utility)
         first, explanation = next(iter(explanations.items()))
         metrics = self._metric_evaluator(utility, batch, traced_batch, explanations, images)
-        # Other quantities keep nothing: some change the model's weights, which nothing that is kept says.
+        # Runs are not kept for other quantities: some change the model's weights, but the key of a kept run always
+        # names the original weights.
         if "true_values" in metrics.needed:
             with keeping_runs(self.kept_runs):
                 metrics.quantity("true_values", first)
-        of_image = {
+        shared_columns = {
             "utility": [utility.name] * len(images),
             "target": explanation.target.tolist(),
             "probability": metrics.quantity("score", first).double().tolist(),
@@ -142,7 +149,7 @@ class LayerEvaluator:
         lists = [name for name in LISTS if name in required_quantities(protocol.metrics)]
         for method in explanations:
             columns = {
-                **of_image,
+                **shared_columns,
                 **{name: metrics.metric(name, method).double().tolist() for name in protocol.metrics},
                 **{name: metrics.quantity(name, method).tolist() for name in lists},
                 "message": _remarks(metrics, method),
@@ -159,7 +166,7 @@ class LayerEvaluator:
         explanations: dict[str, Explanation],
         images: Sequence[DecodedImage],
     ) -> MetricEvaluator:
-        """Return what computes the metrics of a batch's explanations."""
+        """Return a `MetricEvaluator` for the explanations of a batch."""
         protocol, explanation = self.protocol, next(iter(explanations.values()))
         explained_batch = ExplainedBatch(
             self.explainer,
@@ -193,7 +200,7 @@ class LayerEvaluator:
     def _apply_class_rule(
         self, images: Sequence[DecodedImage], batch: Batch
     ) -> tuple[Sequence[DecodedImage], Batch, list[Row]]:
-        """Return the images that the class rule includes, and the rows of those that it leaves out."""
+        """Return the images that the class rule includes, their batch, and the rows of the excluded images."""
         reasons = self._exclusion_reasons(images, batch)
         if not any(reasons):
             return images, batch, []
@@ -208,7 +215,7 @@ class LayerEvaluator:
         return [images[position] for position in positions], included, excluded
 
     def _exclusion_reasons(self, images: Sequence[DecodedImage], batch: Batch) -> list[str | None]:
-        """Return why the class rule leaves each image out, None where it does not."""
+        """Return for each image why the class rule excludes it; None for an included image."""
         rule = self.protocol.class_rule
         if rule == "prediction":
             return [None] * len(images)
@@ -230,16 +237,16 @@ class LayerEvaluator:
         ]
 
     def _labelled_classes(self, images: Sequence[DecodedImage], batch: Batch) -> Int[Tensor, " b"] | None:
-        """Return the class of each image that its label names; None where predictions are explained."""
+        """Return the labelled class (b,) of each image; None if the predicted classes are explained."""
         if self.protocol.class_rule == "prediction":
             return None
         classes = [self.metadata.classes[image.index] for image in images]
         return torch.tensor(classes, device=batch.images.device)
 
     def _object_masks(self, images: Sequence[DecodedImage], explanation: Explanation) -> Bool[Tensor, "b n h w"] | None:
-        """Return a mask for each object that the protocol asks for; None where no metric needs them.
+        """Return the masks of the objects that the protocol's object rule selects; None if no metric needs them.
 
-        Images with fewer objects than others of the batch have empty masks besides.
+        Images with fewer objects than others in the batch are padded with empty masks.
         """
         if self.metadata.annotations is None or not needs_objects(self.protocol.metrics):
             return None
@@ -252,9 +259,9 @@ class LayerEvaluator:
 
 
 def _remarks(metrics: MetricEvaluator, method: str) -> list[str | None]:
-    """Return what is unusual about each image's map, None where nothing is.
+    """Return for each image a remark about its map; None if nothing is unusual.
 
-    A constant map has no correlation with anything, so that coherency is 0 by definition there.
+    A constant map has no correlation with another map, so that its coherency is 0 by definition.
     """
     heatmap = metrics.explanations[method].heatmap
     remarks: list[str | None] = [None] * len(heatmap)

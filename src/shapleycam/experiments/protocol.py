@@ -1,4 +1,4 @@
-"""The protocol of an evaluation: all choices that decide a number of it."""
+"""`Protocol`: all choices of an evaluation that change its numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONSTANTS = {
     "scaling": "ReLU, min-max at native size, bilinear to the input, min-max (arXiv:2501.06261)",
     "aggregation": "mean over images; ADCC of the means, and of each image",
 }
-"""How values become heatmaps, and images' metrics a dataset's: recorded with the protocol, and the same in all."""
+"""How values become heatmaps, and how metrics are averaged; recorded with each protocol, and the same in all."""
 
 _BOTH_LAYERS = ("before-pool", "last-conv")
 _PUBLISHED_SETTINGS = {
@@ -42,17 +42,17 @@ _PUBLISHED_SETTINGS = {
     "log_probability": (_BOTH_LAYERS, ("paper", "shapleycam-x")),
     "logit": (("before-pool",), ("paper",)),
 }
-"""The layers and methods of which figures were published, by utility; a test holds them against the figures."""
+"""The layers and methods with published figures, by utility; a test compares them with the figures."""
 
 _GRID_PLAYERS = 256
-"""Players that the set of methods "all" assumes where `players` is None: more than exactshapley can have."""
+"""Number of players that the set of methods "all" assumes if `players` is None: more than exactshapley allows."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is measured, and how; the defaults are the published protocol with the model's own preprocessing.
+    """What is measured, and how; the defaults are the published protocol with each model's own preprocessing.
 
-    Sets of names are written out when a protocol is made, and spellings are replaced by the tables' own names.
+    A new protocol replaces sets of names by their members, and spellings by canonical names.
 
     Args:
         layers: rules or names of layers ("before-pool", "last-conv", "features.3", "input").
@@ -60,26 +60,26 @@ class Protocol:
         methods: names of methods, or the sets "paper", "all" and "field".
         metrics: names of metrics, or the sets "paper" and "all".
         preprocess: the preprocessing of all models; None for each model's own.
-        class_rule: which class is explained: the model's "prediction", the image's "label", or the prediction of those
-            images alone where it is the label ("correct").
-        objects: whether the pointing metrics ask for objects of the explained "class" or for "any".
+        class_rule: which class is explained: the model's "prediction" or the image's "label"; "correct" explains the
+            prediction, and excludes images whose prediction is not their label.
+        objects: which objects the pointing metrics use: those of the explained "class", or "any".
         options: options of the metrics.
-        nodes: gradients along the path, as in `Explainer.compare`.
-        tolerance: standard error of sampled values, as a share of them, as in `Explainer.compare`.
+        nodes: number of gradients along the path, as in `Explainer.compare`.
+        tolerance: relative standard error at which sampling ends, as in `Explainer.compare`.
         players: (rows, columns) of a grid of regions; None for single positions.
-        seed: for methods that draw, together with each image's content.
-        removal: what stands in for absent places, as in `Explainer`: a name or a tensor.
+        seed: the seed for methods that draw random numbers; each image's content is mixed into it.
+        removal: what replaces the content of absent players, as in `Explainer`: a name or a tensor.
         reference: photographs, or folders of them, for removal "mean" or "samples".
-        precision: of what comes before the layer, as in `Explainer`: "full" or "bfloat16".
-        smooth: how maps are smoothed, as in `Explainer.explain`: a name, or several.
-        runs: of what comes after the layer that values of players may take of an image, as in `Explainer.compare`.
+        precision: precision of the network before the layer, as in `Explainer`: "full" or "bfloat16".
+        smooth: how maps are smoothed, as in `Explainer.explain`: one name or several.
+        runs: maximum number of runs of the head for an image's values of players, as in `Explainer.compare`.
 
     Attributes:
-        removal_name: the removal in results; of reference photographs it has a hash of their files.
+        removal_name: the removal's name in results; with reference photographs it includes a hash of their files.
 
     Raises:
-        OptionError: an unknown name, an empty list, a number that is out of range, or a removal that is a function.
-        ImageError: a folder of reference photographs without any.
+        OptionError: a name is unknown, a list is empty, a number is out of range, or the removal is a function.
+        ImageError: a folder of reference photographs contains none.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -108,7 +108,7 @@ class Protocol:
     runs: int | None = None
 
     def __post_init__(self) -> None:
-        """Write out sets of names, and refuse what is unknown or out of range."""
+        """Replace names and sets by canonical names; refuse unknown names and numbers out of range."""
         for name in MEASURED_FIELDS:
             object.__setattr__(self, name, _without_repeats(getattr(self, name)))
         self._check_estimator_options()
@@ -157,10 +157,11 @@ class Protocol:
 
     @classmethod
     def paper(cls, utility: str = "rest") -> Protocol:
-        """Return the protocol of the published figures with a utility: six metrics, the paper's preprocessing.
+        """Return the protocol of the published figures for a utility: six metrics, the paper's preprocessing.
 
-        Of "rest" that is the paper's tables: both layers, ten methods. Of "log_probability" and "logit" it is the
-        author's ablations, where "shapleycam-x" is added or only what is before pooling was measured.
+        For "rest" these figures are the paper's tables, with both layers and ten methods. For "log_probability" and
+        "logit" they are the author's ablations: "log_probability" adds the method "shapleycam-x", and "logit" has only
+        the layer before pooling.
 
         Raises:
             OptionError: no figures were published with this utility.
@@ -180,17 +181,17 @@ class Protocol:
 
     @property
     def runs_per_coalition(self) -> int:
-        """Return how many runs a coalition takes where no shortcut evaluates it: one for each reference sample."""
+        """Return how many runs of the head a coalition takes without a shortcut: one for each reference sample."""
         return len(self.reference) if resolve_removal(self.removal) is SAMPLES else 1
 
     @property
     def estimator_options(self) -> EstimatorOptions:
-        """Return nodes, tolerance, seed, players and runs as the explainer takes them."""
+        """Return nodes, tolerance, seed, players and runs as one object, as the explainer takes them."""
         return EstimatorOptions(self.nodes, self.tolerance, self.seed, self.players, runs=self.runs)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the protocol as JSON has it, with the choices that are the same in all protocols."""
-        data = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+        """Return the protocol as JSON values, including the constants that are the same in all protocols."""
+        data = {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
         data |= {"options": asdict(self.options), "removal": data.pop("removal_name")}
         data["smooth"] = smoothing_name(self.smooth)
         if self.preprocess is not None:
@@ -200,6 +201,6 @@ class Protocol:
 
 
 def _without_repeats(names: Any) -> tuple[Any, ...]:
-    """Return one name, or several of them, as a tuple in which each stands once."""
+    """Return one name or several as a tuple without repetitions."""
     several = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
     return tuple(dict.fromkeys(several))

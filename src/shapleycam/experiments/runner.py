@@ -1,4 +1,4 @@
-"""Evaluations: models, layers, utilities, methods and metrics measured over a dataset."""
+"""`Evaluation` and `evaluate`: measure models, layers, utilities, methods and metrics on a dataset."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ from shapleycam.tracing.isolation import device_of
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation to run: models over a dataset, by a protocol, into a folder or a URL.
+    """An evaluation of models on a dataset: its inputs, and where its results are written.
 
-    `evaluate` builds one from what a user names, and runs it.
+    `evaluate` builds one from its arguments, and runs it.
 
     Args:
-        models: names, modules or networks, each under a name of its own.
+        models: names, modules or networks, each with a different name.
         dataset: the photographs.
         protocol: what is measured, and how.
-        out: a folder, or a URL such as s3://bucket/run.
-        annotations: where objects are, for the pointing metrics; None for what the dataset says by itself.
+        out: the folder for the results, or a URL such as s3://bucket/run.
+        annotations: where objects are, for the pointing metrics; None for the dataset's own annotations.
         pretrained: whether named models have their published weights.
-        checkpoint: weights in place of the published ones, of one model.
-        settings: where and how fast it runs.
+        checkpoint: a file of weights that replaces the published weights; allowed for one model only.
+        settings: where and how fast the evaluation runs.
 
     Raises:
-        OptionError: these do not go together; nothing has been loaded or written then.
+        OptionError: the arguments contradict each other. Nothing has been loaded or written then.
 
     Examples:
         >>> import tempfile
@@ -79,7 +79,7 @@ class Evaluation:
     settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be evaluated, before anything is loaded."""
+        """Refuse arguments that contradict each other, before anything is loaded."""
         object.__setattr__(self, "annotations", choose_annotations(self.dataset, self.annotations))
         check_models([evaluated_model.name for evaluated_model in self.evaluated_models], self.checkpoint)
         check_objects_are_known(self.protocol, self.annotations)
@@ -87,7 +87,7 @@ class Evaluation:
 
     @property
     def evaluated_models(self) -> list[EvaluatedModel]:
-        """Return each model, with what it is evaluated on."""
+        """Return each model together with the protocol, the dataset and the device of its evaluation."""
         return [
             EvaluatedModel(
                 model,
@@ -102,13 +102,14 @@ class Evaluation:
         ]
 
     def run(self, listener: ProgressListener | None = None) -> Store:
-        """Measure what is not measured yet, and return the results.
+        """Measure the images that are not measured yet, and return the store with all results.
 
-        Stopped at any moment, it leaves what it has written; the same call goes on from there.
+        The evaluation may be stopped at any time: the chunks that it has written stay, and the same call continues
+        after them.
 
         Raises:
-            ShapleyCamError: a model or layer cannot be had, results of another run are in the folder, or the disk is
-                full.
+            ShapleyCamError: a model cannot be loaded, a layer does not exist, the folder holds results of another run,
+                or the disk is full.
         """
         listener = listener or SilentListener()
         self.check()
@@ -133,10 +134,11 @@ class Evaluation:
             return store
 
     def check(self) -> None:
-        """Refuse a folder of something else, from what is known before a model is loaded.
+        """Refuse a folder that holds other files or another run, without loading a model.
 
         Raises:
-            OptionError: it holds other things, or results of another protocol, other models or other data.
+            OptionError: the folder or URL holds other files, or results of another protocol, other models or other
+                data.
         """
         check_compatible(self.out, self._manifest_without_models)
 
@@ -155,16 +157,16 @@ class Evaluation:
         return remaining_chunks(store, name, retry_errors=self.settings.retry_errors)
 
     def _in_this_process(self, evaluated_model: EvaluatedModel) -> EvaluatedModel:
-        """Return a model as this process loads it: where other machines do the work, on the CPU."""
+        """Return a model as this process loads it: on the CPU if other machines do the work."""
         return evaluated_model if self.settings.local else replace(evaluated_model, device="cpu")
 
     def _release(self, model: Lazy[LoadedModel]) -> None:
-        """Free a model, unless it is the only one: of several, one at a time is in memory."""
+        """Free a model if there are several models, so that at most one of them is in memory at a time."""
         if len(self.models) > 1:
             model.release()
 
     def _manifest(self, models: Mapping[str, Lazy[LoadedModel]]) -> dict[str, Any]:
-        """Return the manifest; every model is loaded for it, so that a mistake shows before anything is measured."""
+        """Return the manifest; this loads every model, so that errors are raised before anything is measured."""
         records = {}
         for name, model in models.items():
             records[name] = model().record
@@ -181,7 +183,7 @@ class Evaluation:
 
     @cached_property
     def _manifest_without_models(self) -> dict[str, Any]:
-        """Return the part of the manifest that needs no model, for which the dataset is read once."""
+        """Return the part of the manifest that needs no model; this reads the whole dataset once."""
         dataset = {"images": len(self.dataset), "fingerprint": self._snapshot.fingerprint}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
@@ -217,9 +219,10 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
     settings: RunSettings | None = None,
     listener: ProgressListener | None = None,
 ) -> Store:
-    """Measure methods on a dataset, and return the results, which are written to a folder or a URL.
+    """Measure methods on a dataset; write the results to a folder or a URL, and return them.
 
-    Stopped at any moment, it leaves what it has written; called again, it goes on from there.
+    The evaluation may be stopped at any time: the chunks that it has written stay, and the same call continues after
+    them.
 
     Args:
         models: names, modules or networks.
@@ -227,15 +230,16 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
             of pictures, a pattern or URL of them, "torchvision:NAME:ROOT", "hf:NAME", or a dataset object.
         out: the folder, or a URL such as s3://bucket/run.
         protocol: what is measured, and how; None for the published ten methods and six metrics.
-        limit: only the first so many images.
-        annotations: where objects are, for the pointing metrics; None for what the dataset says by itself.
+        limit: the number of images to use from the start of the dataset; None for all.
+        annotations: where objects are, for the pointing metrics; None for the dataset's own annotations.
         pretrained: whether named models have their published weights.
-        checkpoint: weights in place of the published ones, of one model.
+        checkpoint: a file of weights that replaces the published weights; allowed for one model only.
         settings: device, batch size, workers, strictness, engine.
-        listener: is called as the evaluation proceeds.
+        listener: an object whose methods are called as the evaluation proceeds.
 
     Raises:
-        ShapleyCamError: with one line that says what was found, what was expected and what to do.
+        ShapleyCamError: the evaluation cannot run; the message is one line that says what was found, what was expected
+            and what to do.
 
     Examples:
         >>> import tempfile
@@ -269,7 +273,7 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
 
 
 def _refuse_errors(store: Store) -> None:
-    """Raise where images could not be measured, also in an earlier session of the run."""
+    """Raise if any image could not be measured, in this session or in an earlier session of the run."""
     columns = ("image", "status", "message")
     for model in store.manifest["order"]:
         errors = store.model_rows(model, columns).filter(status="error")

@@ -1,4 +1,4 @@
-"""An engine in this process, with items prepared ahead by other processes."""
+"""`Local`: an engine that works in this process, while other processes prepare items ahead."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from shapleycam.errors import OptionError, ShapleyCamWarning, warn
 from shapleycam.wording import first_line
 
 _PARENT_CHECK_SECONDS = 1.0
-"""How often a worker checks whether its parent still runs."""
+"""Seconds between a worker's checks whether its parent process still runs."""
 _SIGNAL_SECONDS = 0.3
-"""How long a signal that has ended a worker may take to reach this process too."""
-_OF_THE_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
-"""Signals that a terminal sends to all its processes, which this process alone shall answer."""
+"""Seconds to wait for a signal to this process, after a signal has ended a worker."""
+_TERMINAL_SIGNALS = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
+"""Signals that a terminal sends to all its processes; workers ignore them, and only this process handles them."""
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -38,7 +38,7 @@ class Local:
     """The engine that works in this process.
 
     Args:
-        workers: processes that prepare items ahead; with 0 this process prepares an item when its turn comes.
+        workers: number of processes that prepare items ahead; with 0, this process prepares each item itself.
 
     Examples:
         >>> from shapleycam.experiments import Local
@@ -54,32 +54,35 @@ class Local:
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
     ) -> Generator[Result, None, None]:
-        """Yield the results of all items, one item after the other, as `Engine.run`.
+        """Yield the results of all items in the order of the items, as `Engine.run`.
 
         Raises:
-            ShapleyCamError: what a step raised, or a worker died.
+            ShapleyCamError: a step raised it, or a worker died.
         """
         with closing(prepare_ahead(items, prepare, self.workers)) as prepared_items:
             for prepared in prepared_items:
                 yield from perform(prepared)
 
     def provenance(self) -> dict[str, Any]:
-        """Return what the manifest says of the engine."""
+        """Return the engine's entries in the manifest."""
         return {"engine": "local", "workers": self.workers}
 
 
 def prepare_ahead(
     items: Sequence[Item], prepare: Callable[[Item], Prepared], workers: int
 ) -> Generator[Prepared, None, None]:
-    """Yield each item prepared, in order, by `workers` processes that run ahead.
+    """Yield the prepared items in order; `workers` processes prepare them ahead.
 
-    Of a process that is forked only the forking thread goes on, and what another one had locked stays locked. Therefore
-    nothing that workers do may need threads or locks of the program: PyTorch computes with one thread there, by
-    DataLoader; datasets are read without Polars, and from files that each process opens for itself; the library's
-    warnings are given here; and what workers print does not go through a display that a thread of the program draws.
+    A forked process has only the thread that called fork; a lock that another thread held at that time is never
+    released in it. So workers must not use threads or locks of the parent process:
+
+    - PyTorch computes with one thread in workers, which DataLoader ensures;
+    - datasets are read without Polars, and each process opens its own files;
+    - the library's warnings are sent to the parent process and issued there;
+    - workers print directly, and not through a progress display that a thread of the parent draws.
 
     Raises:
-        OptionError: one of them died, or the work cannot be sent to them.
+        OptionError: a worker died, or the work cannot be pickled.
     """
     dataset = _PreparedItems(items, prepare)
     if workers and not forks_processes():
@@ -90,11 +93,12 @@ def prepare_ahead(
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
-        generator=torch.Generator(),  # workers' seeds are drawn from it; without it from the caller's random state
+        generator=torch.Generator(),  # source of the workers' seeds, so that the caller's random state is not used
     )
     try:
-        # DataLoader draws a seed on the default device; workers inherit that, and cannot use this process's GPU.
-        with torch.device("cpu"), _signals_held_back():
+        # DataLoader draws a seed on the default device, which forked workers inherit, and these cannot use this
+        # process's GPU.
+        with torch.device("cpu"), _terminal_signals_blocked():
             prepared_items = iter(loader)
         for prepared, caught in prepared_items:
             for category, text in caught:
@@ -103,7 +107,7 @@ def prepare_ahead(
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
-        time.sleep(_SIGNAL_SECONDS)  # where the signal was for all processes, it interrupts this one here
+        time.sleep(_SIGNAL_SECONDS)  # if the signal was sent to all processes, it interrupts this one here
         guard = "" if forks_processes() else ", or call it under `if __name__ == '__main__':` in your script"
         raise OptionError(
             f"a decoding process died ({first_line(error)}); free some memory, or decode with workers=0{guard}"
@@ -113,18 +117,18 @@ def prepare_ahead(
 def forks_processes() -> bool:
     """Return whether new processes are forks of this one, as on Linux before Python 3.14.
 
-    Elsewhere they import the program's script again, and what they work on is sent to them by pickle.
+    Otherwise they import the user's script again, and receive their work as a pickle.
     """
     return _start_method() == "fork"
 
 
 def _start_method() -> str:
-    # get_start_method() alone would fix the method, and the user could not choose one any more.
+    # get_start_method() without allow_none would set the method, and the user could no longer choose one.
     return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
 
 
 class _PreparedItems(Dataset[Any]):
-    """Items as a dataset whose elements are prepared where they are read, which is in the workers."""
+    """A dataset whose elements are the prepared items; each is prepared when a worker reads it."""
 
     def __init__(self, items: Sequence[Any], prepare: Callable[[Any], Any]) -> None:
         self.items, self.prepare = items, prepare
@@ -133,7 +137,7 @@ class _PreparedItems(Dataset[Any]):
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[Any, list[tuple[type[ShapleyCamWarning], str]]]:
-        """Return a prepared item with the library's warnings of it that the program has not seen."""
+        """Return a prepared item, and the library's warnings that a worker caught meanwhile."""
         if get_worker_info() is None:
             return self.prepare(self.items[index]), []
         with _library_warnings_caught() as caught:
@@ -142,7 +146,7 @@ class _PreparedItems(Dataset[Any]):
 
 @contextmanager
 def _library_warnings_caught() -> Iterator[list[tuple[type[ShapleyCamWarning], str]]]:
-    """Collect category and text of the library's warnings while the context lasts; others are shown as before."""
+    """Yield a list that collects category and text of the library's warnings; other warnings are shown as before."""
     caught: list[tuple[type[ShapleyCamWarning], str]] = []
     show_other = warnings.showwarning
 
@@ -159,15 +163,15 @@ def _library_warnings_caught() -> Iterator[list[tuple[type[ShapleyCamWarning], s
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Hold the terminal's signals back while workers start: these inherit that, and never get them.
+def _terminal_signals_blocked() -> Iterator[None]:
+    """Block the terminal's signals while workers are started; workers inherit the mask and never receive them.
 
-    Otherwise each worker that Ctrl-C reaches prints a traceback. This process gets its signals when the context ends.
+    Otherwise each worker prints a traceback at Ctrl-C. This process receives pending signals when the context ends.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL_SIGNALS)
     try:
         yield
     finally:
@@ -175,10 +179,10 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def _check_can_be_sent(dataset: Dataset[Any]) -> None:
-    """Refuse what cannot be pickled, in one line instead of torch's traceback.
+    """Refuse work that cannot be pickled with a one-line error, instead of a traceback from PyTorch.
 
     Raises:
-        OptionError: such as a preprocessing that is a lambda.
+        OptionError: the work cannot be pickled, for example because the preprocessing is a lambda.
     """
     try:
         ForkingPickler.dumps(dataset)
@@ -190,16 +194,16 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
 
 
 def _prepare_worker(_: int) -> None:
-    """Let this worker ignore the terminal's signals, print by itself, and end when the program has ended.
+    """Make this worker ignore the terminal's signals, print directly, and exit when the parent process has ended.
 
-    The program may have put a display in place of its streams, as rich does while a progress bar is shown. Its lock may
-    have been held when this worker was forked, and is never released here.
+    The parent may have replaced its output streams by a display, as rich does for a progress bar. The display's lock
+    may have been held when this worker was forked; then it is never released here.
 
-    A killed program sends no message, and its workers would wait. The system tells a worker that the program has ended,
-    except one that was forked before others, which hold the program's end of its pipe too; such a worker gets another
-    parent.
+    A killed parent sends no message, and its workers would wait forever. So a thread watches the parent in two ways.
+    `is_alive` detects the end of the parent by a closed pipe. It fails if workers that were forked later still hold the
+    parent's end of this pipe; but then the parent's process id changes.
     """
-    for number in _OF_THE_TERMINAL:  # where they could not be held back
+    for number in _TERMINAL_SIGNALS:  # for systems without signal masks
         signal.signal(number, signal.SIG_IGN)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     program, parent = multiprocessing.parent_process(), os.getppid()
@@ -213,5 +217,5 @@ def _prepare_worker(_: int) -> None:
 
 
 def _unchanged(prepared: Any) -> Any:
-    """Return an element as it is: the default would make tensors of its arrays, which travel by shared memory."""
+    """Return an element unchanged; the default would convert arrays to tensors, which need shared memory."""
     return prepared
