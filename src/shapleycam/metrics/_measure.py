@@ -1,4 +1,4 @@
-"""`measure`: computes metrics for existing explanations."""
+"""Metrics of explanations that a user already has."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _ROUNDING = 1e-5
-"""Tolerance for heat outside of [0, 1]."""
+"""By which heat may be outside of [0, 1]."""
 
 
 @torch.inference_mode(mode=False)
@@ -44,27 +44,25 @@ def measure(
     inputs: Inputs = None,
     **estimator_options: Unpack[EstimatorKeywords],
 ) -> dict[str, dict[str, Float[Tensor, " b"]]]:
-    """Return metrics of several explanations of the same images, computed with as few forward passes as possible.
+    """Measure several explanations by several metrics, with as few forward passes as they need.
 
     Args:
-        explainer: the explainer that made the explanations.
-        images: the explained images, in the same order.
-        explanations: explanations by method, as `Explainer.compare` returns them.
-        metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all"; without `objects`, "all" stands
-            for the metrics that need no objects.
-        options: how metrics change images and draw random numbers; None for the published protocol.
-        objects: masks for the pointing metrics: (b, h, w) for one mask of all objects in an image, or (b, n, h, w) for
-            a mask of each object.
-        inputs: further inputs of the model, the same as for the explanations; see `Explainer.compare`.
-        estimator_options: nodes, tolerance, players and seed, the same as for the explanations.
+        explainer: the one that made the explanations.
+        images: those that were explained.
+        explanations: by method, as `Explainer.compare` returns them.
+        metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all" (what `objects` allow).
+        options: how images are changed; None for the published protocol.
+        objects: where the objects of the pointing metrics are: (b, h, w), or (b, n, h, w) with a mask for each object.
+        inputs: as the explanations were made with, see `Explainer.compare`.
+        estimator_options: likewise, nodes, tolerance, players and seed.
 
     Returns:
         {metric: {method: one number for each image (b,)}}, on the explanations' device.
 
     Raises:
-        OptionError: there are no explanations; they explain other images, or differ in class, layer, utility or
-            removal; a metric is unknown or cannot be computed for this model; heat is outside of [0, 1]; or values are
-            not finite.
+        OptionError: there are no explanations; they are of other images, or differ in class, layer, utility or removal;
+            a metric is unknown or cannot be computed for this model; heat outside of [0, 1], or values that are not
+            finite.
 
     Examples:
         >>> import torch
@@ -109,7 +107,7 @@ def measure(
 
 
 def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
-    """Return the first explanation, after a check that all have the same images, classes, layer and other choices."""
+    """Return the first explanation; refuse those of different images, classes, layers or other choices."""
     if not explanations:
         raise OptionError("no explanations were given; expected {method: explanation} as Explainer.compare returns it")
     first, *others = explanations.values()
@@ -122,17 +120,17 @@ def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
         differ += [name for name in ("images", "target") if not _equal(getattr(first, name), getattr(second, name))]
         if differ:
             raise OptionError(
-                f"the explanations by {first.method} and {second.method} have different {', '.join(differ)}; give "
-                "explanations that one call of Explainer.compare returned"
+                f"{first.method} and {second.method} are not explanations of the same: {', '.join(differ)} differ; "
+                "give what one call of Explainer.compare returned"
             )
     return first
 
 
 def _check_maps(explanations: Mapping[str, Explanation]) -> None:
-    """Refuse explanations, which a user may have changed, whose heatmaps or values are not valid.
+    """Refuse maps that are none, as somebody may have put them into an explanation.
 
     Raises:
-        OptionError: heat is outside of [0, 1], or values are not finite.
+        OptionError: heat outside of [0, 1], or values that are not finite.
     """
     for method, explanation in explanations.items():
         heat = explanation.heatmap.flatten(1)
@@ -152,10 +150,10 @@ def _equal(first: Tensor, second: Tensor) -> bool:
 
 
 def _utility(explainer: Explainer, explanation: Explanation) -> Utility:
-    """Return the utility of an explanation.
+    """Return the utility that was explained.
 
     Raises:
-        OptionError: the utility is neither in the table nor the explainer's own, such as another user's function.
+        OptionError: it is a function of the user's that the explainer does not have.
     """
     name = explanation.utility_name
     if name == explainer.utility.name:
@@ -164,7 +162,7 @@ def _utility(explainer: Explainer, explanation: Explanation) -> Utility:
         return UTILITIES[name]
     raise OptionError(
         f"the explanation is of utility {name!r}, which has no name in the table; give the explainer utility=, so that "
-        "it can be computed for changed images too"
+        "it can be asked of changed images too"
     )
 
 
@@ -172,9 +170,8 @@ def _removal(explainer: Explainer, explanation: Explanation) -> AnyRemoval:
     """Return the removal of an explanation.
 
     Raises:
-        OptionError: the removal uses photographs, a tensor or a function, and is not the explainer's own; or the
-            explanation was made in another precision, so that its scores could not be compared with those of changed
-            images.
+        OptionError: it is by photographs, a tensor or a function that the explainer does not have; or the explanation
+            is of another precision, so that changed images would be compared with others.
     """
     if explanation.precision != explainer.precision:
         raise OptionError(
@@ -188,7 +185,7 @@ def _removal(explainer: Explainer, explanation: Explanation) -> AnyRemoval:
         return NAMED[name]
     raise OptionError(
         f"the explanation is of removal {name!r}, the explainer has {explainer.removal.name!r}; give the explainer the "
-        "same removal=, so that it can be used for changed images too"
+        "same removal=, so that it can be asked of changed images too"
     )
 
 
@@ -213,7 +210,5 @@ def metric_function(row: Metric) -> Callable[..., Float[Tensor, " b"]]:
 
     metric.__name__ = metric.__qualname__ = row.name
     summary = (row.function.__doc__ or "").strip()
-    metric.__doc__ = (
-        f"{summary}\n\nOne number for each image; {row.better} is good. {row.source}. Arguments as in `measure`."
-    )
+    metric.__doc__ = f"{summary}\n\nOne number an image, {row.better} is good. {row.source}. Arguments as in `measure`."
     return metric

@@ -1,6 +1,6 @@
-"""Overlap of the boxes around the strong parts of a heatmap with the boxes of objects, at many thresholds.
+"""How well boxes around the strong parts of a heatmap fit the objects' boxes, at each of many thresholds.
 
-A box is (top, left, bottom, right) in whole pixels; `bottom` and `right` are exclusive.
+A box is (top, left, bottom, right) in whole pixels; `bottom` and `right` are the first ones behind it.
 """
 
 from __future__ import annotations
@@ -17,77 +17,77 @@ from torch import Tensor
 from shapleycam.metrics.maps import Maps, Score
 
 THRESHOLDS = 50
-"""Number of thresholds, at 0, 0.02, ... 0.98 of the map's maximum; Choe 2020 has 1,000."""
+"""A map is cut at 0, 0.02, ... 0.98 of its maximum; Choe 2020 cuts at 1,000 thresholds."""
 Boxes: TypeAlias = NDArray[np.int64]
 IouCurve: TypeAlias = Float[Tensor, "b thresholds"]
 _WITH_DIAGONALS = np.ones((3, 3), dtype=np.int8)
-"""Pixels that touch at a corner are connected, as in OpenCV's contours, which the authors' code uses."""
+"""Pixels that touch at a corner belong together, as in OpenCV's contours, which the authors' code uses."""
 
 
 class IouCurves(NamedTuple):
-    """The overlap with the objects at each threshold: of the box around the largest part, and the best of all parts."""
+    """The overlap of boxes at each threshold: of the largest part of the map, and the best of all parts."""
 
     largest: IouCurve
     best: IouCurve
 
 
 def iou_curves(heatmap: Maps, object_masks: Bool[Tensor, "b n h w"]) -> IouCurves:
-    """Return the intersection over union (IoU) of the map's boxes with the best fitting object's box.
+    """Return the intersection over union of the map's boxes with the box of the object that fits best.
 
-    At each threshold, the pixels above it form connected parts, each with its bounding box. An object's box is the
-    bounding box of its mask. The IoU is 0 at a threshold without pixels above it, and NaN for an image without objects.
+    At each threshold, the pixels above it fall into connected parts, each with its tightest box. Where there is no such
+    pixel, the overlap is 0; NaN where the image has no object. An object's box is the tightest one around its mask.
     """
     pairs = zip(heatmap.cpu().numpy(), object_masks.cpu().numpy(), strict=True)
-    by_image = [_iou_curves_of_image(*pair) for pair in pairs]
-    largest, best = (torch.from_numpy(np.stack(curves)).to(heatmap.device) for curves in zip(*by_image, strict=True))
+    of_images = [_iou_curves_of(*pair) for pair in pairs]
+    largest, best = (torch.from_numpy(np.stack(curves)).to(heatmap.device) for curves in zip(*of_images, strict=True))
     return IouCurves(largest, best)
 
 
 def best_box_iou(box_iou_curve: IouCurve) -> Score:
-    """Return the IoU of the box around the map's largest part, at the threshold that is best for the image."""
+    """Return the overlap at the threshold that is best for the image; the box is around the map's largest part."""
     return box_iou_curve.amax(1)
 
 
 def best_any_box_iou(any_box_iou_curve: IouCurve) -> Score:
-    """Return the IoU of the best box of all parts of the map, at the threshold that is best for the image."""
+    """Return the overlap at the threshold that is best for the image; of the boxes of all parts the best counts."""
     return any_box_iou_curve.amax(1)
 
 
-def _iou_curves_of_image(
+def _iou_curves_of(
     heatmap: NDArray[np.floating[Any]], object_masks: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both curves (thresholds,) of one image."""
-    objects = np.array([_bounding_box(mask) for mask in object_masks if mask.any()], dtype=np.int64).reshape(-1, 4)
+    objects = np.array([_tightest_box(mask) for mask in object_masks if mask.any()], dtype=np.int64).reshape(-1, 4)
     largest, best = np.zeros(THRESHOLDS, dtype=np.float64), np.zeros(THRESHOLDS, dtype=np.float64)
     if not len(objects):
         return largest + np.nan, best + np.nan
     for step, threshold in enumerate(np.arange(THRESHOLDS) / THRESHOLDS * heatmap.max()):
         parts, areas = _parts_above(heatmap, threshold)
         if len(parts):
-            ious = _pairwise_iou(parts, objects).max(1)
-            largest[step], best[step] = ious[areas.argmax()], ious.max()
+            fits = _overlaps(parts, objects).max(1)
+            largest[step], best[step] = fits[areas.argmax()], fits.max()
     return largest, best
 
 
 def _parts_above(heatmap: NDArray[np.floating[Any]], threshold: float) -> tuple[Boxes, NDArray[np.int64]]:
-    """Return the boxes (n, 4) of the connected parts above a threshold, and the number of pixels of each part (n,)."""
+    """Return the boxes (n, 4) of the connected parts above a threshold, and how many pixels each part has."""
     labels, _ = ndimage.label(heatmap > threshold, _WITH_DIAGONALS)
     boxes = [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in ndimage.find_objects(labels)]
     return np.array(boxes, dtype=np.int64).reshape(-1, 4), np.bincount(labels.ravel())[1:]
 
 
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def _tightest_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def _pairwise_iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Return the intersection over union (n, m) of each of n boxes with each of m boxes."""
+def _overlaps(first: Boxes, second: Boxes) -> NDArray[np.float64]:
+    """Return the intersection over union of each two boxes, (first, second)."""
     top_left = np.maximum(first[:, None, :2], second[None, :, :2])
     bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    intersection = (bottom_right - top_left).clip(0).prod(2)
-    iou: NDArray[np.float64] = intersection / (_areas(first)[:, None] + _areas(second)[None] - intersection)
-    return iou
+    common = (bottom_right - top_left).clip(0).prod(2)
+    overlaps: NDArray[np.float64] = common / (_areas(first)[:, None] + _areas(second)[None] - common)
+    return overlaps
 
 
 def _areas(boxes: Boxes) -> NDArray[np.int64]:

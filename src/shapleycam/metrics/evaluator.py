@@ -1,9 +1,8 @@
-"""`MetricEvaluator`: metrics of a batch of explained images, with each quantity computed once.
+"""Metrics of a batch of explained images, each quantity computed once for all metrics and methods.
 
-Methods whose heatmaps agree on the whole batch form a group, and share all quantities that depend on the map only. For
-the paper's metrics, one forward pass of x·M gives its score and the second heatmap of each method in the group, and one
-of x·(1 - M) gives the other score. So ten methods with d distinct maps cost 2·d forward passes, after the pass that
-explained them.
+Methods whose heatmaps agree on the whole batch are a group, and share what depends on the map: one forward pass of x·M
+gives its score and the second heatmap of each of them, one of x·(1 - M) the other score. So ten methods with d distinct
+maps cost 2·d forward passes after the one that explained them.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from shapleycam.metrics.quantities import QUANTITIES
 from shapleycam.metrics.quantity import QuantityContext
 
 _SAME_MAP = 2e-6
-"""Heatmaps that differ by at most this at every pixel count as the same map: they differ only by rounding."""
+"""Heatmaps nearer to each other than this at every pixel are one map: they differ by rounding alone."""
 
 
 class MetricEvaluator:
-    """Computes metrics of a batch by name and method; each quantity is computed at its first use.
+    """The metrics of a batch by name and method, with the quantities behind them, computed when first asked for.
 
     Args:
-        batch: the explained images.
-        explanations: the explanations of the batch, by method.
-        metrics: the names of the metrics that will be computed.
-        options: how metrics change images and draw random numbers.
-        objects: masks (b, n, h, w) of the objects, or (b, h, w) for one object in each image.
-        make_game: a function that returns the game of the images; None for a game from another forward pass.
+        batch: the images that were explained.
+        explanations: of the batch, by method.
+        metrics: the names of the metrics that will be asked for.
+        options: how images are changed.
+        objects: where the objects are: (b, n, h, w), a mask for each, or (b, h, w) of one object on each image.
+        make_game: returns the game of the images; None makes it by a forward pass of its own.
 
     Raises:
-        OptionError: a metric cannot be computed for these explanations.
+        OptionError: a metric that these explanations cannot have.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class MetricEvaluator:
         self._computed: dict[tuple[str, str], Any] = {}
 
     def metric(self, name: str, method: str) -> Float[Tensor, " b"]:
-        """Return a metric of a method for each image (b,); NaN where it is not defined."""
+        """Return one metric of one method, image by image; NaN where it has no meaning."""
         row, explanation = table.METRICS[name], self.explanations[method]
         if row.in_units and not explanation.divides_score:
             return torch.full_like(explanation.utility.double(), torch.nan)
@@ -75,7 +74,7 @@ class MetricEvaluator:
         return value
 
     def quantity(self, name: str, method: str) -> Any:
-        """Return the quantity, or else the metric, of this name."""
+        """Return what a metric needs: the quantity of this name, or another metric."""
         if name in table.METRICS:
             return self.metric(name, method)
         row, leaders = QUANTITIES[name], self._context.leaders
@@ -87,7 +86,7 @@ class MetricEvaluator:
 
 
 def group_by_map(explanations: Mapping[str, Explanation]) -> dict[str, str]:
-    """Return for each method the first method with the same heatmaps on all images of the batch."""
+    """Return for each method the first one with the same map on all images of the batch."""
     leaders: dict[str, str] = {}
     for method, explanation in explanations.items():
         distinct = dict.fromkeys(leaders.values())
@@ -101,7 +100,7 @@ def _same_map(first: Tensor, second: Tensor) -> bool:
 
 
 def _check_objects(objects: Any, heatmap: Tensor, metrics: str) -> Bool[Tensor, "b n h w"]:
-    """Return a mask for each object, on the heatmaps' device; refuse a type or shape that does not fit the heatmaps."""
+    """Return a mask for each object on the heatmaps' device; refuse other shapes or types than theirs."""
     if isinstance(objects, Tensor) and objects.dtype == torch.bool:
         if objects.shape == heatmap.shape:
             return objects[:, None].to(heatmap.device)

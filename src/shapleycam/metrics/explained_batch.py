@@ -1,4 +1,4 @@
-"""`ExplainedBatch`: explained images, with scores and explanations of changed versions of them."""
+"""A batch of explained images, and how the model answers the same question about changed images."""
 
 from __future__ import annotations
 
@@ -27,19 +27,11 @@ from shapleycam.values.options import EstimatorOptions
 
 @dataclass(frozen=True)
 class ExplainedBatch:
-    """Explained images, and all choices that are needed to explain changed versions of them in the same way.
+    """Images (b, c, h, w), the class of each, and the utility that was explained of it.
 
-    Attributes:
-        explainer: the explainer that made the explanations.
-        images: the explained images.
-        target: the explained class of each image.
-        utility: the explained utility.
-        utility_name: its name.
-        options: the estimator options of the explanations.
-        form: the kind of the model's output, such as "logits", as the explanations have it.
-        extra: further inputs of the model.
-        removal: the removal of the explanations; None for the explainer's own.
-        smooth: the smoothings of the explanations.
+    `options` are those that the explanations were made with; `form` is what the numbers of the model's output are, as
+    the explanations say; `extra` are further inputs of the model; `removal` is the
+    explanations', None for the explainer's own; `smooth` are their smoothings.
     """
 
     explainer: Explainer
@@ -54,10 +46,10 @@ class ExplainedBatch:
     smooth: Smooth = ()
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:
-        """Return the probability of each image's class (b,) in a model output; logits pass softmax or sigmoid first.
+        """Return the score of the class from the model's output: its probability (of logits, by softmax or sigmoid).
 
         Raises:
-            OptionError: the output has no class scores.
+            OptionError: the output is not of classes.
         """
         if not isinstance(output, Tensor) or output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             raise OptionError("the model's output is not of classes, so that there are no scores to measure")
@@ -66,17 +58,17 @@ class ExplainedBatch:
         return scores.to(self.images.device)
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        """Return the score of each image's class (b,) for changed images; this takes one forward pass."""
+        """Return the score of the class for changed images: one plain forward pass."""
         return self.scores(self.output(images))
 
     def output(self, images: Float[Tensor, "b c h w"]) -> Any:
-        """Return the model's output for changed images; this takes one forward pass."""
+        """Return the model's output for changed images: one plain forward pass."""
         return self.explainer.output(self._batch(images), self.utility)
 
     def explain(
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
     ) -> dict[str, Explanation]:
-        """Return explanations of changed images for the same classes, by method; warnings are ignored."""
+        """Return explanations of changed images for the same class; warnings are not repeated for them."""
         options = self.options if seed is None else replace(self.options, seed=seed)
         with ignore_warnings():
             targets = [self._target_argument]
@@ -94,21 +86,21 @@ class ExplainedBatch:
 
     @property
     def seed(self) -> int:
-        """Return the seed of the explanations, which must be the same for all images.
+        """Return the seed of the explanations, one for all images.
 
         Raises:
-            OptionError: there is a seed for each image.
+            OptionError: they had one for each image.
         """
         if not isinstance(self.options.seed, int):
             raise OptionError("seed= has a number for each image; metrics expect one for all")
         return self.options.seed
 
     def seeds(self, seed: int) -> list[int]:
-        """Return a seed for each image, computed from `seed` and the image's content."""
+        """Return one seed for each image, from its content."""
         return content_seeds(self.images, seed)
 
     def single(self, index: int, explainer: Explainer) -> ExplainedBatch:
-        """Return a batch of the one image at `index`, with another explainer."""
+        """Return the batch of one image, for another model."""
         row = slice(index, index + 1)
         options, utility, players = self.options, self.utility, self.options.players
         if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
@@ -128,7 +120,7 @@ class ExplainedBatch:
 
     @property
     def _target_argument(self) -> Int[Tensor, " b"] | None:
-        """Return the `target` for further explanations; None for the utility "similarity", which has no class."""
+        """Return the `target` argument of further explanations: the similarity of embeddings takes no class."""
         return None if self.utility_name == "similarity" else self.target
 
     def _batch(self, images: Float[Tensor, "b c h w"]) -> Batch:

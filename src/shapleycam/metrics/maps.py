@@ -1,4 +1,4 @@
-"""Metrics of maps (b, h, w) that need no scores: their size, their similarity, and the objects that they point to."""
+"""Metrics of heatmaps themselves: how small they are, how similar two are, where they point. Maps are (b, h, w)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from torchvision.transforms.functional import gaussian_blur
 Maps = Float[Tensor, "b h w"]
 Score = Float[Tensor, " b"]
 _ROUNDING = 1e-6
-"""Relative tolerance: values below this share of the largest absolute value count as zero."""
+"""Of the largest size: smaller values are zero but for rounding."""
 
 
 def complexity(heatmap: Maps) -> Score:
-    """Return the mean of each map over its pixels."""
+    """Return the mean over pixels."""
     return heatmap.mean((1, 2))
 
 
 def coherency(heatmap: Maps, kept_heatmap: Maps) -> Score:
-    """Return (Pearson(M, CAM(x·M)) + 1) / 2; 0 where one of the maps is constant and has no correlation."""
+    """Return (Pearson(M, CAM(x·M)) + 1) / 2; 0 where one of the two is constant and has no correlation."""
     first, second = (maps.flatten(1) - maps.flatten(1).mean(1, keepdim=True) for maps in (heatmap, kept_heatmap))
     correlation = (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
     return torch.where(is_constant(heatmap) | is_constant(kept_heatmap), 0.0, (correlation.clamp(-1, 1) + 1) / 2)
 
 
 def is_constant(heatmap: Maps) -> Bool[Tensor, " b"]:
-    """Return for each map whether it has the same value at all pixels."""
+    """Return which maps have the same value everywhere."""
     pixels = heatmap.flatten(1)
     return pixels.amin(1) == pixels.amax(1)
 
 
 def pointing_game(heatmap: Maps, objects: Bool[Tensor, "b h w"], tolerance: Float[Tensor, ""]) -> Score:
-    """Return 1 for a map whose (first) maximum lies within `tolerance` pixels of an object, otherwise 0.
+    """Return 1 where the (first) maximum lies within `tolerance` pixels of an object, otherwise 0.
 
-    0 for a constant map; NaN for an image without objects.
+    0 for a constant map; NaN where the image has no object.
     """
     height, width = heatmap.shape[1:]
     maximum = heatmap.flatten(1).argmax(1)
@@ -46,47 +46,44 @@ def pointing_game(heatmap: Maps, objects: Bool[Tensor, "b h w"], tolerance: Floa
 
 
 def energy_pointing(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
-    """Return Σ M inside the objects / Σ M; NaN for an image without objects, or a map of zeros."""
+    """Return Σ M inside the objects / Σ M; NaN where the image has no object, or the map is zero."""
     fraction = (heatmap * objects).sum((1, 2)) / heatmap.sum((1, 2))
     return torch.where(objects.flatten(1).any(1), fraction, torch.nan)
 
 
 def relevance_rank(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
-    """Return the fraction of the K strongest pixels that lie on the objects, where K is the objects' number of pixels.
+    """Return which share of the K pixels of the largest heat lies on the objects, which have K pixels.
 
-    If pixels with the same heat are tied for the last of the K ranks, the result is the mean over all choices among
-    them; for example, a map may have fewer than K pixels with any heat. NaN for an image without objects.
+    Where not all of equally strong pixels are among the K, as of a map with less than K pixels of any heat, the share
+    is the mean over all ways to choose among them. NaN where the image has no object.
     """
     pixels, on_object = heatmap.flatten(1), objects.flatten(1)
     count = on_object.sum(1)
     ordered = pixels.sort(dim=1, descending=True).values
-    weakest = ordered.gather(1, (count - 1).clamp(min=0)[:, None])  # the weakest of the K strongest pixels
-    stronger, tied = pixels > weakest, pixels == weakest
-    chosen_fraction = (count - stronger.sum(1)) / tied.sum(1)
-    return ((stronger & on_object).sum(1) + chosen_fraction * (tied & on_object).sum(1)) / count
+    weakest = ordered.gather(1, (count - 1).clamp(min=0)[:, None])  # of the K strongest
+    stronger, level = pixels > weakest, pixels == weakest
+    chosen = (count - stronger.sum(1)) / level.sum(1)
+    return ((stronger & on_object).sum(1) + chosen * (level & on_object).sum(1)) / count
 
 
 def relevance_mass(values: Float[Tensor, "b rows columns"], objects: Bool[Tensor, "b h w"]) -> Score:
-    """Return the fraction of the sum of positive values that lies on the objects.
+    """Return which share of the positive values lies on the objects.
 
-    The value of a position is distributed evenly over its cell of the image, without interpolation between cells.
-    Values below a millionth of the largest absolute value are rounding errors, and count as zero. NaN for an image
-    without objects, or without positive values.
+    The value of a position is spread evenly over its part of the image, so that nothing crosses its borders. Values
+    below a millionth of the largest size are rounding, and count as zero. NaN where the image has no object, or there
+    is no positive value.
     """
-    precise = values.double()
-    positive = torch.where(precise > _ROUNDING * precise.abs().amax((1, 2), keepdim=True), precise, 0.0)
+    sizes = values.double()
+    positive = torch.where(sizes > _ROUNDING * sizes.abs().amax((1, 2), keepdim=True), sizes, 0.0)
     sides = zip(values.shape[1:], objects.shape[1:], strict=True)
     rows, columns = (_pixels_of_positions(*side, values.device) for side in sides)
-    covered = rows @ objects.double() @ columns.T  # the fraction of each position's cell that objects cover
-    fraction = (positive * covered).sum((1, 2)) / positive.sum((1, 2))
-    return torch.where(objects.flatten(1).any(1), fraction, torch.nan)
+    covered = rows @ objects.double() @ columns.T  # of each position, as a share of its part of the image
+    share = (positive * covered).sum((1, 2)) / positive.sum((1, 2))
+    return torch.where(objects.flatten(1).any(1), share, torch.nan)
 
 
 def _pixels_of_positions(positions: int, pixels: int, device: torch.device) -> Float[Tensor, "positions pixels"]:
-    """Return, along one side of the image, the fraction of each position's cell that each pixel makes up.
-
-    The fractions of a position sum to 1.
-    """
+    """Return, along one side of the image, the share of each pixel in each position; a position's shares sum to 1."""
     edges = torch.arange(positions + 1, dtype=torch.float64, device=device) * pixels / positions
     start = torch.arange(pixels, dtype=torch.float64, device=device)
     overlap = torch.minimum(edges[1:, None], start + 1) - torch.maximum(edges[:-1, None], start)
@@ -94,7 +91,7 @@ def _pixels_of_positions(positions: int, pixels: int, device: torch.device) -> F
 
 
 def ssim(first: Maps, second: Maps) -> Score:
-    """Return the structural similarity of maps in [0, 1], with Gaussian windows of 11 pixels and σ 1.5 (Wang 2004)."""
+    """Return the structural similarity of maps on [0, 1]: Gaussian windows of 11 pixels, σ 1.5 (Wang 2004)."""
 
     def local_mean(maps: Maps) -> Maps:
         blurred: Tensor = gaussian_blur(maps[:, None], [11, 11], [1.5, 1.5])[:, 0]

@@ -1,4 +1,4 @@
-"""`MetricOptions`: the options of metrics, which are stored with results."""
+"""The options of metrics, which are stored with the results."""
 
 from __future__ import annotations
 
@@ -43,26 +43,24 @@ class MetricOptions:
     """How metrics change images and draw random numbers; the defaults are those of the published tables.
 
     Attributes:
-        mask_space: the space in which masks are multiplied, which defines zero: the mean colour of the training data in
-            the space "normalised", black in the space "pixels".
-        baseline: the content shown where a mask hides the image: "zero", "mean" (the image's own mean colour) or
-            "blur".
-        blur_size: size of the blur that insertion starts from; an odd number of pixels.
-        blur_sigma: standard deviation of this blur, in pixels.
-        steps: number of equal steps of insertion and deletion (28 steps are 224 · 8 pixels each at 224 x 224).
-        percentiles: the percentages of pixels that ROAD removes.
-        road_noise: standard deviation of the noise that ROAD adds to imputed pixels.
-        pointing_tolerance: tolerance of the pointing game, in pixels of the input.
-        sensitivity_radius: largest change of a pixel for max-sensitivity, in normalised units.
-        sensitivity_draws: number of noisy images within this radius.
-        randomised_stages: number of stages in which the model's layers are re-initialised, from the output backwards.
-        smooth_draws: number of noisy images over which the smooth randomisation test averages values.
-        smooth_noise: standard deviation of their noise, as a fraction of the range of each image's numbers.
-        shapley_tolerance: relative standard error at which the sampling of true values ends, if these cannot be
-            enumerated.
-        saco_groups: number of equal groups into which SaCo divides the pixels.
-        deletion_grid: single deletion and infidelity remove each of `deletion_grid`² patches.
-        seed: the seed of all random numbers; each image's content is mixed into it.
+        mask_space: where the mask multiplies, and so what zero is: "normalised" hides behind the mean colour of the
+            training data, "pixels" behind black.
+        baseline: what is seen where the mask hides: "zero", "mean" (the image's own mean colour) or "blur".
+        blur_size: of the blur that insertion starts from, an odd number of pixels.
+        blur_sigma: likewise, in pixels.
+        steps: in how many equal steps insertion and deletion go (28: 224 · 8 pixels each at 224 x 224).
+        percentiles: of the pixels that ROAD removes.
+        road_noise: standard deviation of the noise added to pixels that ROAD imputes.
+        pointing_tolerance: in pixels of the input.
+        sensitivity_radius: in normalised units.
+        sensitivity_draws: how many images are drawn within the radius.
+        randomised_stages: into how many equal parts of its layers the model is re-initialised, from the output on.
+        smooth_draws: over how many noisy images values are averaged in the smooth randomisation test.
+        smooth_noise: standard deviation of their noise, as a share of the range of each image's numbers.
+        shapley_tolerance: the relative standard error to which true values are sampled where they cannot be enumerated.
+        saco_groups: into how many groups of equal size SaCo divides the pixels.
+        deletion_grid: single deletion and infidelity remove grid · grid patches, one after the other.
+        seed: of all draws, together with each image's content.
 
     Examples:
         >>> from shapleycam.metrics import MetricOptions
@@ -89,10 +87,10 @@ class MetricOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse values that are not allowed.
+        """Check the options.
 
         Raises:
-            OptionError: a value is not allowed; the message names the option and the expected values.
+            OptionError: a value that is not allowed; it names the option and what was expected.
         """
         for name, kind in (("mask_space", MaskSpace), ("baseline", Baseline)):
             if getattr(self, name) not in get_args(kind):

@@ -1,4 +1,4 @@
-"""The table of quantities; each is a function of a batch, a method, and the other quantities that it needs."""
+"""The one table of quantities, each a function of a batch, a method and the other quantities that it needs."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ from shapleycam.metrics.single_removal import (
 )
 
 _MASKED_SEED_OFFSET = 2**32
-"""Added to the seed for explanations of x·M, so that their random numbers differ from those for x."""
+"""Added to the seed for explanations of x·M, so that they do not repeat the draws of the explanation of x."""
 
 
 @dataclass(frozen=True)
 class _MaskedImages:
-    """Results for x·M: the model's output, and the heatmap of each method, if heatmaps are needed."""
+    """What the model says of x·M: its output, and by method the heatmap, where one is needed."""
 
     output: Any
     heatmaps: Mapping[str, Tensor]
 
 
 def _score(context: QuantityContext, _: str) -> Tensor:
-    """Return the score of x from the output that the explanation contains, without another pass."""
+    """Return the score of x, from the output that the explanation has."""
     return context.batch.scores(next(iter(context.explanations.values())).output)
 
 
@@ -63,12 +63,12 @@ def _hidden(context: QuantityContext, _: str) -> Tensor | float:
 
 
 def _masked_images(context: QuantityContext, method: str, hidden: Tensor | float) -> _MaskedImages:
-    """Return the results for x·M from one forward pass, with the heatmaps of all methods with this map if needed."""
+    """Run the model on x·M; where heatmaps are needed, the same forward pass explains it by all methods of this map."""
     batch = context.batch
     images = apply_mask(batch.images, context.explanations[method].heatmap, hidden)
     if "kept_heatmap" not in context.needed:
         return _MaskedImages(batch.output(images), {})
-    # Seeds are computed from the content of x, because the last bits of x·M depend on the batch size.
+    # The seeds come from the content of x, not of x·M, whose last bits depend on the size of the batch.
     seeds = batch.seeds(batch.seed + _MASKED_SEED_OFFSET)
     explanations = batch.explain(images, context.methods_with_map_of(method), seeds)
     return _MaskedImages(
@@ -160,7 +160,7 @@ def _road(context: QuantityContext, method: str, noise: Tensor, *, most_first: b
 
 
 def _scores_of(context: QuantityContext, batches: Iterable[Tensor]) -> Tensor:
-    """Return the scores (b, points) of several batches of changed images, with one forward pass for each batch."""
+    """Return the scores (b, points) of several batches of changed images, one forward pass each."""
     return torch.stack([context.batch.score(images) for images in batches], 1)
 
 
@@ -173,7 +173,7 @@ def _of_method(_: QuantityContext, method: str, values: dict[str, Tensor]) -> Te
 
 
 def _true_values(context: QuantityContext, _: str, game: Game) -> Tensor:
-    # The seed differs from that of the method sampledshapley, so that it is not compared with its own orders.
+    # From another seed than sampledshapley's own, so that it too is measured against orders that it did not draw.
     seed = 1 + max(context.options.seed, context.batch.seed)
     return true_values(game, context.options.shapley_tolerance, seed).values.double()
 
@@ -190,7 +190,7 @@ def _player_values(context: QuantityContext, method: str, game: Game) -> Tensor:
 
 
 def _points(options: MetricOptions) -> int:
-    """Return the number of points of an insertion or deletion curve; each takes a forward pass."""
+    """Return how many points an insertion or deletion curve has, each of them a pass."""
     return options.steps + 1
 
 

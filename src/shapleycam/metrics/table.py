@@ -1,6 +1,6 @@
-"""`METRICS`, the table of metrics, used by the command line, the results, the documentation and the tests.
+"""The one table of metrics, read by the command line, the results, the documentation and the tests.
 
-A row has only the name of its function, which is imported at its first use: tables of results must not import torch.
+A row names its function, which is imported when it is first called, since tables of results are made without torch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TITLES = {metric.title: metric.name for metric in _ROWS}
 
 
 def canonical_metric(name: object) -> str | None:
-    """Return the name of the metric with this name or title ("AD") in any spelling; None if there is none."""
+    """Return the name of a metric from any spelling of it or of its title ("AD"); None where there is none."""
     return canonical_name(name, METRICS, _TITLES)
 
 
@@ -42,13 +42,12 @@ def metrics() -> tuple[Metric, ...]:
 
 
 def expand_metrics(names: Sequence[str], *, objects: bool = True) -> list[str]:
-    """Return the names of metrics without repetitions, with the sets "paper" and "all" replaced by their members.
+    """Replace the sets `paper` (the six of the published tables) and `all` by their metrics; each name once.
 
-    "paper" are the six metrics of the published tables. "all" includes the metrics that need annotations of objects
-    only if `objects` is true.
+    `all` has the metrics that need to know where objects are only with `objects`.
 
     Raises:
-        OptionError: a name is unknown, or there are no names.
+        OptionError: an unknown name, or none.
     """
     if not names:
         raise OptionError("no metrics were given; expected at least one (shapleycam metrics lists them)")
@@ -61,7 +60,7 @@ def expand_metrics(names: Sequence[str], *, objects: bool = True) -> list[str]:
 
 
 def needs_objects(metrics: Sequence[str]) -> bool:
-    """Return whether one of these metrics needs annotations of objects.
+    """Return whether one of these metrics asks where the objects are.
 
     Examples:
         >>> from shapleycam.metrics.table import needs_objects
@@ -72,10 +71,10 @@ def needs_objects(metrics: Sequence[str]) -> bool:
 
 
 def metric_of(name: str) -> Metric:
-    """Return the metric with this name or title, in any spelling.
+    """Return the metric of this name, in any spelling of it or of its title.
 
     Raises:
-        OptionError: the name is unknown.
+        OptionError: an unknown name.
     """
     canonical_name = canonical_metric(name)
     if canonical_name is None:
@@ -84,7 +83,7 @@ def metric_of(name: str) -> Metric:
 
 
 def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
-    """Return the names of all quantities that these metrics need, directly or indirectly.
+    """Return the names of all quantities that these metrics are computed from, directly or through others.
 
     Examples:
         >>> from shapleycam.metrics.table import required_quantities
@@ -102,7 +101,7 @@ def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
 
 
 def named_quantities(metrics: Sequence[str]) -> frozenset[str]:
-    """Return the names of the quantities in the `needs` of these metrics, and of metrics in their `needs`.
+    """Return the names of the quantities that rows of the table name for these metrics, also by other metrics.
 
     Examples:
         >>> from shapleycam.metrics.table import named_quantities
