@@ -1,4 +1,4 @@
-"""Metrics of how raw values change if the image or the model is changed."""
+"""How raw values change when the image or the model is changed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Values = Float[Tensor, "b h w"]
 
 
 def max_sensitivity(values: Values, disturbed_values: Float[Tensor, "draws b h w"]) -> Float[Tensor, " b"]:
-    """Return the largest ‖φ(x + δ) - φ(x)‖ / ‖φ(x)‖ over the draws; NaN where all values are zero."""
+    """Return the largest ‖φ(x + δ) - φ(x)‖ / ‖φ(x)‖ among the draws; NaN where the values are all zero."""
     changes: Tensor = (disturbed_values - values).flatten(2).norm(dim=2)
     size = values.flatten(1).norm(dim=1)
     return torch.where(size == 0, torch.nan, (changes / size).amax(0))
 
 
 def randomisation_spearman(values: Values, randomised_values: Float[Tensor, "stages b h w"]) -> Float[Tensor, " b"]:
-    """Return Spearman's ρ between the raw values and those of the re-initialised models, averaged over stages.
+    """Return Spearman's ρ between the raw values and those of the re-initialised models, the mean over stages.
 
-    ρ is 0 for a stage whose values are constant. NaN where the values of the original model are constant.
+    A stage whose values are the same everywhere counts as 0; NaN where the values themselves are constant.
     """
     correlations = torch.stack([rank_correlation(values.flatten(1), stage.flatten(1)) for stage in randomised_values])
     return torch.where(is_constant(values), torch.nan, correlations.nan_to_num(0.0).mean(0)).to(values)
@@ -36,10 +36,9 @@ def randomisation_spearman(values: Values, randomised_values: Float[Tensor, "sta
 def randomisation_ssim(
     values: Values, randomised_values: Float[Tensor, "stages b h w"], heatmap: Float[Tensor, "b H W"]
 ) -> Float[Tensor, " b"]:
-    """Return the SSIM between the values and those of the re-initialised models, averaged over stages.
+    """Return the SSIM between the same maps, signed, at input size and scaled to [0, 1], the mean over stages.
 
-    Signed values are resized to the input, and scaled to [0, 1], first. NaN where the values of the original model are
-    constant, because then similarity has no meaning.
+    NaN where the values themselves are constant: no map is like them or unlike.
     """
     size = tuple(heatmap.shape[1:])
 
@@ -53,10 +52,10 @@ def randomisation_ssim(
 def entropy_rise(
     values: Values, randomised_values: Float[Tensor, "stages b h w"], heatmap: Float[Tensor, "b H W"]
 ) -> Float[Tensor, " b"]:
-    """Return (H' - H) / H, where H is the entropy of the values' histogram for the model, and H' for a random model.
+    """Return (H' - H) / H: H the entropy of the values' histogram, H' that of the model with all layers re-initialised.
 
-    All layers of the random model are re-initialised. Values are resized to the input, and the histogram has 100 equal
-    bins from the smallest to the largest value. NaN where the values of the original model are constant.
+    Values are taken at input size, and fall into 100 equal bins from the smallest to the largest. NaN where the values
+    themselves are constant; those of the random model may be.
     """
     entropy, random_entropy = (
         histogram_entropy(resize(raw.double(), tuple(heatmap.shape[1:]))) for raw in (values, randomised_values[-1])
@@ -65,14 +64,14 @@ def entropy_rise(
 
 
 def histogram_entropy(maps: Values, bins: int = 100) -> Float[Tensor, " b"]:
-    """Return the entropy, in nats, of each map's histogram with equal bins from its minimum to its maximum.
+    """Return the entropy in nats of each map's histogram with equal bins from its minimum to its maximum.
 
-    It is 0 for a constant map.
+    0 for a constant map.
     """
     pixels = maps.flatten(1)
     low, high = pixels.amin(1, keepdim=True), pixels.amax(1, keepdim=True)
-    index = ((pixels - low) / torch.where(high > low, high - low, 1.0) * bins).long().clamp(max=bins - 1)
-    counts = pixels.new_zeros(len(maps), bins).scatter_add_(1, index, torch.ones_like(pixels))
+    place = ((pixels - low) / torch.where(high > low, high - low, 1.0) * bins).long().clamp(max=bins - 1)
+    counts = pixels.new_zeros(len(maps), bins).scatter_add_(1, place, torch.ones_like(pixels))
     entropy: Tensor = torch.special.entr(counts / pixels.shape[1]).sum(1)
     return entropy
 
@@ -80,9 +79,9 @@ def histogram_entropy(maps: Values, bins: int = 100) -> Float[Tensor, " b"]:
 def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
     """Yield the model with the last 1/stages of its layers re-initialised, then 2/stages, and so on to all of them.
 
-    The order of layers is that of `model.modules()`. A layer with a method `reset_parameters` is initialised by it; in
-    other layers the numbers of each parameter are shuffled, which keeps their scale. The model itself and the caller's
-    random state are not changed. The same copy of the model is yielded, and changed further, at each stage.
+    Layers count in the order in which the model defines them. A layer with `reset_parameters` is initialised by it; of
+    others the numbers of each parameter are shuffled, which keeps their scale. The model itself is not changed: what is
+    yielded is one copy, the same object at each stage. The caller's random state is not changed either.
     """
     copied = deepcopy(model)
     layers = [layer for layer in copied.modules() if any(True for _ in layer.parameters(recurse=False))][::-1]
@@ -98,7 +97,7 @@ def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Mo
 
 
 def _reinitialise(layer: nn.Module) -> None:
-    """Draw new parameters of a layer on the CPU, so that they are the same for all devices."""
+    """Draw a layer's parameters anew, on the CPU, so that each device has the same numbers."""
     device = next(layer.parameters(recurse=False)).device
     layer.to("cpu")
     reset = getattr(layer, "reset_parameters", None)
