@@ -92,7 +92,7 @@ class ChunkEvaluator:
         loaded = self.load_model()
         if differences := list_differences(self.store.manifest["models"][self.model], loaded.record, {"origin"}):
             raise ModelError(
-                f"model {self.model} is another one on this machine: {'; '.join(differences)}; give all machines the "
+                f"model {self.model} is different on this machine: {'; '.join(differences)}; give all machines the "
                 "same weights and packages"
             )
         return loaded.evaluators

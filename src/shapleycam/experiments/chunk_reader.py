@@ -112,8 +112,8 @@ class ChunkReader:
             self._has_warned = True
             warn(
                 OldRunWarning,
-                f"{self._storage} has chunks of an earlier version, which do not say of which run they are: that they "
-                "belong to it was verified by their models and images alone",
+                f"{self._storage} has chunks of an earlier version, which do not say to which run they belong; only "
+                "their models and images were verified",
             )
 
 

@@ -75,7 +75,7 @@ def _resolve_pair(pair: tuple[str, str], order: TableOrder) -> tuple[str, str]:
             raise OptionError(f"method {name!r} is not in these results; {nearest(name, order.methods)}")
     first, second = (str(name) for name in names)
     if first == second:
-        raise OptionError(f"a lead of {first} over itself was asked for; expected two methods")
+        raise OptionError(f"{first} was given twice, and it has no lead over itself; expected two different methods")
     return first, second
 
 

@@ -114,7 +114,7 @@ class LeadTables:
 
     def _notes(self, leads: Sequence[MethodLead]) -> Iterator[str]:
         yield (
-            f"Above 0 {self.pair[0]} is better, whatever the metric's direction; in brackets the 95% interval over "
+            f"Above 0 {self.pair[0]} is better, for metrics of both directions; in brackets the 95% interval over "
             f"images (paired bootstrap, {RESAMPLES_OF_LEADS:,} resamples)."
         )
         yield f"* By more than chance: p at most 5%, corrected by Holm's method for all {len(self.leads)} leads."

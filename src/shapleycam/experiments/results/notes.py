@@ -30,9 +30,9 @@ _DIMENSIONS = ("network", "layer", "utility", "method", "metric")
 def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *, intervals: bool) -> Iterator[str]:
     """Yield the notes for the table of one layer and utility."""
     if summary.removal != "zero":
-        yield f"Removal {summary.removal}: it stood in for the content of absent places, where the paper has zero."
+        yield f"Removal {summary.removal}: it replaced the content of absent places; the paper uses zero."
     if summary.precision != "full":
-        yield f"Precision {summary.precision}: of what comes before the layer; what comes after it ran in float32."
+        yield f"Precision {summary.precision}: of the network before the layer; the network after it ran in float32."
     if summary.smooth != "none":
         yield f"Maps smoothed by {summary.smooth.replace(',', ', ')}: their values divide no score."
     if intervals:
