@@ -1,4 +1,4 @@
-"""The two steps of work on a chunk: `ChunkDecoder` decodes its photographs, `ChunkEvaluator` evaluates them."""
+"""The two steps for one chunk of a run: decode its photographs, then evaluate them and write the results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shapleycam.models.network import Transform
 
 
 class DecodedChunk(NamedTuple):
-    """The positions of a chunk's images in the dataset, and the decoded images."""
+    """A chunk (the positions of its images in the dataset), and the decoded images."""
 
     chunk: range
     images: list[DecodedImage]
@@ -30,14 +30,14 @@ class DecodedChunk(NamedTuple):
 
 @dataclass(frozen=True)
 class ChunkDecoder:
-    """The first step. It needs no model and may run in other processes."""
+    """The first step, which needs no model and may run in other processes."""
 
     dataset: Dataset
     preprocess: Transform
     snapshot: Snapshot | None = None
 
     def __call__(self, chunk: range) -> DecodedChunk:
-        """Return the decoded images of a chunk; one that cannot be read has an `error` instead of an array."""
+        """Return the images of a chunk; an image that cannot be read has the reason instead."""
         return DecodedChunk(
             chunk, [decode_image(self.dataset, self.preprocess, index, self.snapshot) for index in chunk]
         )
@@ -45,7 +45,7 @@ class ChunkDecoder:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """Result of evaluating one batch: the number of its images, and their rows."""
+    """The result of one batch: its number of images, and their rows."""
 
     images: int
     rows: Sequence[Row]
@@ -53,7 +53,7 @@ class BatchResult:
 
 @dataclass(frozen=True)
 class ChunkEvaluator:
-    """The second step. It runs in the process of the model, which `load_model` loads once per process."""
+    """The second step, which runs in the process with the model; `load_model` loads it once per process."""
 
     model: str
     load_model: Lazy[LoadedModel]
@@ -63,11 +63,11 @@ class ChunkEvaluator:
     strict: bool
 
     def __call__(self, decoded: DecodedChunk) -> Iterator[BatchResult]:
-        """Yield the result of each batch, then write the chunk.
+        """Yield the result of each batch; after the last one the chunk is written.
 
         Raises:
             ShapleyCamError: the model differs from the manifest's, no image of the first chunk could be measured, or
-                the chunk cannot be written. With `strict`, also the first error of an image.
+                the chunk cannot be written; with `strict` also any error of an image.
         """
         started = StartedChunk(self.store, self.model, decoded.chunk)
         evaluators = [
@@ -86,8 +86,8 @@ class ChunkEvaluator:
         started.remove()
 
     def _evaluators(self) -> list[LayerEvaluator]:
-        """Return the evaluator of each layer, after a check that the model is the one in the manifest."""
-        # Other machines load the model themselves. A machine with other weights must not add its rows to the run
+        """Return the model's evaluators; refuse a model that differs from the manifest's."""
+        # Other machines load the model themselves, and rows of another checkpoint must not be mixed in
         # (docs/decisions.md, "Machines of one run are compared by their model"). Only the origin may differ.
         loaded = self.load_model()
         if differences := list_differences(self.store.manifest["models"][self.model], loaded.record, {"origin"}):
@@ -107,7 +107,7 @@ class _RowCollector:
         self._unreadable: set[int] = set()
 
     def evaluate(self, images: Sequence[DecodedImage]) -> list[Row]:
-        """Return the rows of a batch at all layers, including rows for images that could not be read."""
+        """Return the rows of a batch at every layer, including rows for images that could not be read."""
         unreadable = [image for image in images if image.error is not None]
         readable = [image for image in images if image.error is None]
         if unreadable and self._strict:
@@ -125,10 +125,10 @@ class _RowCollector:
         return batch_rows
 
     def refuse_failing_model(self) -> None:
-        """Raise if several images were read and none could be explained: then the model is the likely cause.
+        """Refuse the model if several images were read and none could be explained.
 
         Raises:
-            ModelError: all images failed.
+            ModelError: all of them failed.
         """
         tried = [row for row in self.rows if row["index"] not in self._unreadable and row["status"] != "left out"]
         if len({row["index"] for row in tried}) > 1 and all(row["status"] == "error" for row in tried):
@@ -136,10 +136,10 @@ class _RowCollector:
 
 
 def _sorted(rows: Sequence[Row], protocol: Protocol) -> list[Row]:
-    """Return rows sorted by image, then by layer, utility and method in the protocol's order."""
+    """Return the rows sorted by image, layer, utility and method; the last three are in the protocol's order."""
 
     def sort_key(row: Row) -> tuple[int, ...]:
-        method, utility = row.get("method"), row.get("utility")  # None if the row stands for all of them
+        method, utility = row.get("method"), row.get("utility")  # None for an error row, which has no method
         return (
             row["index"],
             protocol.layers.index(row["layer"]),

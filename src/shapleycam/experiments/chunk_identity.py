@@ -1,7 +1,7 @@
-"""The identity of a chunk of results, stored in its Parquet file: its run, model and images, and a hash of the file.
+"""The identity of a chunk of results in its Parquet file: its run, model, images, and a hash of the file.
 
-The identity detects a file that was exchanged, copied from another run, renamed, truncated or changed: either the
-identity is not the expected one, or the file does not have the stored hash.
+The identity and the hash detect a file that was swapped with another, copied from another run, renamed, cut off, or
+changed in a single bit.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _KEY = "shapleycam_chunk"
-"""Key of the identity in the file's metadata, and first field of its JSON, by which the JSON is located."""
+"""The key of the identity in the file's metadata, and the first field of its JSON, by which it is found."""
 _MARK = f'{{"{_KEY}": '
 _UNSEALED = "0" * hashlib.sha256().digest_size * 2
-"""Placeholder for the hash while the file is hashed."""
+"""The placeholder of the hash while the file is hashed."""
 KEY_COLUMNS = ("model", "index", "layer", "utility", "method")
-"""Columns that together identify a row."""
+"""Columns that identify a row."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ChunkIdentity:
 
 
 def encode_chunk(table: pa.Table, identity: ChunkIdentity) -> bytes:
-    """Return the rows of a chunk as a Parquet file that contains its identity and the SHA-256 of the whole file.
+    """Return the rows of a chunk as a Parquet file with its identity and the SHA-256 of the whole file.
 
     Raises:
         ValueError: the rows do not belong to the chunk; see `find_row_problem`.
@@ -58,7 +58,7 @@ def encode_chunk(table: pa.Table, identity: ChunkIdentity) -> bytes:
         "sha256": _UNSEALED,
     }
     file = BytesIO()
-    # Statistics would put texts of the rows into the footer, in which `read_identity` searches for the identity.
+    # Statistics would copy texts of the rows into the footer, in which the identity is searched.
     with pq.ParquetWriter(
         file, table.schema, compression="zstd", write_page_checksum=True, write_statistics=False
     ) as writer:
@@ -69,10 +69,10 @@ def encode_chunk(table: pa.Table, identity: ChunkIdentity) -> bytes:
 
 
 def read_identity(content: bytes) -> ChunkIdentity | None:
-    """Return the identity in a Parquet file; None if it has none, as a file of an earlier version.
+    """Return the identity in a Parquet file; None if it has none, as files of earlier versions.
 
     Raises:
-        ValueError: the file is damaged or was changed.
+        ValueError: the file was changed after it was written.
     """
     footer_size = int.from_bytes(content[-8:-4], "little") + 8
     footer = content[-footer_size:].decode("latin-1")  # a character for each byte
@@ -91,16 +91,16 @@ def read_identity(content: bytes) -> ChunkIdentity | None:
 
 
 def _replace_last(content: bytes, old: str, new: str) -> bytes:
-    """Return content with the last `old` replaced; earlier ones may be texts of rows, which precede the footer."""
+    """Return the content with its last `old` replaced; the rows, before the footer, may contain the same text."""
     before, _, after = content.rpartition(old.encode())
     return before + new.encode() + after
 
 
 def find_row_problem(table: pa.Table, identity: ChunkIdentity) -> str | None:
-    """Return why rows do not belong to a chunk, such as another model or image; None if they do.
+    """Return why rows do not belong to a chunk, or None if they do.
 
-    The problems are: a missing column of `KEY_COLUMNS`, rows of another model or image, an image without rows, and
-    repeated rows.
+    The reasons are rows of another model or image, an image without rows, or a duplicate row. The table must have the
+    columns in `KEY_COLUMNS`.
     """
     if missing := set(KEY_COLUMNS).difference(table.column_names):
         return f"it has no column {min(missing)!r}"
@@ -116,7 +116,7 @@ def find_row_problem(table: pa.Table, identity: ChunkIdentity) -> str | None:
 
 
 def describe(identity: ChunkIdentity) -> str:
-    """Return the model and images of a chunk in words.
+    """Return a phrase with the images and the model of a chunk.
 
     Examples:
         >>> from shapleycam.experiments.chunk_identity import ChunkIdentity, describe

@@ -1,4 +1,4 @@
-"""`ChunkReader`: reads the chunks of a run, and verifies that each file is the chunk that the run wrote there."""
+"""Read the chunks of a run, and verify that each file is the one that the run wrote."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from shapleycam.experiments.storage import Storage
 from shapleycam.wording import on_one_line
 
 _READERS = 8
-"""Number of threads that read chunks: enough to keep an object store busy, where each file is a request."""
-_CHUNKS_PER_TASK = 16
-"""Chunks that a thread reads in one task, because starting a task takes as long as reading a small file."""
-_CHUNKS_PER_DECODING = 256
+"""Number of threads that read chunks; an object store takes one request for each file."""
+_READ_IN_TURN = 16
+"""Chunks in one task of a thread, since to submit a task takes as long as to read a small file."""
+_DECODED = 256
 """Chunks that are decoded together."""
 
 
 class ChunkReader:
     """Reads the chunks of one run.
 
-    Files of earlier versions have no identity. For these, only the models and images of their rows are verified, and
-    one warning says so.
+    Files of earlier versions have no identity. Their rows must belong to the model and the images of the chunk, and one
+    warning says that nothing else could be verified.
 
     Args:
         storage: the storage of the run.
-        run: the identity of the run.
-        has_identities: whether each chunk has an identity; False for a run of an earlier version.
+        run: the run's identity.
+        has_identities: whether its chunks have identities; those of earlier versions do not.
     """
 
     def __init__(self, storage: Storage, run: str, *, has_identities: bool) -> None:
@@ -41,25 +41,24 @@ class ChunkReader:
         self._has_unverified = self._has_warned = False
 
     def read(self, model: str, chunks: Sequence[range]) -> Iterator[bytes]:
-        """Yield the verified Parquet files of a model's chunks, read by several threads.
+        """Yield the verified Parquet files of chunks of a model, read by several threads.
 
         Raises:
-            OptionError: a file cannot be read, is damaged, is another chunk, or belongs to another run.
+            OptionError: a file cannot be read or is damaged, or belongs to another chunk or another run.
         """
-        groups = [chunks[start : start + _CHUNKS_PER_TASK] for start in range(0, len(chunks), _CHUNKS_PER_TASK)]
+        groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
         with ThreadPoolExecutor(_READERS) as pool:
             for contents in pool.map(lambda group: [self._read(model, chunk) for chunk in group], groups):
                 yield from contents
         self._warn_of_unverified()
 
     def decode(self, model: str, chunks: Sequence[range], schema: pa.Schema, columns: Sequence[str]) -> pl.DataFrame:
-        """Return the rows of a model's chunks, in the order of `chunks`; other arguments as in `decode_chunks`.
+        """Return the rows of chunks of a model, one chunk after the other; arguments as in `decode_chunks`.
 
         Raises:
-            OptionError: as `read`, or a file has other columns than `schema`.
+            OptionError: as `read`, or a file has other columns.
         """
-        size = _CHUNKS_PER_DECODING
-        batches = [chunks[start : start + size] for start in range(0, len(chunks), size)]
+        batches = [chunks[start : start + _DECODED] for start in range(0, len(chunks), _DECODED)]
         frames = [self._decode(model, batch, schema, columns) for batch in batches]
         return pl.concat([decode_chunks([], schema, columns), *frames])
 
@@ -89,17 +88,17 @@ class ChunkReader:
         try:
             identity = read_identity(content)
             problem = self._verify_rows(content, expected) if identity is None else _find_difference(identity, expected)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:  # of pyarrow
             problem = f"damaged ({on_one_line(error)})"
         if problem:
             raise _refusal(file, problem)
         return content
 
     def _verify_rows(self, content: bytes, expected: ChunkIdentity) -> str | None:
-        """Return the problem with a file that has no identity; None if its rows belong to the expected chunk."""
+        """Return the problem of a file without an identity; None if no problem is found."""
         if self._has_identities:
             return "damaged (it carries no identity, as every chunk of this run does)"
-        # All columns are read to verify the checksums of their pages, because polars, which decodes, ignores them.
+        # Read all columns to verify the checksums of their pages, which `decode_chunks` does not check.
         table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         if problem := find_row_problem(table, expected):
             return f"not the chunk that belongs there ({problem})"
@@ -107,7 +106,7 @@ class ChunkReader:
         return None
 
     def _warn_of_unverified(self) -> None:
-        """Warn once about chunks without identity; called outside of the reading threads."""
+        """Warn once of chunks without an identity; this is not called in the reading threads."""
         if self._has_unverified and not self._has_warned:
             self._has_warned = True
             warn(

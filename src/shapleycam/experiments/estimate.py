@@ -1,4 +1,4 @@
-"""`run_trials`: estimates the time, passes and disk space of an evaluation from a short trial of each model."""
+"""Estimate the time, passes and bytes on disk of an evaluation, from a short trial of each model."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Trial:
 
     Attributes:
         model: the model's name.
-        images: number of images that are not measured yet.
-        seconds_per_image: time for one image at all layers, from its file to its rows.
-        passes: passes for one image at all layers, with as many different maps as in the trial; None if no image could
-            be explained.
-        most_passes: the same if each method had a different map.
-        chunk_bytes: size of a chunk's file without its images.
-        image_bytes: bytes that each image adds to the file.
-        gpu: name of the GPU on which the model was tried; None for the CPU.
+        images: the number of images that are not measured yet.
+        seconds_per_image: the time of one image at all layers, from file to rows.
+        passes: the passes for one image at all layers, with as many distinct maps as in the trial; None if no image
+            could be explained.
+        most_passes: the same if each method had a distinct map.
+        chunk_bytes: the bytes of a chunk's file without its images.
+        image_bytes: the bytes that each image adds to the file.
+        gpu: the name of the GPU of the trial; None for the CPU.
     """
 
     model: str
@@ -56,10 +56,9 @@ class Trial:
 
 
 def run_trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
-    """Yield the trial of each model on the dataset's first readable images, from file to rows; write nothing.
+    """Yield the trial of each model, from file to rows over the dataset's first readable images; nothing is written.
 
-    A model without pending images is not loaded. If the dataset has no readable image, nothing is yielded for a model
-    with pending images.
+    A model without images left to measure is not loaded. There is no trial if the dataset has no readable image.
     """
     for evaluated_model in evaluation.evaluated_models:
         pending = evaluation.count_pending(evaluated_model.name)
@@ -77,9 +76,8 @@ def _try_model(evaluation: Evaluation, evaluated_model: EvaluatedModel, pending:
     decoding = time.perf_counter() - start
     if not batch:
         return None
-    with ignore_warnings():  # the evaluation itself will warn
-        # The first evaluation is not timed, because a long run pays for it only once: it plans the head's replay,
-        # selects kernels and allocates memory.
+    with ignore_warnings():  # the run itself will issue them
+        # Not timed, since a run does this only once: it learns replay plans, chooses kernels and allocates memory.
         passes, most_passes = _count_passes(loaded, batch)
         _evaluate(loaded, batch)
         start = time.perf_counter()
@@ -119,14 +117,14 @@ def _evaluate(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> list[Row]:
 
 
 def _count_passes(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> tuple[Passes | None, Passes | None]:
-    """Return the passes for one image at all layers, counted on the whole batch, or else on a single image."""
+    """Return the passes for one image at all layers, counted on the batch, or on one image that can be explained."""
     for images in (batch, *([image] for image in batch)):
         try:
             counts = [_count_passes_at(evaluator, images) for evaluator in loaded.evaluators]
         except (ShapleyCamError, RuntimeError) as error:
             if not isinstance(error, ShapleyCamError) and not is_out_of_memory(error):
                 raise
-            continue  # the evaluation itself will report the error
+            continue  # the run itself will report it
         return sum((passes for passes, _ in counts), Passes()), sum((most for _, most in counts), Passes())
     return None, None
 
@@ -154,7 +152,7 @@ def _count_passes_at(evaluator: LayerEvaluator, batch: Sequence[DecodedImage]) -
 
 
 def _measure_bytes(rows: Sequence[Row], protocol: Protocol) -> tuple[float, float]:
-    """Return the size in bytes of a chunk's file without its images, and the bytes that each image adds."""
+    """Return the bytes of a chunk's file without its images, and the bytes that each image adds, by encoding rows."""
     images = list(dict.fromkeys(row["index"] for row in rows))
     sizes = [
         _size_of_file([row for row in rows if row["index"] in images[:count]], protocol) for count in (1, len(images))

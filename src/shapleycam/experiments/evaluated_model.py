@@ -1,4 +1,4 @@
-"""`EvaluatedModel`, a model as the user gave it, and `LoadedModel`, the same model loaded for a dataset."""
+"""A model of an evaluation: `EvaluatedModel` as the user gave it, and `LoadedModel` after loading."""
 
 from __future__ import annotations
 
@@ -31,13 +31,19 @@ from shapleycam.printable import printable_name
 from shapleycam.tracing.random_numbers import restore_torch_generators, seed_torch
 
 _TRIED_IMAGES = 32
-"""Maximum number of images tried to find the layers, if only images show the size of the network's input."""
+"""Maximum number of images that are tried to find the layers, if only images show the size of the network's input."""
 Model: TypeAlias = "str | nn.Module | Network"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A loaded model: its preprocessing, one evaluator for each layer, and its record for the manifest."""
+    """A loaded model.
+
+    Attributes:
+        preprocess: the preprocessing of photographs.
+        evaluators: the evaluators of the model, one for each layer.
+        record: the model's record in the manifest.
+    """
 
     preprocess: Transform
     evaluators: list[LayerEvaluator]
@@ -46,9 +52,9 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model as the user gave it, with the protocol, the dataset and the device of its evaluation.
+    """A model as the user gave it, with its protocol and dataset.
 
-    It can be pickled, so that other machines load the model themselves. A `LoadedModel` stays in its process.
+    It can be pickled, so that other machines load the model themselves; a `LoadedModel` stays in its process.
     """
 
     model: Model
@@ -69,10 +75,10 @@ class EvaluatedModel:
         return printable_name(name)
 
     def load(self) -> LoadedModel:
-        """Return the loaded model, after its layers are found.
+        """Load the model, and find its layers.
 
         Raises:
-            ShapleyCamError: the model cannot be loaded, or cannot be evaluated by the protocol.
+            ShapleyCamError: the model cannot be loaded, or does not work with the protocol.
         """
         network = self._load_network()
         if network.preprocess is None:
@@ -86,15 +92,15 @@ class EvaluatedModel:
         return LoadedModel(network.preprocess, evaluators, self._record(network, evaluators))
 
     def choose_device(self) -> str | torch.device | None:
-        """Return the given device, or "cuda" for a named model if there is a GPU (as `Explainer`), else None."""
+        """Return the device of the model: the given one; else, for a model given by name, the GPU if there is one."""
         if self.device is None and torch.cuda.is_available() and isinstance(self.model, str):
             return "cuda"
         return self.device
 
     def _load_network(self) -> Network:
-        """Return the network with the preprocessing that the evaluation uses."""
-        # A network without published weights draws random ones. The protocol's seed makes them the same in each
-        # process, and the context manager restores the caller's random state.
+        """Return the network with the protocol's preprocessing, or its own if the protocol has none."""
+        # A network without published weights has random ones. With the protocol's seed they are the same in each
+        # process; the caller's random state is restored.
         with restore_torch_generators():
             seed_torch(self.protocol.seed)
             network = (
@@ -108,14 +114,11 @@ class EvaluatedModel:
         )
 
     def _transform(self, network: Network) -> Transform | None:
-        """Return the preprocessing: the protocol's, or else the network's own.
-
-        If the dataset requires that its pictures are seen whole (`input_size`), it is the network's own preprocessing,
-        but with that size and without cropping.
+        """Return the preprocessing that the dataset requires; else that of the protocol, or the network's own.
 
         Raises:
-            OptionError: the pictures must be seen whole, and the protocol has another preprocessing, or the network's
-                preprocessing is not known.
+            OptionError: the dataset requires that its pictures are not cropped, and the network's crop is not known, or
+                the protocol has a preprocessing.
         """
         size = self.dataset.input_size
         if size is None:
@@ -128,7 +131,7 @@ class EvaluatedModel:
         return replace(network.preprocess, resize=size, crop=size)
 
     def _evaluators(self, network: Network) -> list[LayerEvaluator]:
-        """Return one evaluator for each layer of the protocol."""
+        """Return the evaluators of the model, one for each layer of the protocol."""
         dataset = self.dataset
         classes = class_numbers(dataset.labels, network.labels, _count_classes(network), dataset.classes)
         if self.protocol.class_rule != "prediction" and not any(label is not None for label in classes):
@@ -155,7 +158,7 @@ class EvaluatedModel:
         return evaluators
 
     def _find_layer(self, evaluator: LayerEvaluator, preprocess: Transform) -> None:
-        """Find the explainer's layer: with noise if the input's size is known, else with the first usable image."""
+        """Let the explainer find its layer: on noise if the input's size is known, else on the first readable image."""
         if isinstance(preprocess, Preprocess):
             evaluator.explainer.find_layer()
             return
@@ -167,17 +170,17 @@ class EvaluatedModel:
                 continue
             try:
                 evaluator.explainer.trace(evaluator.to_batch([image]), [self.protocol.methods[0]])
-            except (ImageError, ModelError) as error:  # perhaps the fault of this image only
+            except (ImageError, ModelError) as error:  # perhaps only for this image
                 reason = error
             else:
                 return
         raise reason or ImageError("the dataset has no images; expected at least one")
 
     def _record(self, network: Network, evaluators: list[LayerEvaluator]) -> dict[str, Any]:
-        """Return the model's record in the manifest. A run that goes on refuses a model with another record.
+        """Return the model's record in the manifest, by which a different model is refused later.
 
         A model is identified by its weights, its printed structure and the file that builds it (docs/decisions.md).
-        `origin` is information for the reader and may change.
+        `origin` is only information and may change.
         """
         return {
             "origin": network.origin,
@@ -190,13 +193,14 @@ class EvaluatedModel:
 
 
 def _count_classes(network: Network) -> int | None:
-    """Return the number of a model's labels, or else of its outputs for an image of noise; None if unknown."""
+    """Return the number of a model's classes: of its labels, or of its outputs for noise; None if it is not known."""
     if network.labels is not None:
         return len(network.labels)
     if not isinstance(network.preprocess, Preprocess):
         return None
     size = (1, len(network.preprocess.mean), *network.preprocess.crop)
-    generator = torch.Generator().manual_seed(0)  # leaves the caller's random state unchanged
-    noise = torch.rand(size, generator=generator, dtype=torch.float32, device="cpu")
+    noise = torch.rand(
+        size, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
+    )  # not the caller's random state
     output = Explainer(network).output(noise)
     return output.shape[1] if isinstance(output, torch.Tensor) and output.dim() == 2 else None

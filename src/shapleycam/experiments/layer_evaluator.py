@@ -1,4 +1,4 @@
-"""`LayerEvaluator`: turns batches of images into rows of results, for one model at one layer."""
+"""`LayerEvaluator`: compute the rows of results of batches of images, for one model at one layer."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from shapleycam.utilities import Utility, resolve_utility
 
 @dataclass(frozen=True)
 class LayerEvaluator:
-    """Evaluates one model at one layer.
+    """Computes the rows of results for one model at one layer.
 
     Attributes:
         model: the model's name in the results.
         layer: the layer's name in the results.
-        explainer: explains the model at the layer.
+        explainer: the explainer of the model at the layer.
         protocol: what is measured, and how.
-        metadata: names, labels and annotations of the images.
-        kept_runs: stores the head's outputs for coalitions, so that a restarted run need not repeat them; or None.
+        metadata: names, classes and annotations of the images.
+        kept_runs: a cache of runs of the head for true Shapley values and sampling methods; None without one.
     """
 
     model: str
@@ -54,15 +54,15 @@ class LayerEvaluator:
     kept_runs: KeptRuns | None = None
 
     def evaluate(self, images: Sequence[DecodedImage]) -> list[Row]:
-        """Return the rows of a batch; an image that cannot be explained has one row, whose message is the reason.
+        """Return the rows of a batch; an image that cannot be explained has a single row, which says why.
 
         Raises:
-            DerivativeError: the model lacks a derivative that a method needs.
-            OptionError: this model cannot be evaluated by the protocol, or the GPU has failed.
+            DerivativeError: the model has no derivative, which a method needs.
+            OptionError: the protocol does not work with this model, or the GPU has failed.
         """
         try:
             return list(self._evaluate_together(images))
-        except DerivativeError:  # a property of the model: no smaller batch would help
+        except DerivativeError:  # caused by the model, not by an image
             refuse_failed_gpu()
             raise
         except (ImageError, ModelError, RuntimeError) as error:
@@ -73,14 +73,14 @@ class LayerEvaluator:
             if len(images) == 1:
                 return [self.error_row(images[0], describe_device_failure(error) or str(error))]
         if is_full:
-            gc.collect()  # frees copies of the model that are in reference cycles
-        # One image fails, or the memory is too small for the whole batch. Halving isolates a failing image in
-        # log2(batch) steps, and otherwise stops at batches that fit into memory.
+            gc.collect()  # frees copies of a model that are in reference cycles
+        # An image fails, or the memory is too small for the batch. Halving finds the image in log(batch) steps, and
+        # makes batches that are as large as the memory allows.
         half = len(images) // 2
         return [*self.evaluate(images[:half]), *self.evaluate(images[half:])]
 
     def to_batch(self, images: Sequence[DecodedImage]) -> Batch:
-        """Return decoded images as a batch on the model's device."""
+        """Return images as a batch for the model."""
         photographs = [
             PreparedPhotograph(image.image, Source(self.metadata.names[image.index], None, image.box), image.size)
             for image in images
@@ -88,9 +88,9 @@ class LayerEvaluator:
         return stack_photographs(photographs, self.explainer.model)
 
     def trace(self, batch: Batch) -> Lazy[TracedBatch]:
-        """Return the lazily created trace of a batch, which all utilities share.
+        """Return the traced pass over a batch, which all utilities share; it is made when it is first needed.
 
-        Smoothed maps need forward passes of their own; then only the game uses the shared trace.
+        Smoothed maps are made from other passes. With smoothing, only the game uses the shared pass.
         """
         protocol = self.protocol
         methods, replay = () if protocol.smooth else protocol.methods, "game" in required_quantities(protocol.metrics)
@@ -99,7 +99,7 @@ class LayerEvaluator:
     def explain(
         self, batch: Batch, traced_batch: Lazy[TracedBatch], target: Target, utility: Utility
     ) -> dict[str, Explanation]:
-        """Return the explanations of a batch by method; `traced_batch` is the result of `trace` for this batch."""
+        """Return the explanations of a batch by method; `traced_batch` is the result of `trace`."""
         protocol = self.protocol
         methods, options = protocol.methods, protocol.estimator_options
         if not protocol.smooth:
@@ -108,7 +108,7 @@ class LayerEvaluator:
         return comparison
 
     def error_row(self, image: DecodedImage, message: str) -> Row:
-        """Return the row for an image that could not be read or explained."""
+        """Return the row of an image that could not be read or explained."""
         return {**self._image_columns(image), "status": "error", "message": " ".join(message.split())}
 
     def _evaluate_together(self, images: Sequence[DecodedImage]) -> Iterator[Row]:
@@ -130,18 +130,17 @@ class LayerEvaluator:
         target: Int[Tensor, " b"] | None,
         images: Sequence[DecodedImage],
     ) -> Iterator[Row]:
-        """Yield one row for each method and image."""
+        """Yield a row for each method and image."""
         protocol = self.protocol
-        with ignore_warnings(BlankHeatmapWarning), keeping_runs(self.kept_runs):  # the row reports a blank map
+        with ignore_warnings(BlankHeatmapWarning), keeping_runs(self.kept_runs):  # blank maps are noted in the rows
             explanations = self.explain(batch, traced_batch, target, utility)
         first, explanation = next(iter(explanations.items()))
         metrics = self._metric_evaluator(utility, batch, traced_batch, explanations, images)
-        # Runs are not kept for other quantities: some change the model's weights, but the key of a kept run always
-        # names the original weights.
+        # Other quantities must not use the cache: some change the model's weights, which are not part of its keys.
         if "true_values" in metrics.needed:
             with keeping_runs(self.kept_runs):
                 metrics.quantity("true_values", first)
-        shared_columns = {
+        of_image = {
             "utility": [utility.name] * len(images),
             "target": explanation.target.tolist(),
             "probability": metrics.quantity("score", first).double().tolist(),
@@ -149,7 +148,7 @@ class LayerEvaluator:
         lists = [name for name in LISTS if name in required_quantities(protocol.metrics)]
         for method in explanations:
             columns = {
-                **shared_columns,
+                **of_image,
                 **{name: metrics.metric(name, method).double().tolist() for name in protocol.metrics},
                 **{name: metrics.quantity(name, method).tolist() for name in lists},
                 "message": _remarks(metrics, method),
@@ -166,7 +165,7 @@ class LayerEvaluator:
         explanations: dict[str, Explanation],
         images: Sequence[DecodedImage],
     ) -> MetricEvaluator:
-        """Return a `MetricEvaluator` for the explanations of a batch."""
+        """Return the evaluator of the metrics of a batch's explanations."""
         protocol, explanation = self.protocol, next(iter(explanations.values()))
         explained_batch = ExplainedBatch(
             self.explainer,
@@ -188,7 +187,7 @@ class LayerEvaluator:
         )
 
     def _image_columns(self, image: DecodedImage) -> Row:
-        """Return the columns that all rows of an image have."""
+        """Return the columns that are the same in all rows of an image."""
         return {
             "index": image.index,
             "image": self.metadata.names[image.index],
@@ -200,7 +199,7 @@ class LayerEvaluator:
     def _apply_class_rule(
         self, images: Sequence[DecodedImage], batch: Batch
     ) -> tuple[Sequence[DecodedImage], Batch, list[Row]]:
-        """Return the images that the class rule includes, their batch, and the rows of the excluded images."""
+        """Return the images that the class rule includes, the same as a batch, and the rows of excluded images."""
         reasons = self._exclusion_reasons(images, batch)
         if not any(reasons):
             return images, batch, []
@@ -215,7 +214,7 @@ class LayerEvaluator:
         return [images[position] for position in positions], included, excluded
 
     def _exclusion_reasons(self, images: Sequence[DecodedImage], batch: Batch) -> list[str | None]:
-        """Return for each image why the class rule excludes it; None for an included image."""
+        """Return for each image why the class rule excludes it; None if it is included."""
         rule = self.protocol.class_rule
         if rule == "prediction":
             return [None] * len(images)
@@ -237,16 +236,16 @@ class LayerEvaluator:
         ]
 
     def _labelled_classes(self, images: Sequence[DecodedImage], batch: Batch) -> Int[Tensor, " b"] | None:
-        """Return the labelled class (b,) of each image; None if the predicted classes are explained."""
+        """Return the labelled class of each image; None if predicted classes are explained."""
         if self.protocol.class_rule == "prediction":
             return None
         classes = [self.metadata.classes[image.index] for image in images]
         return torch.tensor(classes, device=batch.images.device)
 
     def _object_masks(self, images: Sequence[DecodedImage], explanation: Explanation) -> Bool[Tensor, "b n h w"] | None:
-        """Return the masks of the objects that the protocol's object rule selects; None if no metric needs them.
+        """Return a mask for each object that the protocol uses; None if no metric needs masks.
 
-        Images with fewer objects than others in the batch are padded with empty masks.
+        Images with fewer objects than others of the batch are padded with empty masks.
         """
         if self.metadata.annotations is None or not needs_objects(self.protocol.metrics):
             return None
@@ -259,9 +258,9 @@ class LayerEvaluator:
 
 
 def _remarks(metrics: MetricEvaluator, method: str) -> list[str | None]:
-    """Return for each image a remark about its map; None if nothing is unusual.
+    """Return a remark on each image's map if it is constant, otherwise None.
 
-    A constant map has no correlation with another map, so that its coherency is 0 by definition.
+    A constant map has no correlation with any other map, so that its coherency is 0 by definition.
     """
     heatmap = metrics.explanations[method].heatmap
     remarks: list[str | None] = [None] * len(heatmap)

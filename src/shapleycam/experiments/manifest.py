@@ -18,33 +18,33 @@ Manifest = dict[str, Any]
 """Keys: format, identity, protocol, order (of the models), models, dataset, sessions (provenance), images_per_part."""
 
 FORMAT = 2
-"""Version number of the file format that new runs are written in."""
+"""Format number of the manifests and chunks of new runs."""
 FORMAT_WITHOUT_IDENTITY = 1
-"""The format of earlier versions, and of manifests without a number: neither manifest nor chunks have an identity."""
+"""Format number of earlier versions, and of manifests without a number: manifest and chunks have no identity."""
 MANIFEST_FILE = "manifest.json"
 _NOT_COMPARED = ("format", "identity", "sessions", "images_per_part")
-"""Keys whose values may differ between the sessions of a run."""
+"""Keys that may change when a run is continued."""
 _NOT_IN_IDENTITY = ("identity", "sessions")
 _LEAST_CHUNK = 32
-"""Minimum number of images of a chunk, so that small batches do not lead to one file per image."""
+"""Minimum number of images in a chunk, so that a large dataset does not make too many files."""
 
 
 def new_manifest(content: Manifest, batch_size: int) -> Manifest:
-    """Return the manifest of a new run, with chunks of whole batches and no session yet."""
+    """Return the manifest of a new run, with chunks of whole batches and without sessions."""
     images = chunk_size(batch_size)
     manifest = {"format": FORMAT, "identity": "", **content, "sessions": [], "images_per_part": images}
     return {**manifest, "identity": run_identity(manifest)}
 
 
 def chunk_size(batch_size: int) -> int:
-    """Return the number of images of a chunk in a new run: a multiple of the batch size, and not too small."""
+    """Return the number of images in a chunk of a new run: whole batches, and at least 32 images."""
     return batch_size * -(-_LEAST_CHUNK // batch_size)
 
 
 def run_identity(manifest: Mapping[str, Any]) -> str:
-    """Return the identity of a run: the SHA-256, in hexadecimal, of its manifest without sessions and origins.
+    """Return the identity of a run: the SHA-256, in hexadecimal, of its manifest.
 
-    Two runs with the same protocol, models and data have the same identity, whenever and wherever they were made.
+    The sessions and the origins of weights are left out, so that a repeated run has the same identity.
     """
     content = {name: value for name, value in manifest.items() if name not in _NOT_IN_IDENTITY}
     text = json.dumps(_without_origins(content), sort_keys=True)
@@ -85,24 +85,23 @@ def read_manifest(storage: Storage) -> Manifest:
 
 
 def write_manifest(storage: Storage, manifest: Manifest) -> None:
-    """Write the manifest of a run, as a file that is complete or absent.
+    """Write the manifest of a run; the file is either complete or absent.
 
     Raises:
         OptionError: the disk is full, or the storage cannot be written.
     """
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    # File names in other encodings contain surrogates, which UTF-8 cannot encode. Python's "backslashreplace" writes
-    # them as the escapes that JSON uses too.
+    # File names in other encodings have surrogates. Python's backslash escapes of these are the same as JSON's.
     storage.write(MANIFEST_FILE, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def has_manifest(storage: Storage) -> bool:
-    """Return whether a storage holds a run."""
+    """Return whether a storage has a run."""
     return MANIFEST_FILE in storage.names()
 
 
 def differences_between_runs(existing: Manifest, requested: Manifest) -> list[str]:
-    """Return as sentences the differences because of which two manifests describe different runs.
+    """Return the differences between two manifests that make them different runs, as phrases.
 
     The origin of weights may differ if the weights are the same.
     """

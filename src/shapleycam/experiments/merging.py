@@ -1,4 +1,4 @@
-"""Read the results of several runs together; their protocols must agree."""
+"""Read the results of several runs together, if their protocols agree."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from shapleycam.metrics.table import METRICS, canonical_metric, expand_metrics
 from shapleycam.names import canonical_name
 
 _KEY = ("model", "layer", "utility", "method")
-"""Columns that identify a row, together with the image."""
+"""Columns that identify a row, in addition to the image."""
 
 
 def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None) -> ResultsSummary:
-    """Return the mean of each metric over the images of all runs, with confidence intervals.
+    """Return the means of all runs with their intervals.
 
     Args:
         stores: the runs.
-        metrics: names of metrics (also "adcc_of_means"), or sets ("paper", "all"), which stand for their metrics that
-            were measured; None for all metrics that were measured.
+        metrics: names (also "adcc_of_means"), or sets ("paper", "all"), of which only the measured metrics are used;
+            None for all measured metrics.
 
     Raises:
         OptionError: the runs differ in their protocols or data, two runs have results of the same method and model, a
@@ -56,10 +56,10 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
 def find_leads_of_runs(
     stores: Sequence[Store], pair: tuple[str, str], metrics: Sequence[str] | None = None
 ) -> LeadTables:
-    """Return by how much the first method of a pair is better than the second, over the images of all runs.
+    """Return the lead of the first method of a pair over the second, in all runs.
 
     Raises:
-        OptionError: as `summarise_runs`, an unknown method, or no model was measured with both methods.
+        OptionError: as `summarise_runs`, or a method is unknown, or no model was measured with both methods.
     """
     columns = _columns_of_runs(stores, metrics)
     order = _table_order(stores)
@@ -80,7 +80,7 @@ def _resolve_pair(pair: tuple[str, str], order: TableOrder) -> tuple[str, str]:
 
 
 def _columns_of_runs(stores: Sequence[Store], metrics: Sequence[str] | None) -> tuple[Column, ...]:
-    """Return the columns of a table of several runs, after a check that their protocols agree."""
+    """Return the columns of a table of runs whose protocols agree."""
     _refuse_different_protocols(stores)
     measured = _measured_metrics(stores)
     chosen = list(dict.fromkeys(_choose_metrics(metrics or measured, measured, stores)))
@@ -89,13 +89,13 @@ def _columns_of_runs(stores: Sequence[Store], metrics: Sequence[str] | None) -> 
 
 
 def _frames(stores: Sequence[Store], columns: Sequence[Column]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of each model, read one after the other."""
+    """Yield the rows of each model; the models are read one after the other."""
     needed = (*HEADS, *dict.fromkeys(map(stored_column, parts_of(columns))))
     return (read_rows(stores, model, needed) for model in _models(stores))
 
 
 def _table_order(stores: Sequence[Store]) -> TableOrder:
-    """Return the order of methods and utilities in a table: that of the first run's protocol, then the next run's."""
+    """Return the order of methods and utilities: that of the protocols, one run after the other."""
     protocols = [store.manifest["protocol"] for store in stores]
     methods, utilities = (
         tuple(dict.fromkeys(name for protocol in protocols for name in protocol[key]))
@@ -107,7 +107,7 @@ def _table_order(stores: Sequence[Store]) -> TableOrder:
 def read_curves(stores: Sequence[Store]) -> list[MeanCurve] | None:
     """Return the mean insertion and deletion curves of all runs; None if no run has curves.
 
-    Only the rows of one model at a time are in memory.
+    Only the rows of one model are in memory at a time.
 
     Raises:
         OptionError: as `summarise_runs`.
@@ -120,10 +120,9 @@ def read_curves(stores: Sequence[Store]) -> list[MeanCurve] | None:
 
 
 def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str], image: int | None = None) -> pl.DataFrame:
-    """Return the rows of a model in all runs; a column that a run has not measured is null.
+    """Return the rows of a model in all runs, with these columns; columns that a run has not measured are null.
 
-    `image` is the position in the dataset of the only image whose rows are returned. If it is given, the columns must
-    include `index`.
+    `image` selects the rows of one image by its position in the dataset; this needs the column `index`.
 
     Raises:
         OptionError: two runs have results of the same layer, utility and method.
@@ -144,11 +143,9 @@ def _protocol_of(store: Store) -> dict[str, Any]:
 
 
 def _copies_in(stores: Sequence[Store]) -> tuple[tuple[str, str], ...]:
-    """Return the pairs (copy, original) of images that the manifests list; older runs have no such list."""
+    """Return the images that are copies of earlier ones, as recorded by the runs (not by runs of earlier versions)."""
     sessions = [session for store in stores for session in store.manifest["sessions"]]
-    return tuple(
-        dict.fromkeys((name, original) for session in sessions for name, original in session.get("copies", ()))
-    )
+    return tuple(dict.fromkeys((name, original) for each in sessions for name, original in each.get("copies", ())))
 
 
 def _models(stores: Sequence[Store]) -> list[str]:
@@ -178,7 +175,7 @@ def _measured_metrics(stores: Sequence[Store]) -> list[str]:
 def _choose_metrics(
     names: Sequence[str], measured: Sequence[str], stores: Sequence[Store]
 ) -> Iterator[Metric | Column]:
-    """Yield the metrics that names and sets stand for; a set stands for its metrics that were measured."""
+    """Yield the metrics of these names and sets; for a set only the measured metrics."""
     for spelling in names:
         name = canonical_metric(spelling) or spelling
         is_single = name in METRICS or name in OF_SEVERAL_MEANS
@@ -198,7 +195,7 @@ def _choose_metrics(
 
 
 def _refuse_different_protocols(stores: Sequence[Store]) -> None:
-    """Refuse runs whose protocols, data or models differ: their numbers cannot be compared."""
+    """Refuse runs whose protocols, data or models differ, since their numbers cannot be compared."""
     first = stores[0]
     for store in stores[1:]:
         changed = list_differences(_protocol_of(first), _protocol_of(store), MEASURED_FIELDS)

@@ -1,4 +1,4 @@
-"""Count the runs of a model that an evaluation makes, from the tables of methods and metrics."""
+"""Count the runs of a model in an evaluation, from the tables of methods and metrics."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shapleycam.smoothing import SMOOTHINGS, Smooth
 
 @dataclass(frozen=True)
 class Passes:
-    """Numbers of runs of a model, for one image or for many.
+    """Runs for one or several images.
 
     Attributes:
         forward: runs of the whole model.
-        backward: gradients and Hessian-vector products through the head; those along a path include a run of the head.
-        head: runs of the head without a gradient, as coalitions need them.
+        backward: gradients and Hessian-vector products of the head; those along a path also run the head forward.
+        head: runs of the head without a gradient, for coalitions.
 
     Examples:
         >>> from shapleycam.experiments.passes import Passes
@@ -43,16 +43,16 @@ class Passes:
 def passes_of_image(
     protocol: Protocol, maps: Sequence[Sequence[str]], players: int, channels: int = TYPICAL_CHANNELS
 ) -> Passes:
-    """Return the runs for one image at one layer with one utility, without the runs that all utilities share.
+    """Return the runs for one image at one layer with one utility, without the pass that all utilities share.
 
-    Two things are not counted: work that is done once for a model, such as the checks of its first batch, and the
-    sampling of true Shapley values by the metrics that compare with them, whose number of runs depends on the image.
+    Work that is done once for a model, such as the checks of its first batch, is not counted. The sampling of true
+    Shapley values is not counted either, since its number of runs depends on the image.
 
     Args:
         protocol: what is measured.
-        maps: the methods of each distinct map; masked images are run once for all methods that share a map.
-        players: the number of players at the layer, on which the runs of some methods depend.
-        channels: the number of channels at the layer, on which the runs of some methods depend.
+        maps: the methods of each distinct map; methods with the same map share the runs on masked images.
+        players: the number of players of the layer's game.
+        channels: the number of channels of the layer.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -78,9 +78,9 @@ def passes_of_image(
 
 
 def shared_passes(protocol: Protocol) -> Passes:
-    """Return the runs for one image at one layer that all utilities share: the trace, and the class rule's pass.
+    """Return the runs for an image at one layer that all utilities share: the traced pass, and that of the class rule.
 
-    Smoothed maps need forward passes of their own; then only the game uses the shared trace.
+    Smoothed maps are made from other passes. With smoothing, only the game uses the traced pass.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -93,7 +93,7 @@ def shared_passes(protocol: Protocol) -> Passes:
 
 
 def _explained(protocol: Protocol, methods: Sequence[str], players: int, channels: int) -> Passes:
-    """Return the runs for an explanation of one image by several methods, after its forward pass."""
+    """Return the runs that explain an image by some methods, after its forward pass."""
     bases = {METHODS[name].basis for name in methods}
     costs = list(_costs(bases, protocol, players, channels))
     return Passes(
@@ -104,7 +104,7 @@ def _explained(protocol: Protocol, methods: Sequence[str], players: int, channel
 
 
 def _with_passes(explained: Passes, smooth: Smooth) -> Passes:
-    """Return the runs for an explanation including its forward passes; smoothing needs several."""
+    """Return the runs for one map with its forward passes; smoothed maps have several."""
     images = prod(SMOOTHINGS[name].images for name in smooth)
     return images * (Passes(forward=1) + explained) + Passes(
         forward=sum(SMOOTHINGS[name].more_passes for name in smooth)
@@ -112,7 +112,7 @@ def _with_passes(explained: Passes, smooth: Smooth) -> Passes:
 
 
 def _costs(bases: set[Basis], protocol: Protocol, players: int, channels: int) -> Iterator[Cost]:
-    """Yield the cost of each basis; of the Taylor bases only the highest, because the lower reuses its gradient."""
+    """Yield the cost of each basis; of Taylor estimates only the highest order, since lower ones share its gradient."""
     highest = max((basis.taylor_order or 0 for basis in bases), default=0)
     for basis in bases:
         if basis.taylor_order in {None, highest}:

@@ -1,4 +1,4 @@
-"""`Protocol`: all choices of an evaluation that change its numbers."""
+"""`Protocol`: all choices that change the numbers of an evaluation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONSTANTS = {
     "scaling": "ReLU, min-max at native size, bilinear to the input, min-max (arXiv:2501.06261)",
     "aggregation": "mean over images; ADCC of the means, and of each image",
 }
-"""How values become heatmaps, and how metrics are averaged; recorded with each protocol, and the same in all."""
+"""Fixed choices, which are stored with every protocol: the scaling of heatmaps, and the aggregation over images."""
 
 _BOTH_LAYERS = ("before-pool", "last-conv")
 _PUBLISHED_SETTINGS = {
@@ -45,14 +45,14 @@ _PUBLISHED_SETTINGS = {
 """The layers and methods with published figures, by utility; a test compares them with the figures."""
 
 _GRID_PLAYERS = 256
-"""Number of players that the set of methods "all" assumes if `players` is None: more than exactshapley allows."""
+"""Number of players that the set of methods "all" assumes if `players` is None: too many for exactshapley."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is measured, and how; the defaults are the published protocol with each model's own preprocessing.
+    """What is measured, and how; the defaults are the published protocol with the model's own preprocessing.
 
-    A new protocol replaces sets of names by their members, and spellings by canonical names.
+    A new protocol replaces sets by the names in them, and other spellings by the canonical names.
 
     Args:
         layers: rules or names of layers ("before-pool", "last-conv", "features.3", "input").
@@ -60,26 +60,26 @@ class Protocol:
         methods: names of methods, or the sets "paper", "all" and "field".
         metrics: names of metrics, or the sets "paper" and "all".
         preprocess: the preprocessing of all models; None for each model's own.
-        class_rule: which class is explained: the model's "prediction" or the image's "label"; "correct" explains the
-            prediction, and excludes images whose prediction is not their label.
-        objects: which objects the pointing metrics use: those of the explained "class", or "any".
+        class_rule: the explained class: the model's "prediction", the image's "label", or "correct", which explains the
+            prediction and excludes images whose prediction is not the label.
+        objects: whether pointing metrics use objects of the explained "class", or of "any" class.
         options: options of the metrics.
-        nodes: number of gradients along the path, as in `Explainer.compare`.
-        tolerance: relative standard error at which sampling ends, as in `Explainer.compare`.
+        nodes: the number of gradients along the path, as in `Explainer.compare`.
+        tolerance: the relative standard error of sampled values, as in `Explainer.compare`.
         players: (rows, columns) of a grid of regions; None for single positions.
-        seed: the seed for methods that draw random numbers; each image's content is mixed into it.
+        seed: random methods draw from this seed and each image's content.
         removal: what replaces the content of absent players, as in `Explainer`: a name or a tensor.
         reference: photographs, or folders of them, for removal "mean" or "samples".
-        precision: precision of the network before the layer, as in `Explainer`: "full" or "bfloat16".
-        smooth: how maps are smoothed, as in `Explainer.explain`: one name or several.
-        runs: maximum number of runs of the head for an image's values of players, as in `Explainer.compare`.
+        precision: the precision of the layers before the explained one, as in `Explainer`: "full" or "bfloat16".
+        smooth: one or several smoothings of maps, as in `Explainer.explain`.
+        runs: the maximum number of runs of the head for the values of one image, as in `Explainer.compare`.
 
     Attributes:
-        removal_name: the removal's name in results; with reference photographs it includes a hash of their files.
+        removal_name: the removal's name in results; with reference photographs it has a hash of their files.
 
     Raises:
-        OptionError: a name is unknown, a list is empty, a number is out of range, or the removal is a function.
-        ImageError: a folder of reference photographs contains none.
+        OptionError: an unknown name, an empty list, a number that is out of range, or a removal that is a function.
+        ImageError: a folder of reference photographs has no photographs.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -108,7 +108,7 @@ class Protocol:
     runs: int | None = None
 
     def __post_init__(self) -> None:
-        """Replace names and sets by canonical names; refuse unknown names and numbers out of range."""
+        """Replace sets by the names in them, and refuse values that are unknown or out of range."""
         for name in MEASURED_FIELDS:
             object.__setattr__(self, name, _without_repeats(getattr(self, name)))
         self._check_estimator_options()
@@ -159,9 +159,8 @@ class Protocol:
     def paper(cls, utility: str = "rest") -> Protocol:
         """Return the protocol of the published figures for a utility: six metrics, the paper's preprocessing.
 
-        For "rest" these figures are the paper's tables, with both layers and ten methods. For "log_probability" and
-        "logit" they are the author's ablations: "log_probability" adds the method "shapleycam-x", and "logit" has only
-        the layer before pooling.
+        For "rest" these are the paper's tables, with two layers and ten methods. For "log_probability" and "logit" they
+        are the author's ablations: the former has "shapleycam-x" too, the latter only the layer before pooling.
 
         Raises:
             OptionError: no figures were published with this utility.
@@ -181,17 +180,17 @@ class Protocol:
 
     @property
     def runs_per_coalition(self) -> int:
-        """Return how many runs of the head a coalition takes without a shortcut: one for each reference sample."""
+        """Return how many runs a coalition takes without a shortcut: one, or one for each reference sample."""
         return len(self.reference) if resolve_removal(self.removal) is SAMPLES else 1
 
     @property
     def estimator_options(self) -> EstimatorOptions:
-        """Return nodes, tolerance, seed, players and runs as one object, as the explainer takes them."""
+        """Return nodes, tolerance, seed, players and runs as the explainer's options."""
         return EstimatorOptions(self.nodes, self.tolerance, self.seed, self.players, runs=self.runs)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the protocol as JSON values, including the constants that are the same in all protocols."""
-        data = {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
+        """Return the protocol as data for JSON, including the fixed choices."""
+        data = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
         data |= {"options": asdict(self.options), "removal": data.pop("removal_name")}
         data["smooth"] = smoothing_name(self.smooth)
         if self.preprocess is not None:
@@ -201,6 +200,6 @@ class Protocol:
 
 
 def _without_repeats(names: Any) -> tuple[Any, ...]:
-    """Return one name or several as a tuple without repetitions."""
+    """Return one or several names as a tuple without repetitions."""
     several = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
     return tuple(dict.fromkeys(several))

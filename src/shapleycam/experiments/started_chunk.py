@@ -1,9 +1,9 @@
-"""`StartedChunk`: stores the head's outputs for coalitions while a chunk is evaluated.
+"""A cache, in a file, of the runs of the head for the chunk that is being evaluated.
 
-An image that needs ten thousand runs of the head takes minutes, and a chunk of such images takes hours. If the process
-is killed meanwhile, the next session starts the chunk again, and reads the utilities of coalitions that are already
-computed from `started/MODEL/FIRST-LAST`. They are stored as whole batches, so that the results are the same bit for
-bit. The file is written once a minute, and removed when the chunk is written.
+An image with ten thousand runs takes minutes, and a chunk of such images takes hours. A run that was killed starts its
+chunk again, and reads the utilities that it had computed from `started/MODEL/FIRST-LAST`. They are stored as whole
+batches, so that the results are the same bit for bit. The file is written once a minute, and removed when the chunk is
+complete.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from shapleycam.game.kept_runs import BlocksByKey, KeptRuns
 from shapleycam.wording import type_and_first_line
 
 SECONDS = 60.0
-"""Seconds between two writes of the file; a killed run loses at most the work of this time."""
+"""Interval at which the file is written; a killed run loses at most the work of this time."""
 _KINDS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 class StartedChunk:
-    """The stored runs of the head for one chunk of a model.
+    """The cached runs of the head for one chunk of a model.
 
     Args:
         store: the store of the run.
         model: the model's name.
-        chunk: the positions of the images in the dataset.
+        chunk: the positions of the chunk's images in the dataset.
 
     Raises:
         OptionError: the file of an earlier session is damaged.
@@ -48,11 +48,11 @@ class StartedChunk:
         self._saved, self._saved_at = len(self._blocks), monotonic()
 
     def of_layer(self, layer: str) -> KeptRuns:
-        """Return where the games at a layer store their runs; `layer` is the layer's name in the results."""
+        """Return the cache for games at a layer; `layer` is its name in the results."""
         return KeptRuns(json.dumps([self._run, self._model, layer]), self._blocks, self._save_if_due)
 
     def save(self) -> None:
-        """Write the file if there are runs that it does not contain.
+        """Write the cache to the file, if it has new entries.
 
         Raises:
             OptionError: the disk is full, or the storage cannot be written.
@@ -65,16 +65,16 @@ class StartedChunk:
 
     @contextmanager
     def saved_when_stopped(self) -> Iterator[None]:
-        """Write the file if an exception, such as KeyboardInterrupt, ends the context."""
+        """Context that saves the cache if an exception ends it, such as Ctrl-C."""
         try:
             yield
         except BaseException:
-            with suppress(OptionError):  # the first exception, not this one, is why the run ends
+            with suppress(OptionError):  # the original exception says why the run ends
                 self.save()
             raise
 
     def remove(self) -> None:
-        """Remove the file if there is one; to be called when the chunk is written."""
+        """Remove the file, if there is one, after the chunk is written."""
         if self._saved:
             self._storage.remove(self._path)
 
@@ -83,10 +83,10 @@ class StartedChunk:
             self.save()
 
     def _read(self) -> BlocksByKey:
-        """Return the stored runs; nothing if there is no file, or if another run in this folder wrote it.
+        """Return the cache in the file; empty if there is no file, or it belongs to an earlier run in this folder.
 
         Raises:
-            OptionError: the file cannot be read or is damaged.
+            OptionError: the file is not one that a run wrote.
         """
         folder, _, name = self._path.rpartition("/")
         if name not in self._storage.names(folder):
@@ -101,7 +101,7 @@ class StartedChunk:
 
 
 def _encode(blocks: BlocksByKey, run: str) -> bytes:
-    """Return the content of the file: a line with the run's identity and the arrays' SHA-256, then the arrays."""
+    """Return the content of the file: a line with the run's identity and the SHA-256 of the rest, then the arrays."""
     file = BytesIO()
     numbers = [utilities.double().flatten().numpy() for utilities in blocks.values()]
     np.savez(
@@ -117,7 +117,7 @@ def _encode(blocks: BlocksByKey, run: str) -> bytes:
 
 
 def _decode(content: bytes, run: str) -> Iterator[tuple[bytes, torch.Tensor]]:
-    """Yield the keys and utilities in a file; nothing if another run wrote it.
+    """Yield the keys and utilities of a file; nothing if it belongs to another run.
 
     Raises:
         ValueError, KeyError, TypeError: the file is damaged.

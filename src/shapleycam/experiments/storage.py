@@ -1,13 +1,13 @@
-"""`Storage`: the files of a run, in a local folder, or at a URL of an object store or a shared file system.
+"""Storage of a run's results: a local folder, or a URL of an object store or a shared file system.
 
-This module does not use fsspec for folders and object stores, for three reasons:
+There are three reasons not to use fsspec here.
 
-- A file must be complete or absent. In a folder this takes fsync and a rename, which fsspec's local files do not do.
-  In an object store it takes a single PUT, where fsspec makes several requests.
-- A run must be locked while it is written, with a lock that the operating system releases when a process is killed.
-- Object stores must work with pyarrow, which is a dependency, and without a further package for each of them.
+- A file must be either complete or absent. A folder needs fsync and a rename for that, which fsspec does not do; an
+  object store needs a single PUT, for which fsspec makes several requests.
+- A run must be locked while it is written, and the system must release the lock of a killed process.
+- Object stores must work with pyarrow, which is a dependency, without further packages.
 
-All other URLs use fsspec.
+fsspec is used for all other URLs.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ Location: TypeAlias = "str | Path | Storage"
 
 _LOCK = "run.lock"
 _OBJECT_STORES = {"s3", "gcs", "abfs"}
-"""pyarrow's names for file systems in which a file becomes visible only when its upload is complete."""
+"""pyarrow's names of file systems in which a file appears only when its upload is complete."""
 _PYARROW_SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
-"""Schemes of URLs that pyarrow opens itself; it opens others through fsspec."""
+"""Schemes of URLs that pyarrow opens itself; it opens others by fsspec."""
 
 
 class Storage(ABC):
-    """Named files, with "/" between the parts of a name. Each file is complete or absent. A storage can be pickled."""
+    """Files by name, with "/" as the separator; each file is either complete or absent. A storage can be pickled."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -53,7 +53,7 @@ class Storage(ABC):
 
     @abstractmethod
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """Call `fill` with an open file, and store what it writes under a name; an existing file is replaced.
+        """Write a file by calling `fill`; an existing file of this name is replaced.
 
         Raises:
             OptionError: the disk is full, or the storage cannot be written.
@@ -61,11 +61,11 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove a file that is not needed any more, and the folders that become empty; ignore failures."""
+        """Remove a file that is not needed any more, and folders that are then empty; errors are ignored."""
 
     @abstractmethod
     def names(self, within: str = "") -> list[str]:
-        """Return the sorted names of the files and folders in a folder; an empty list if the folder does not exist.
+        """Return the sorted names of files and folders directly in a folder; an empty list if there is no such folder.
 
         Raises:
             OptionError: the storage cannot be reached.
@@ -73,7 +73,7 @@ class Storage(ABC):
 
     @abstractmethod
     def version(self, name: str) -> str:
-        """Return a text that changes when a file is written again: its size and its time of writing.
+        """Return a text that changes when a file is written again: its size and modification time.
 
         Raises:
             OSError: the file does not exist, or the storage cannot be reached.
@@ -81,7 +81,7 @@ class Storage(ABC):
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:
-        """Lock the storage against other writers if it has locks; remove unfinished files of killed processes.
+        """Lock out other writers, if the storage has locks; remove unfinished files of killed processes.
 
         Raises:
             OptionError: another process holds the lock, or the storage cannot be written.
@@ -93,7 +93,7 @@ class Storage(ABC):
 
 
 class FolderStorage(Storage):
-    """A local folder, or a folder that machines share."""
+    """A folder of this machine, or one that machines share."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -103,7 +103,7 @@ class FolderStorage(Storage):
         return (self.path / name).read_bytes()
 
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """Write a file under a temporary name, flush it to the disk, and rename it, as `Storage.write`."""
+        """Write a file under a temporary name, flush it to disk, and rename it, as `Storage.write`."""
         path = self.path / name
         make_folder(path.parent)
         write_atomically(path, fill)
@@ -129,13 +129,13 @@ class FolderStorage(Storage):
         )
 
     def version(self, name: str) -> str:
-        """Return the size of a file and its time of writing, as `Storage.version`."""
+        """Return the size of a file and when it was written, as `Storage.version`."""
         status = (self.path / name).stat()
         return f"{status.st_size}-{status.st_mtime_ns}"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold a lock on a file, as `Storage.lock`; the operating system releases it whenever the process ends."""
+        """Hold a file lock, as `Storage.lock`; the system releases it when the process ends, even if it is killed."""
         make_folder(self.path)
         with acquire_lock(self.path / _LOCK):
             self._remove_unfinished()
@@ -143,7 +143,7 @@ class FolderStorage(Storage):
             self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
-        """Remove files that killed processes were writing; ignore files that cannot be removed."""
+        """Remove files that killed processes were writing; errors are ignored, since such files do no harm."""
         for path in self.path.rglob(f"{UNFINISHED}*"):
             with suppress(OSError):
                 if path.is_file():
@@ -154,10 +154,9 @@ class FolderStorage(Storage):
 
 
 class RemoteStorage(Storage):
-    """A URL that pyarrow can write: s3, gs, abfs, hdfs, or another scheme through fsspec.
+    """A URL that pyarrow (s3, gs, abfs, hdfs) or fsspec writes; object stores get a single PUT for each file.
 
-    In an object store each file is written by a single PUT. There is no lock: two runs at once do the same work twice,
-    and write the same files under the same names.
+    It has no lock: two concurrent runs do the same work twice, and write the same files under the same names.
     """
 
     def __init__(self, url: str) -> None:
@@ -170,7 +169,7 @@ class RemoteStorage(Storage):
             return bytes(file.read())
 
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """Write a file by a single PUT in an object store, and otherwise by a rename, as `Storage.write`."""
+        """Write a file by a single PUT, or with a rename on file systems that have it, as `Storage.write`."""
         path, content = self._path_of(name), BytesIO()
         fill(content)
         try:
@@ -188,7 +187,7 @@ class RemoteStorage(Storage):
             ) from None
 
     def remove(self, name: str) -> None:
-        """Remove a file, as `Storage.remove`; object stores have no folders that could be empty."""
+        """Remove a file, as `Storage.remove`; empty folders are not removed, since object stores have none."""
         with suppress(OSError, pa.ArrowException):
             self._files.delete_file(self._path_of(name))
 
@@ -203,7 +202,7 @@ class RemoteStorage(Storage):
         return sorted(entry.base_name for entry in entries if not entry.base_name.startswith(UNFINISHED))
 
     def version(self, name: str) -> str:
-        """Return the size of a file and its time of writing, as `Storage.version`."""
+        """Return the size of a file and when it was written, as `Storage.version`."""
         (entry,) = self._files.get_file_info([self._path_of(name)])
         if entry.type == fs.FileType.NotFound:
             raise FileNotFoundError(name)
@@ -233,7 +232,7 @@ def open_storage(location: Location) -> Storage:
     """Return the storage at a path or a URL; an open storage is returned unchanged.
 
     Raises:
-        OptionError: the scheme of a URL cannot be written, or needs a library that is not installed.
+        OptionError: the URL has a scheme that cannot be written, or whose library is not installed.
 
     Examples:
         >>> from shapleycam.experiments.storage import open_storage
@@ -251,10 +250,10 @@ def open_storage(location: Location) -> Storage:
 
 
 def _open_file_system(url: str) -> tuple[Any, str]:
-    """Return the file system for a URL, pyarrow's own if it has one and else fsspec's, and the path in it."""
+    """Return the file system of a URL (pyarrow's own, otherwise fsspec's), and the path in it."""
     scheme = url.partition("://")[0]
     address = url if scheme in _PYARROW_SCHEMES or scheme.startswith("fsspec+") else f"fsspec+{url}"
-    if scheme == "s3":  # then a small file takes a single PUT instead of the three requests of a multipart upload
+    if scheme == "s3":  # a small file then takes a single PUT instead of three requests
         address += f"{'&' if '?' in url else '?'}allow_delayed_open=true"
     try:
         files, path = fs.FileSystem.from_uri(address)

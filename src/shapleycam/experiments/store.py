@@ -1,8 +1,8 @@
-"""`Store`: the results of a run, written as one file for each chunk of images.
+"""`Store`: the results of a run, in chunks of images that are either complete or absent.
 
-A folder (or a URL) holds `manifest.json`, which says what is measured and how, and one file
-`parts/MODEL/FIRST-LAST.parquet` for each chunk. A file is complete or absent, and a chunk that has a file is done. So
-a stopped run can continue without a list of finished work, and no row is stored twice.
+A folder (or a URL) has `manifest.json`, which says what is measured and how, and `parts/MODEL/FIRST-LAST.parquet`, one
+file for each chunk. A chunk with a file is done. So an interrupted run continues without a list of what it did, and no
+row is written twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from shapleycam.wording import on_one_line
 class Store:
     """The results of one run, in a folder or at a URL.
 
-    `manifest` says what was measured. Only the process that writes results needs the lock (`open_run`).
+    `manifest` says what was measured. Only the process that measures needs the lock (`open_run`).
 
     Args:
         location: a path, a URL such as s3://bucket/run, or a storage.
@@ -78,7 +78,7 @@ class Store:
         """Return the chunks that are measured for a model.
 
         Raises:
-            OptionError: a Parquet file in the run's folders is not one of its chunks.
+            OptionError: a file is there that is no chunk of the run.
         """
         files = self._files_of(model)
         return [chunk for chunk in self.chunks() if file_name(chunk) in files]
@@ -87,16 +87,16 @@ class Store:
         """Return the chunks that are not measured yet for a model.
 
         Raises:
-            OptionError: a Parquet file in the run's folders is not one of its chunks.
+            OptionError: a file is there that is no chunk of the run.
         """
         files = self._files_of(model)
         return [chunk for chunk in self.chunks() if file_name(chunk) not in files]
 
     def write(self, model: str, chunk: range, table: pa.Table) -> None:
-        """Write the rows of a chunk with its identity, as a file that is complete or absent.
+        """Write the rows of a chunk with its identity; the file is either complete or absent.
 
         Raises:
-            OptionError: the run does not exist any more, the disk is full, or the storage cannot be written any more.
+            OptionError: the run was removed, the disk is full, or the storage cannot be written any more.
             ValueError: the rows do not belong to the chunk.
         """
         self.refuse_lost_run()
@@ -104,11 +104,10 @@ class Store:
         self.storage.write(path_of(model, chunk), lambda file: file.write(content))
 
     def verify(self) -> None:
-        """Read all measured chunks, and verify that each file is the chunk that the run wrote there.
+        """Read all measured chunks, and verify that they are the files that the run wrote.
 
         Raises:
-            OptionError: a file is damaged, is another chunk, or belongs to another run; or a Parquet file in the run's
-                folders is not one of its chunks.
+            OptionError: a file is damaged, or belongs to another chunk or run, or is not a chunk.
         """
         for model in self.manifest["order"]:
             for _ in self._reader.read(model, self.measured(model)):
@@ -126,13 +125,13 @@ class Store:
     def model_rows(self, model: str, columns: Sequence[str] | None = None, image: int | None = None) -> pl.DataFrame:
         """Return the rows of one model, in the order of images, layers, utilities and methods.
 
-        Text columns are categorical, because a model may have a million rows but these hold few distinct texts.
+        Text columns are categorical, since a model may have a million rows with few distinct texts.
 
         Args:
             model: a model of the run, by name.
             columns: names of columns; None for all.
-            image: the position in the dataset of the only image whose rows are returned; None for all. If it is given,
-                the columns must include `index`.
+            image: the position in the dataset of a single image whose rows are read; `index` must then be among the
+                columns. None for all images.
 
         Raises:
             OptionError: a chunk cannot be read.
@@ -149,10 +148,10 @@ class Store:
         return run_identity(self.manifest)
 
     def version(self) -> str:
-        """Return a text that changes when a chunk is written or written again; two different runs also differ in it.
+        """Return a text that changes when the run is replaced, or a chunk is written.
 
         Raises:
-            OptionError: a Parquet file in the run's folders is not one of its chunks, or a chunk was removed meanwhile.
+            OptionError: a file is not a chunk of the run, or a chunk was removed during the call.
         """
         digest = hashlib.sha256(self.identity.encode())
         for model in self.manifest["order"]:
@@ -167,10 +166,10 @@ class Store:
         return digest.hexdigest()[:16]
 
     def refuse_lost_run(self) -> None:
-        """Refuse to continue if the run's folder does not hold this run any more: its results would be lost.
+        """Refuse to continue if the run was removed from its location, where new results would be lost.
 
         Raises:
-            OptionError: the results were removed, moved or exchanged, or are not on this machine.
+            OptionError: the results were removed, moved or replaced, or are not on this machine.
         """
         if not has_manifest(self.storage):
             machine = platform.node()

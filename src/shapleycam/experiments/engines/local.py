@@ -1,4 +1,4 @@
-"""`Local`: an engine that works in this process, while other processes prepare items ahead."""
+"""`Local`: an engine that works in this process; other processes prepare items ahead."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from shapleycam.errors import OptionError, ShapleyCamWarning, warn
 from shapleycam.wording import first_line
 
 _PARENT_CHECK_SECONDS = 1.0
-"""Seconds between a worker's checks whether its parent process still runs."""
+"""How often a worker checks whether its parent still runs."""
 _SIGNAL_SECONDS = 0.3
-"""Seconds to wait for a signal to this process, after a signal has ended a worker."""
-_TERMINAL_SIGNALS = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
-"""Signals that a terminal sends to all its processes; workers ignore them, and only this process handles them."""
+"""How long a signal that ended a worker may take to reach this process."""
+_OF_THE_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
+"""Signals that a terminal sends to all its processes; only this process should handle them."""
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -38,7 +38,7 @@ class Local:
     """The engine that works in this process.
 
     Args:
-        workers: number of processes that prepare items ahead; with 0, this process prepares each item itself.
+        workers: the number of processes that prepare items ahead; with 0 this process prepares each item itself.
 
     Examples:
         >>> from shapleycam.experiments import Local
@@ -54,7 +54,7 @@ class Local:
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
     ) -> Generator[Result, None, None]:
-        """Yield the results of all items in the order of the items, as `Engine.run`.
+        """Yield the results of all items, one item after the other, as `Engine.run`.
 
         Raises:
             ShapleyCamError: a step raised it, or a worker died.
@@ -64,7 +64,7 @@ class Local:
                 yield from perform(prepared)
 
     def provenance(self) -> dict[str, Any]:
-        """Return the engine's entries in the manifest."""
+        """Return the engine's record in the manifest."""
         return {"engine": "local", "workers": self.workers}
 
 
@@ -73,13 +73,13 @@ def prepare_ahead(
 ) -> Generator[Prepared, None, None]:
     """Yield the prepared items in order; `workers` processes prepare them ahead.
 
-    A forked process has only the thread that called fork; a lock that another thread held at that time is never
-    released in it. So workers must not use threads or locks of the parent process:
+    In a forked process only the forking thread continues, and locks of other threads stay locked. So workers must not
+    need threads or locks of the program:
 
-    - PyTorch computes with one thread in workers, which DataLoader ensures;
-    - datasets are read without Polars, and each process opens its own files;
-    - the library's warnings are sent to the parent process and issued there;
-    - workers print directly, and not through a progress display that a thread of the parent draws.
+    - PyTorch computes with one thread in them, which DataLoader sets;
+    - datasets are read without Polars, from files that each process opens itself;
+    - the library's warnings are issued in this process;
+    - workers do not print through a display that a thread of the program draws.
 
     Raises:
         OptionError: a worker died, or the work cannot be pickled.
@@ -93,12 +93,11 @@ def prepare_ahead(
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
-        generator=torch.Generator(),  # source of the workers' seeds, so that the caller's random state is not used
+        generator=torch.Generator(),  # for the workers' seeds, which otherwise change the caller's random state
     )
     try:
-        # DataLoader draws a seed on the default device, which forked workers inherit, and these cannot use this
-        # process's GPU.
-        with torch.device("cpu"), _terminal_signals_blocked():
+        # DataLoader draws a seed on the default device, which workers inherit; but they cannot use this process's GPU.
+        with torch.device("cpu"), _signals_held_back():
             prepared_items = iter(loader)
         for prepared, caught in prepared_items:
             for category, text in caught:
@@ -107,7 +106,7 @@ def prepare_ahead(
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
-        time.sleep(_SIGNAL_SECONDS)  # if the signal was sent to all processes, it interrupts this one here
+        time.sleep(_SIGNAL_SECONDS)  # a signal to all processes interrupts this process here
         guard = "" if forks_processes() else ", or call it under `if __name__ == '__main__':` in your script"
         raise OptionError(
             f"a decoding process died ({first_line(error)}); free some memory, or decode with workers=0{guard}"
@@ -117,18 +116,18 @@ def prepare_ahead(
 def forks_processes() -> bool:
     """Return whether new processes are forks of this one, as on Linux before Python 3.14.
 
-    Otherwise they import the user's script again, and receive their work as a pickle.
+    Otherwise new processes import the program's script again, and their work is pickled.
     """
     return _start_method() == "fork"
 
 
 def _start_method() -> str:
-    # get_start_method() without allow_none would set the method, and the user could no longer choose one.
+    # Without allow_none=True, get_start_method() sets the method, and the user cannot choose another one later.
     return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
 
 
 class _PreparedItems(Dataset[Any]):
-    """A dataset whose elements are the prepared items; each is prepared when a worker reads it."""
+    """Items as a dataset whose elements are prepared when they are read, in the workers."""
 
     def __init__(self, items: Sequence[Any], prepare: Callable[[Any], Any]) -> None:
         self.items, self.prepare = items, prepare
@@ -137,7 +136,7 @@ class _PreparedItems(Dataset[Any]):
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[Any, list[tuple[type[ShapleyCamWarning], str]]]:
-        """Return a prepared item, and the library's warnings that a worker caught meanwhile."""
+        """Return a prepared item, with the library's warnings that a worker caught while preparing it."""
         if get_worker_info() is None:
             return self.prepare(self.items[index]), []
         with _library_warnings_caught() as caught:
@@ -146,7 +145,7 @@ class _PreparedItems(Dataset[Any]):
 
 @contextmanager
 def _library_warnings_caught() -> Iterator[list[tuple[type[ShapleyCamWarning], str]]]:
-    """Yield a list that collects category and text of the library's warnings; other warnings are shown as before."""
+    """Context that collects the category and text of the library's warnings; other warnings are shown as usual."""
     caught: list[tuple[type[ShapleyCamWarning], str]] = []
     show_other = warnings.showwarning
 
@@ -163,15 +162,15 @@ def _library_warnings_caught() -> Iterator[list[tuple[type[ShapleyCamWarning], s
 
 
 @contextmanager
-def _terminal_signals_blocked() -> Iterator[None]:
-    """Block the terminal's signals while workers are started; workers inherit the mask and never receive them.
+def _signals_held_back() -> Iterator[None]:
+    """Context that blocks the terminal's signals while workers start; workers inherit the block.
 
-    Otherwise each worker prints a traceback at Ctrl-C. This process receives pending signals when the context ends.
+    Otherwise each worker would print a traceback at Ctrl-C. This process gets its signals when the context ends.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
     try:
         yield
     finally:
@@ -179,10 +178,10 @@ def _terminal_signals_blocked() -> Iterator[None]:
 
 
 def _check_can_be_sent(dataset: Dataset[Any]) -> None:
-    """Refuse work that cannot be pickled with a one-line error, instead of a traceback from PyTorch.
+    """Refuse work that cannot be pickled, with one line instead of PyTorch's traceback.
 
     Raises:
-        OptionError: the work cannot be pickled, for example because the preprocessing is a lambda.
+        OptionError: it cannot be pickled, for example because the preprocessing is a lambda.
     """
     try:
         ForkingPickler.dumps(dataset)
@@ -194,16 +193,16 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
 
 
 def _prepare_worker(_: int) -> None:
-    """Make this worker ignore the terminal's signals, print directly, and exit when the parent process has ended.
+    """Set up a worker: ignore the terminal's signals, print to the original streams, and end with the program.
 
-    The parent may have replaced its output streams by a display, as rich does for a progress bar. The display's lock
-    may have been held when this worker was forked; then it is never released here.
+    The program may have replaced its streams by a display, as rich does for a progress bar. The display's lock may have
+    been held when this worker was forked, and would never be released here.
 
-    A killed parent sends no message, and its workers would wait forever. So a thread watches the parent in two ways.
-    `is_alive` detects the end of the parent by a closed pipe. It fails if workers that were forked later still hold the
-    parent's end of this pipe; but then the parent's process id changes.
+    A killed program sends no message, and its workers would wait forever. A worker sees the end of the program by its
+    pipe. A worker that was forked before others cannot rely on that, since these hold the program's end of the pipe
+    too; it sees that its parent process has changed.
     """
-    for number in _TERMINAL_SIGNALS:  # for systems without signal masks
+    for number in _OF_THE_TERMINAL:  # on platforms where they cannot be blocked
         signal.signal(number, signal.SIG_IGN)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     program, parent = multiprocessing.parent_process(), os.getppid()
@@ -217,5 +216,5 @@ def _prepare_worker(_: int) -> None:
 
 
 def _unchanged(prepared: Any) -> Any:
-    """Return an element unchanged; the default would convert arrays to tensors, which need shared memory."""
+    """Return an element unchanged; the default would convert its arrays to tensors, which need shared memory."""
     return prepared
