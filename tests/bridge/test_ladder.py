@@ -188,10 +188,10 @@ def test_functions_have_no_name_to_be_kept_by(images, tmp_path):
         return activation / 2
 
     explainer = shapleycam.Explainer(curved(), utility=lambda output, target: output[:, 0])
-    with pytest.raises(OptionError, match="is known by no name of its own"):
+    with pytest.raises(OptionError, match="is not in the table of utilities"):
         shapleycam.ladder(explainer, images, out=tmp_path / "kept")
     question = InputQuestion(players=(2, 2), removal=halved)
-    with pytest.raises(OptionError, match="does not say what the function makes"):
+    with pytest.raises(OptionError, match="is a function, whose name does not identify stored values"):
         shapleycam.ladder(curved(), images, question=question, out=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 

@@ -28,7 +28,7 @@ def test_a_gain_within_its_interval_is_none():
     """Gains of 0.3, -0.05 and 0.05: mean 0.1, and Student's half width 0.45."""
     sentence = describe_ladder([*LAST, *distances("blocks.4", 6.0, 0.98, 0.65, 0.77)], [2000] * 3)
     assert "blocks.4" not in sentence
-    assert "of what costs more nothing is shown to be closer by 3 photographs" in sentence
+    assert "3 photographs do not prove any more expensive values to be closer" in sentence
 
 
 def test_the_interval_is_of_the_differences_of_the_same_photographs():
@@ -55,7 +55,7 @@ def test_one_photograph_compares_nothing():
     sentence = describe_ladder(one, [2000])
     assert "0.50 with the input's" in sentence
     assert "blocks.4" not in sentence
-    assert "one photograph compares no layers: give several" in sentence
+    assert "one photograph is not enough to compare layers: give several" in sentence
 
 
 def test_nothing_is_said_of_what_is_not_resolved():

@@ -346,7 +346,7 @@ def test_reproduce_looks_at_the_folder_before_it_tries_a_network(photos, run, mo
     monkeypatch.setattr("shapleycam.models.zoo.load_network", None)
     ran = run("reproduce", "--imagenet", "photos", "--model", "vgg16", "--no-pretrained", "--limit", 2, "--out", "run")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("error: run holds results of another run: the photographs are others:")
+    assert ran.err.startswith("error: run holds results of another run: the photographs differ:")
     assert "; protocol.preprocess was None, is {" in ran.err
     assert len(ran.err) < 1500
 
@@ -490,7 +490,7 @@ def test_mosaics_of_photographs(colours, run):
         (("--mosaic", 1), "cells is 1; expected 2 or more"),
         (("--mosaic", 2, "--model", "efficientnet_lite0"), "--mosaic 2 and 2 models were given; give the one"),
         (("--mosaic", 2, "--preprocess", "paper"), "--mosaic 2 and --preprocess paper"),
-        (("--mosaic", 2, "--objects", "boxes"), "say by themselves where their objects are"),
+        (("--mosaic", 2, "--objects", "boxes"), "have annotations of their own"),
     ],
 )
 def test_mosaics_that_cannot_be(colours, run, options, message):

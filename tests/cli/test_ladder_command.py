@@ -132,7 +132,7 @@ def test_fidelity_against_the_input(run, model, photographs, tmp_path):
     [
         (("--tolerance", 0.1), "--tolerance 0.1 is for the layer's own values; with --truth input set the number"),
         (("--runs", 100, "--players", "4x4"), "the values of 16 players at layer 'input' take 360 runs at least"),
-        (("--precision", "bfloat16"), "precision 'bfloat16' is of what comes before the layer"),
+        (("--precision", "bfloat16"), "precision 'bfloat16' applies to what comes before the layer"),
     ],
 )
 def test_what_the_input_as_truth_refuses_is_one_line(options, message, refused, model, hopper):

@@ -82,7 +82,7 @@ def test_leads_are_printed_in_each_form(run, tmp_path, form):
     [
         ("gradcam", "--lead gradcam: expected two methods with a colon between"),
         ("gradcam:rise", "method 'rise' is not in these results"),
-        ("gradcam:Grad-CAM", "a lead of gradcam over itself"),
+        ("gradcam:Grad-CAM", "gradcam was given twice"),
     ],
 )
 def test_a_lead_of_what_is_not_there_is_one_line(refused, tmp_path, lead, message):

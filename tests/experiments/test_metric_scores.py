@@ -45,8 +45,8 @@ def test_a_metric_without_fault():
         ({"figures": RISING * 0 + 0.3, "weights": 0.3}, "does not react to random weights by more than chance"),
         ({"noise": RISING[:, ::-1]}, "does not keep its order under noise by more than chance"),
         ({"figures": RISING * 0 + 0.3}, "tells the methods apart on 0 images only"),
-        ({"figures": RISING[:5], "noise": RISING[:5]}, "could be asked of random maps on 5 images only"),
-        ({"weights": np.nan}, "could be asked of random weights on 0 images only"),
+        ({"figures": RISING[:5], "noise": RISING[:5]}, "could be compared with random maps on 5 images only"),
+        ({"weights": np.nan}, "could be compared with maps of random weights on 0 images only"),
     ],
 )
 def test_each_fault(changes, fault):

@@ -83,7 +83,7 @@ def test_a_run_from_before_there_was_a_choice_is_in_full_precision(shots, full_r
 
 
 def test_tables_and_reports_say_it(full_run, reduced_run):
-    sentence = "Precision bfloat16: of what comes before the layer; what comes after it ran in float32."
+    sentence = "Precision bfloat16: of the network before the layer; the network after it ran in float32."
     for run, is_said in ((full_run, False), (reduced_run, True)):
         summary = summarise_runs([run])
         assert [sentence in table.notes for table in text_tables(summary)] == [is_said]

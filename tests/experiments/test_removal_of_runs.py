@@ -146,7 +146,7 @@ class TestGoingOn:
 
 class TestResults:
     def test_say_it(self, zero_run, mean_run):
-        sentence = "Removal mean: it stood in for the content of absent places, where the paper has zero."
+        sentence = "Removal mean: it replaced the content of absent places; the paper uses zero."
         for run, is_said in ((zero_run, False), (mean_run, True)):
             summary = summarise_runs([run])
             assert [sentence in table.notes for table in text_tables(summary)] == [is_said]

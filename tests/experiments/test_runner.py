@@ -363,7 +363,7 @@ class TestChanged:
             picture(index, (64, 64)).save(data / f"{index}.bmp")
         run_evaluation(data, tmp_path / "out")
         (data / "0.bmp").write_bytes((data / "1.bmp").read_bytes())
-        with pytest.raises(OptionError, match="the photographs are others"):
+        with pytest.raises(OptionError, match="the photographs differ"):
             run_evaluation(data, tmp_path / "out")
 
     def test_a_module_in_the_models_place(self, few, tmp_path):
@@ -473,12 +473,12 @@ class TestRefusals:
         folder_of(data, 1, first=7)
         text = self.refused(data, out)
         assert "the dataset had 5 images, has 6" in text
-        assert "the photographs are others: " in text
+        assert "the photographs differ: " in text
 
     def test_of_a_file_of_another_size(self, few, out):
         data = shutil.copytree(few, out.parent / "data")
         (data / "0002.jpg").write_bytes((data / "0002.jpg").read_bytes() + b"x")
-        assert "the photographs are others: " in self.refused(data, out)
+        assert "the photographs differ: " in self.refused(data, out)
 
     def test_of_another_label(self, few, tmp_path):
         listed = tmp_path / "list.csv"
@@ -486,7 +486,7 @@ class TestRefusals:
         listed.write_text(text)
         run_evaluation(listed, tmp_path / "out")
         listed.write_text(text.replace("bee", "jay"))
-        assert "the photographs are others: " in self.refused(listed, tmp_path / "out")
+        assert "the photographs differ: " in self.refused(listed, tmp_path / "out")
 
     def test_of_a_limit(self, few, out):
         assert "the dataset had 5 images, has 3" in self.refused(few, out, limit=3)

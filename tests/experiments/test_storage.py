@@ -119,7 +119,7 @@ class TestObjectStore:
     def test_another_run_is_refused_there(self, s3, shots, finished):
         url = s3.url("another")
         run_evaluation(shots, url)
-        with pytest.raises(OptionError, match=r"holds results of another run: the photographs are others"):
+        with pytest.raises(OptionError, match=r"holds results of another run: the photographs differ"):
             run_evaluation(shots, url, limit=69)
 
     def test_a_bucket_that_is_not_there(self, s3, shots):

@@ -237,7 +237,7 @@ class TestFormat:
         """As runs were before manifests had one: they are read, go on, and are noted with it then."""
         rows = write_all(tmp_path).rows()
         as_of_an_earlier_version(tmp_path)
-        with pytest.warns(OldRunWarning, match="do not say of which run they are"):
+        with pytest.warns(OldRunWarning, match="do not say to which run they belong"):
             assert Store(tmp_path).rows().equals(rows)
         with pytest.warns(OldRunWarning), open_run(tmp_path, manifest_of(), 16) as run:
             assert run.pending("a") == []
@@ -278,7 +278,7 @@ class TestFormat:
         assert refusal(tmp_path) == str(caught.value)
 
 
-OTHER_PHOTOGRAPHS = "the photographs are others: some were changed, exchanged, renamed, removed, added or labelled anew"
+OTHER_PHOTOGRAPHS = "the photographs differ: some were changed, exchanged, renamed, removed, added or labelled anew"
 
 
 class TestAnotherRun:

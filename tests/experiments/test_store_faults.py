@@ -141,8 +141,8 @@ class TestEarlierVersion:
             store = run_evaluation(shots, out, BOTH)
         (message,) = (str(warning.message) for warning in caught)
         assert message == (
-            f"{out} has chunks of an earlier version, which do not say of which run they are: that they belong to it "
-            "was verified by their models and images alone"
+            f"{out} has chunks of an earlier version, which do not say to which run they belong; only their models "
+            "and images were verified"
         )
         assert store.rows().equals(Store(two_models).rows())
 

@@ -124,7 +124,7 @@ def test_wrong_questions_are_refused(images):
     with pytest.raises(OptionError, match=r"the values of 16 players at layer 'input' take 360 runs at least.*3,840"):
         measure(curved(), images, ["hirescam"], InputQuestion(players=(4, 4), runs=300))
     reduced = Explainer(curved().float(), layer="1", precision="bfloat16")
-    with pytest.raises(OptionError, match="precision 'bfloat16' is of what comes before the layer"):
+    with pytest.raises(OptionError, match="precision 'bfloat16' applies to what comes before the layer"):
         input_fidelity(reduced, [batch_of(images, None, reduced.model)])
     with pytest.raises(OptionError, match="no images were given"):
         input_fidelity(Explainer(averaged(), layer="0"), [])

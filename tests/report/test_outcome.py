@@ -116,6 +116,6 @@ def test_several_photographs(count):
 
 def test_the_metric_in_words():
     assert describe_metric(results(coherency(gradcam=0.5))) == (
-        "Coh is how alike the map stays where only what it shows is kept."
+        "Coh is how similar the map stays if only what it shows is kept."
     )
     assert describe_metric(ResultsSummary((), (), ())) == ""

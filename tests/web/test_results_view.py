@@ -63,9 +63,7 @@ class TestRun:
         sentence = text_of(re.search(r'<p class="answer">(.*?)</p>', html, re.DOTALL)[1])
         assert best in sentence
         assert f"{100 * means[best]:.1f}%" in sentence
-        assert "AD is how much of the class's probability is lost where only what the map shows is kept." in text_of(
-            html
-        )
+        assert "AD is how much of the class's probability is lost if only what the map shows is kept." in text_of(html)
         assert "4 photographs, colour_network:network, 3 methods, 2 metrics." in text_of(html)
 
     def test_photographs_on_which_methods_differ(self, html, store):

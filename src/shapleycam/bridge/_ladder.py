@@ -1,4 +1,4 @@
-"""`ladder`: layers from the last to the input, each with its price and with how close its values are to the input's."""
+"""`ladder`: compares the values at several layers with the input's values, by their closeness and their cost."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ class Ladder:
 
     Attributes:
         model: the name of the model.
-        layers: as they were chosen; the input is the last.
+        layers: the names of the layers in the chosen order; the input is the last.
         utility: the name of the utility.
-        removal: what stood in for absent regions of the image, in words.
-        layer_removal: the same at the layers.
-        distances: one for each image, layer, and method or the layer's own values; of the input its methods alone.
-        inputs: how sure the input's values are, one for each image.
-        input_passes: their time in plain forward passes, one for each image.
+        removal: the removal of regions of the image, in words.
+        layer_removal: the removal at the layers, in words.
+        distances: one for each image, layer, and method. The layer's own Shapley values count as a method, except at
+            the input, with whose values all others are compared.
+        inputs: the accuracy of the input's values, one for each image.
+        input_passes: the time of the input's values in plain forward passes, one for each image.
 
     Examples:
         >>> import torch
@@ -72,13 +73,13 @@ class Ladder:
 
     @property
     def rows(self) -> list[InputSummary]:
-        """Return the means over images, layer by layer."""
-        places = {layer: place for place, layer in enumerate(self.layers)}
-        return sorted(input_summary(self.distances), key=lambda row: places[row.layer])
+        """Return the means over images for each layer and method, in the order of the layers."""
+        positions = {layer: position for position, layer in enumerate(self.layers)}
+        return sorted(input_summary(self.distances), key=lambda row: positions[row.layer])
 
     @property
     def sentence(self) -> str:
-        """Return in one sentence what which price buys, as far as the intervals support it."""
+        """Return a sentence with the layers that are worth their cost, as far as the intervals prove it."""
         return describe_ladder(self.distances, self.input_passes)
 
 
@@ -93,26 +94,27 @@ def ladder(
     progress: Progress | None = None,
     listener: Listener | None = None,
 ) -> Ladder:
-    """Measure how close values at layers come to the input's Shapley values, and at what price.
+    """Measure how close the values at layers are to the input's Shapley values, and what they cost.
 
-    The predicted class of each image is explained. At each layer the layer's own Shapley values and those of methods
-    are summed over the regions of the image (`shapleycam.fidelity.region_sums`), and compared with the values that
-    these regions have at the input; correlations are corrected for sampling noise (`shapleycam.fidelity.noise`).
+    The predicted class of each image is explained. The layer's own Shapley values, and the values of each method, are
+    summed over the regions of the image (`shapleycam.fidelity.region_sums`), and compared with the values of these
+    regions at the input. Correlations are corrected for sampling noise (`shapleycam.fidelity.noise`).
 
     Args:
-        model: an explainer, whose utility and removal at the layers are taken, or what `Explainer` makes one of.
-        images: as `Explainer.explain` takes them, or an iterator over batches of them.
-        layers: names or rules, in their order; None for at most six, evenly in depth from the one before pooling to the
-            input. The input is always the last.
-        methods: names of methods, or sets; none for the layers' own values alone.
-        question: regions, removal and runs at the input; the runs are a layer's too.
-        out: a folder in which values are kept: a ladder that was stopped goes on from there.
+        model: an explainer, of which the utility and the removal at the layers are used, or a model as `Explainer`
+            takes it.
+        images: images as `Explainer.explain` takes them, or an iterator over batches of them.
+        layers: names or rules of layers, in order; None for at most six layers, evenly in depth from the one before
+            pooling to the input. The input is always the last.
+        methods: names of methods, or sets; empty to measure only the layers' own values.
+        question: the regions, removal and number of runs at the input; layers get the same number of runs.
+        out: a folder in which values are stored, so that a stopped ladder can continue.
         progress: called while values are sampled, as in `shapleycam.values.EstimatorOptions`.
-        listener: called with the names of an image and a layer, once that layer is measured.
+        listener: called with the names of an image and a layer when this layer is measured.
 
     Raises:
-        OptionError: no images, a layer that is named twice, too few runs for the regions, or a folder that holds
-            something else.
+        OptionError: there are no images, a layer is named twice, there are too few runs for the regions, or the folder
+            holds other files.
         ShapleyCamError: as `Explainer.game` and `Explainer.compare`.
 
     Examples:
@@ -151,17 +153,17 @@ def ladder(
 
 
 def at_rung(explainer: Explainer, at_input: Explainer, layer: str) -> Explainer:
-    """Return the explainer of a layer: at the input with the removal of the question, elsewhere with its own."""
+    """Return the explainer at a layer; for the input this is `at_input`, which has the question's removal."""
     return at_input if layer == INPUT else explainer.in_full_precision().at_layer(layer)
 
 
 def single_images(images: Images | Iterator[Batch], explainer: Explainer) -> Iterator[Batch]:
-    """Yield batches of one image.
+    """Yield a batch for each single image.
 
     Raises:
-        ImageError: no images.
+        ImageError: there are no images.
     """
-    whole = images if isinstance(images, Iterator) else [batch_of(images, explainer.preprocess, explainer.model)]
-    for batch in whole:
+    batches = images if isinstance(images, Iterator) else [batch_of(images, explainer.preprocess, explainer.model)]
+    for batch in batches:
         for index in range(len(batch.images)):
             yield batch.rows(torch.tensor([index], device="cpu"))

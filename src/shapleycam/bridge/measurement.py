@@ -1,4 +1,4 @@
-"""Measures an image at every layer of a ladder: the values of layer and methods, against those of the input."""
+"""`LadderMeasurement`: compares the values at every layer of a ladder with the input's, image by image."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from shapleycam.tracing.input_layer import INPUT
 from shapleycam.values.progress import Progress
 
 Listener: TypeAlias = "Callable[[str, str], None]"
-"""Is called with the name of an image and of a layer, once that layer is measured."""
+"""A function that is called with the names of an image and a layer when this layer is measured."""
 
 
 class LadderMeasurement:
     """Measures image after image, and collects the results.
 
     Args:
-        question: regions, removal and runs at the input.
+        question: the regions, removal and number of runs at the input.
         at_input: the explainer at the input.
-        rungs: the explainer at each layer, by name; the input is the last.
+        rungs: the explainer at each layer, by the layer's name; the input is the last.
         methods: names of methods.
-        store: of values that are kept; None to keep none.
+        store: where values are stored; None to store none.
         progress: called while values are sampled.
         listener: called after each layer of an image.
 
     Attributes:
-        rungs: as given.
-        utility: its name, once an image was measured.
-        distances: one for each image, layer, and method or the layer's own values.
-        inputs: how sure the input's values are, one for each image.
-        input_passes: their time in plain forward passes.
+        rungs: the argument.
+        utility: the utility's name; "" before the first image.
+        distances: as `Ladder.distances`.
+        inputs: as `Ladder.inputs`.
+        input_passes: as `Ladder.input_passes`.
     """
 
     def __init__(
@@ -65,38 +65,44 @@ class LadderMeasurement:
         self.input_passes: list[float] = []
 
     def add(self, batch: Batch) -> None:
-        """Measure one image at all layers; methods first, so that one that is refused is known before the runs."""
+        """Measure one image at all layers.
+
+        Methods come first, so that a method that is refused is reported before the long sampling of Shapley values.
+        """
         game = self._question.game(self._at_input, batch)
-        name = self._unused(name_of(batch.sources[0]))
-        methods = dict.fromkeys(self.rungs, self._methods) | {INPUT: self._at_input_methods(game)}
+        name = self._unique_name(name_of(batch.sources[0]))
+        methods = dict.fromkeys(self.rungs, self._methods) | {INPUT: self._methods_at_input(game)}
         by_layer = {
             layer: self._values_of_methods(at_layer, methods[layer], batch, game)
             for layer, at_layer in self.rungs.items()
         }
-        true = self._kept(batch, INPUT, game, lambda: self._input_values(batch, game))
+        true = self._read_or_compute(batch, INPUT, game, lambda: self._input_values(batch, game))
         self.utility = game.utility.name
-        self.inputs += [replace(each, image=name) for each in describe_input_values(game, true.values, batch.sources)]
+        self.inputs += [replace(row, image=name) for row in describe_input_values(game, true.values, batch.sources)]
         self.input_passes.append(true.passes)
         for layer, at_layer in self.rungs.items():
             measured = by_layer[layer]
             if layer != INPUT:
                 compute = lambda at=at_layer: own_values(at, batch, game, self._question, self._progress)  # noqa: E731
-                measured = [self._kept(batch, layer, game, compute), *measured]
+                measured = [self._read_or_compute(batch, layer, game, compute), *measured]
             for values in measured:
                 self.distances += distances_to_input([name], self.utility, values, true.values)
             if self._listener is not None:
                 self._listener(name, layer)
 
-    def _at_input_methods(self, game: Game) -> Sequence[str]:
-        """Return the methods of the input's rung; of what is left out there, the first image tells."""
+    def _methods_at_input(self, game: Game) -> Sequence[str]:
+        """Return the methods that are possible at the input; warn about omitted methods at the first image only."""
         with ignore_warnings(MethodLeftOutWarning) if self.inputs else nullcontext():
             return methods_at_input(self._methods, game)
 
-    def _unused(self, name: str) -> str:
-        """Return a name with a number behind it where another image has it: images are compared by their names."""
-        used = {each.image for each in self.inputs}
+    def _unique_name(self, name: str) -> str:
+        """Return a name that no earlier image has, with a number appended if needed.
+
+        Distances to the input are grouped by image name, so two images must not share one.
+        """
+        used = {row.image for row in self.inputs}
         numbered = (name if number == 1 else f"{name} ({number})" for number in count(1))
-        return next(each for each in numbered if each not in used)
+        return next(candidate for candidate in numbered if candidate not in used)
 
     def _values_of_methods(
         self, at_layer: Explainer, methods: Sequence[str], batch: Batch, game: Game
@@ -113,13 +119,15 @@ class LadderMeasurement:
         seconds = perf_counter() - start
         return MeasuredValues(INPUT, LAYER_VALUES, split, True, seconds / plain, int(split.runs.max()))
 
-    def _kept(self, batch: Batch, layer: str, game: Game, compute: Callable[[], MeasuredValues]) -> MeasuredValues:
-        """Return values that are kept, or compute and keep them."""
+    def _read_or_compute(
+        self, batch: Batch, layer: str, game: Game, compute: Callable[[], MeasuredValues]
+    ) -> MeasuredValues:
+        """Return values from the store, or compute and store them."""
         store = self._store
         if store is not None and not batch.extra.is_empty:
             raise OptionError(
-                "images with further inputs= are known by more than their pixels, so that their values could not be "
-                "kept; leave out="
+                "values are stored by the pixels of their image, which do not identify images with further inputs=; "
+                "leave out="
             )
         if store is not None and store.has(batch.images, layer):
             return store.read(batch.images, layer, game.n_players)

@@ -1,4 +1,4 @@
-"""What a ladder would take: runs and time of each layer, from a few timed runs, without doing it."""
+"""`plan_ladder`: estimates the runs and the time of a ladder from a few timed runs at each layer."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from shapleycam.game import Game
 from shapleycam.models.network import Network
 from shapleycam.tracing.input_layer import INPUT
 
-_TIMED = 16
-"""Runs that are timed of a layer, after as many to warm up."""
+_TIMED_COALITIONS = 16
+"""Number of coalitions whose runs are timed at a layer, after as many for warm-up."""
 
 
 @dataclass(frozen=True)
 class RungPlan:
-    """What the values of a layer take.
+    """Cost of the Shapley values at a layer.
 
     Attributes:
-        layer: its dotted name.
-        players: how many there are.
-        runs: of what comes after the layer, an image; None where coalitions have a shortcut.
-        seconds: of an image.
-        images: how many are not kept already.
+        layer: the layer's dotted name.
+        players: number of players at the layer.
+        runs: runs of the head for one image; None if coalitions have a shortcut.
+        seconds: time for one image.
+        images: number of images whose values are not stored yet.
 
     Examples:
         >>> from shapleycam.bridge import RungPlan
@@ -61,13 +61,13 @@ class RungPlan:
 
     @property
     def total(self) -> float:
-        """Return the seconds of all images."""
+        """Return the seconds for all images."""
         return self.seconds * self.images
 
 
 @dataclass(frozen=True)
 class LadderPlan:
-    """What a ladder would take, layer by layer, from the last to the input; methods are not in it.
+    """Cost of a ladder, for each layer from the last to the input; the cost of methods is not included.
 
     Examples:
         >>> from shapleycam.bridge import LadderPlan, RungPlan
@@ -79,12 +79,12 @@ class LadderPlan:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds of all images and layers."""
+        """Return the seconds for all images and layers."""
         return sum(rung.total for rung in self.rungs)
 
     @property
     def runs(self) -> int:
-        """Return the runs of all images and layers; of layers where coalitions have a shortcut there are none."""
+        """Return the runs of the head for all images and layers; layers with a shortcut count as 0."""
         return sum((rung.runs or 0) * rung.images for rung in self.rungs)
 
 
@@ -96,10 +96,10 @@ def plan_ladder(
     *,
     out: str | Path | None = None,
 ) -> LadderPlan:
-    """Return what `ladder` would take; arguments and errors as there. Nothing is written.
+    """Return the expected cost of `ladder`, with its arguments and errors; write nothing.
 
-    On the first image a few runs of each layer are timed, and all that a layer's values take where coalitions have a
-    shortcut.
+    A few runs of the head at each layer are timed on the first image. If coalitions have a shortcut, the whole
+    computation of this image's values is timed.
 
     Examples:
         >>> import torch
@@ -126,15 +126,18 @@ def plan_ladder(
     input_game = question.game(at_input, first)
     rungs = []
     for layer in choose_rungs(explainer, first, layers):
-        left = sum(store is None or not store.has(batch.images, layer) for batch in batches)
+        pending = sum(store is None or not store.has(batch.images, layer) for batch in batches)
         at_layer = at_rung(explainer, at_input, layer)
         game = input_game if layer == INPUT else layer_game(at_layer, first, input_game, question.players)
-        rungs.append(RungPlan(layer, game.n_players, *_runs_and_seconds(game, question.runs), left))
+        rungs.append(RungPlan(layer, game.n_players, *_runs_and_seconds(game, question.runs), pending))
     return LadderPlan(tuple(rungs))
 
 
 def _runs_and_seconds(game: Game, runs: int) -> tuple[int | None, float]:
-    """Return the runs of an image's values, None where coalitions have a shortcut, and about how long they take."""
+    """Return the number of runs for an image's values, and the estimated seconds.
+
+    The number is None if coalitions have a shortcut; then the seconds are measured, not estimated.
+    """
     if has_shortcut(game, runs):
         return None, seconds_of(lambda: split_values(game, runs))
     coalitions = runs // game.runs_per_coalition
@@ -144,6 +147,8 @@ def _runs_and_seconds(game: Game, runs: int) -> tuple[int | None, float]:
         check_split_runs(game, runs)
         planned = sampled_runs(game.n_players, coalitions)
     generator = torch.Generator().manual_seed(0)
-    halves = torch.rand(_TIMED, game.n_players, generator=generator, dtype=torch.float32, device="cpu") < 0.5
-    game.value(halves)
-    return planned * game.runs_per_coalition, seconds_of(lambda: game.value(halves)) / _TIMED * planned
+    size = (_TIMED_COALITIONS, game.n_players)
+    random_coalitions = torch.rand(size, generator=generator, dtype=torch.float32, device="cpu") < 0.5
+    game.value(random_coalitions)
+    seconds = seconds_of(lambda: game.value(random_coalitions)) / _TIMED_COALITIONS
+    return planned * game.runs_per_coalition, seconds * planned

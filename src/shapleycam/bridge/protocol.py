@@ -1,4 +1,4 @@
-"""What makes two ladders the same: the model, the question and the regions."""
+"""`protocol_of`: the choices that identify a ladder, such as the model, the utility and the regions."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from shapleycam.models.outputs import chosen_part
 from shapleycam.utilities import UTILITIES
 
 FORMAT = 1
-"""Number of the form in which values are kept."""
+"""Version number of the file format of stored values."""
 
 
 def protocol_of(explainer: Explainer, at_input: Explainer, question: InputQuestion) -> Protocol:
-    """Return what makes two ladders the same, as JSON values; layers and methods may be others when one goes on.
+    """Return the choices that identify a ladder, as JSON values.
+
+    Layers and methods are not among them: they may differ when a stopped ladder continues.
 
     Raises:
-        OptionError: a utility, a removal or an output that no name tells from others.
+        OptionError: the utility, a removal or the output is a user's function, which has no unique name.
     """
     if UTILITIES.get(explainer.utility.name) is not explainer.utility:
         raise OptionError(
-            f"utility {explainer.utility.name!r} is known by no name of its own, so that values could not be kept; "
-            f"expected one of {', '.join(UTILITIES)}, or leave out="
+            f"utility {explainer.utility.name!r} is not in the table of utilities, so that its name does not identify "
+            f"stored values; expected one of {', '.join(UTILITIES)}, or leave out="
         )
     for removal in (explainer.removal, at_input.removal):
         if getattr(removal, "function", None) is not None:
             raise OptionError(
-                f"removal {removal.name!r} does not say what the function makes, so that values could not be kept; "
-                "expected the name of a removal or a tensor, or leave out="
+                f"removal {removal.name!r} is a function, whose name does not identify stored values; expected the "
+                "name of a removal or a tensor, or leave out="
             )
     model = {
         "name": explainer.name,
@@ -56,7 +58,7 @@ def protocol_of(explainer: Explainer, at_input: Explainer, question: InputQuesti
 
 
 def _text_of(players: Regions) -> str:
-    """Return players as a text: of labels a hash."""
+    """Return regions as a text, with a hash of their labels if they are a tensor."""
     if isinstance(players, str):
         return players
     if players is None:

@@ -1,4 +1,4 @@
-"""The layers of a ladder: those that the user names, or a few of the model's, evenly in depth."""
+"""`choose_rungs`: the layers of a ladder, as the user names them, or a few layers evenly in depth."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from shapleycam.layers import audit, find_before_pool, layers_to_list
 from shapleycam.tracing.input_layer import INPUT
 
 MOST_LAYERS = 6
-"""Layers that are chosen where the user names none, the input among them."""
+"""Maximum number of layers that are chosen if the user names none, including the input."""
 
 
 def choose_rungs(explainer: Explainer, batch: Batch, layers: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the names of the layers, of which the input always comes last.
+    """Return the names of the layers; the input is always the last.
 
     Args:
-        explainer: of the model.
-        batch: an image, with which the model is run where layers are searched for.
-        layers: names or rules ("before-pool"), in their order; None for at most six, evenly in depth from the one
+        explainer: an explainer of the model.
+        batch: an image, on which the model is run to find layers.
+        layers: names or rules ("before-pool"), in order; None for at most six layers, evenly in depth from the one
             before pooling to the input.
 
     Raises:
-        LayerError: no such layer, or none can be found.
-        OptionError: a layer that is named twice, or none is named.
+        LayerError: a layer does not exist, or no layer can be found.
+        OptionError: a layer is named twice, or `layers` is empty.
 
     Examples:
         >>> import torch
@@ -44,16 +44,16 @@ def choose_rungs(explainer: Explainer, batch: Batch, layers: Sequence[str] | Non
     if not layers:
         raise OptionError("no layers were given; expected names of layers, or None for a few of the model's")
     names = [explainer.at_layer(layer).find_layer(batch) for layer in layers]
-    for place, name in enumerate(names):
-        if name in names[:place]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
             first = layers[names.index(name)]
-            both = repr(name) if first == layers[place] else f"{name!r} ({first!r} and {layers[place]!r})"
+            both = repr(name) if first == layers[index] else f"{name!r} ({first!r} and {layers[index]!r})"
             raise OptionError(f"layer {both} is named twice; expected each once")
     return (*(name for name in names if name != INPUT), INPUT)
 
 
 def _blocks(explainer: Explainer, batch: Batch) -> list[str]:
-    """Return the layers that people are shown, from the one before pooling on backwards, without the input.
+    """Return the layers that the package lists for users, from the one before pooling backwards, without the input.
 
     Raises:
         LayerError: there are none.
@@ -66,7 +66,7 @@ def _blocks(explainer: Explainer, batch: Batch) -> list[str]:
 
 
 def _evenly(names: Sequence[str], most: int) -> list[str]:
-    """Return at most so many of the names, evenly spread, the first and the last among them."""
+    """Return at most `most` of the names, evenly spaced, including the first and the last."""
     if len(names) <= most:
         return list(names)
-    return [names[round(place * (len(names) - 1) / (most - 1))] for place in range(most)]
+    return [names[round(step * (len(names) - 1) / (most - 1))] for step in range(most)]

@@ -1,4 +1,4 @@
-"""A ladder in one sentence: what which price buys, as far as the intervals support it."""
+"""`describe_ladder`: summarises a ladder in one sentence, by cost and correlation with the input's values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from shapleycam.intervals import half_width
 from shapleycam.wording import counted, measured_count
 
 _VISIBLE = 0.005
-"""A gain that two digits would not show is none."""
+"""Gains up to this are ignored, because correlations are printed with two decimals."""
 
 
 class _Offer(NamedTuple):
-    """What one method at one layer buys: its price, and the corrected correlation by image."""
+    """The cost of one method at one layer in forward passes, and its corrected correlation for each image."""
 
     layer: str
     method: str
@@ -24,14 +24,15 @@ class _Offer(NamedTuple):
 
 
 def describe_ladder(distances: Sequence[InputDistance], input_passes: Sequence[float]) -> str:
-    """Return one sentence: the cheapest values, and each dearer ones that are shown to be closer to the input's.
+    """Return a sentence with the cheapest values, and the more expensive values that are proven to be closer.
 
-    Closer is what has a larger corrected correlation (Pearson's) in the mean over the images, where the 95% interval of
-    the difference from the last ones named lies above 0.
+    Values are closer to the input's than others if their corrected Pearson correlation, averaged over images, is
+    larger, and the 95% interval of the difference lies above 0. In the order of cost, each is compared with the last
+    values that are in the sentence.
 
     Args:
-        distances: of all images, layers and methods.
-        input_passes: the time of the input's own values, in plain forward passes, by image.
+        distances: the distances of all images, layers and methods.
+        input_passes: the time of the input's own values for each image, in plain forward passes.
 
     Examples:
         >>> from shapleycam.bridge.sentence import describe_ladder
@@ -49,15 +50,15 @@ def describe_ladder(distances: Sequence[InputDistance], input_passes: Sequence[f
     if not offers:
         return "No correlation with the input's values is resolved above their noise: allow more runs."
     images = len({distance.image for distance in distances})
-    named = [offers[0]]
+    mentioned = [offers[0]]
     for offer in offers[1:]:
-        if _is_closer(offer, named[-1]):
-            named.append(offer)
-    clauses = [_clause(offer, is_first=place == 0) for place, offer in enumerate(named)]
+        if _is_closer(offer, mentioned[-1]):
+            mentioned.append(offer)
+    clauses = [_clause(offer, is_first=index == 0) for index, offer in enumerate(mentioned)]
     if images == 1:
-        clauses.append("one photograph compares no layers: give several")
-    elif len(named) == 1 and len(offers) > 1:
-        clauses.append(f"of what costs more nothing is shown to be closer by {counted(images, 'photograph')}")
+        clauses.append("one photograph is not enough to compare layers: give several")
+    elif len(mentioned) == 1 and len(offers) > 1:
+        clauses.append(f"{counted(images, 'photograph')} do not prove any more expensive values to be closer")
     clauses.append(f"the input's own take {measured_count(fmean(input_passes))}")
     return f"By price: {'; '.join(clauses)}."
 
@@ -78,7 +79,7 @@ def _offers(distances: Sequence[InputDistance]) -> list[_Offer]:
 
 
 def _is_closer(offer: _Offer, before: _Offer) -> bool:
-    """Return whether the images show one offer to be closer to the input's values than another."""
+    """Return whether an offer is significantly closer to the input's values than another, over the images of both."""
     gains = [figure - before.by_image[image] for image, figure in offer.by_image.items() if image in before.by_image]
     return len(gains) > 1 and fmean(gains) > max(_VISIBLE, half_width(stdev(gains), len(gains)))
 

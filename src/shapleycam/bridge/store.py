@@ -1,4 +1,4 @@
-"""A folder in which the values of photographs are kept, so that a ladder that was stopped goes on from there."""
+"""`Store`: a folder with the values of images, so that a stopped ladder can continue."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from shapleycam.wording import type_and_first_line
 
 PROTOCOL_FILE, VALUES_FOLDER, LOCK_FILE = "ladder.json", "values", ".lock"
 Protocol = dict[str, Any]
-"""What makes two ladders the same; values are JSON's."""
+"""The choices that identify a ladder, as JSON values."""
 
 
 class Store:
-    """The values of images at layers, one file each, of one protocol.
+    """The values of images at layers for one protocol, with a file for each image and layer.
 
     Examples:
         >>> import torch
@@ -50,7 +50,7 @@ class Store:
     @classmethod
     @contextmanager
     def open(cls, folder: Path, protocol: Protocol) -> Iterator[Store]:
-        """Make a folder, or open that of the same protocol, and hold its lock while the context lasts.
+        """Create the folder, or open a folder of the same protocol, and hold its lock while the context lasts.
 
         Raises:
             OptionError: the folder holds values of another protocol or other files, or another process writes to it.
@@ -66,17 +66,19 @@ class Store:
             yield store
 
     def path(self, image: Float[Tensor, "1 *image"], layer: str) -> Path:
-        """Return the file of an image's values at a layer; an image is known by its preprocessed content."""
+        """Return the file for an image's values at a layer; its name contains a hash of the preprocessed image."""
         content = image.detach().cpu().contiguous()
         digest = hashlib.sha256(content.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()
         return self._folder / f"{digest[:24]}-{portable_name(layer)}.json"
 
     def has(self, image: Float[Tensor, "1 *image"], layer: str) -> bool:
-        """Return whether an image's values at a layer are there."""
+        """Return whether an image's values at a layer are stored."""
         return self.path(image, layer).exists()
 
     def write(self, image: Float[Tensor, "1 *image"], measured: MeasuredValues, name: str) -> None:
-        """Keep the values of an image at a layer, whole or not at all; `name` is for people who open the file.
+        """Write the values of an image at a layer, as a file that is complete or absent.
+
+        `name` is the image's name, as information for people who open the file.
 
         Raises:
             OptionError: the file cannot be written.
@@ -97,14 +99,14 @@ class Store:
         write_atomically(self.path(image, measured.layer), lambda file: file.write(text.encode()))
 
     def read(self, image: Float[Tensor, "1 *image"], layer: str, regions: int) -> MeasuredValues:
-        """Return the values that are kept of an image at a layer.
+        """Return the stored values of an image at a layer.
 
         Raises:
-            OptionError: the file is damaged, or of another protocol.
+            OptionError: the file is damaged, or belongs to another protocol.
         """
         path = self.path(image, layer)
         try:
-            measured = _measured(json.loads(path.read_bytes()), self._identity, layer, regions)
+            measured = _parse_record(json.loads(path.read_bytes()), self._identity, layer, regions)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OptionError(
                 f"{path}: not values of this ladder ({type_and_first_line(error)}); delete it, and it is made anew"
@@ -113,10 +115,10 @@ class Store:
 
 
 def check_protocol(folder: Path, protocol: Protocol) -> None:
-    """Refuse a folder that holds a ladder of another protocol, or something else.
+    """Refuse a folder that holds a ladder of another protocol, or other files.
 
     Raises:
-        OptionError: it does.
+        OptionError: the folder does.
     """
     file = folder / PROTOCOL_FILE
     if not file.exists():
@@ -128,23 +130,23 @@ def check_protocol(folder: Path, protocol: Protocol) -> None:
             )
         return
     try:
-        kept = json.loads(file.read_bytes())
+        stored = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise OptionError(
             f"{file}: cannot be read ({type_and_first_line(error)}); choose another folder with out="
         ) from None
-    differences = list_differences(kept, protocol) if isinstance(kept, Mapping) else ["it is no protocol"]
+    differences = list_differences(stored, protocol) if isinstance(stored, Mapping) else ["it is no protocol"]
     if differences:
         raise OptionError(
             f"{folder}: holds a ladder of another protocol ({'; '.join(differences)}); choose another folder with out="
         )
 
 
-def _measured(record: Mapping[str, Any], identity: str, layer: str, regions: int) -> MeasuredValues:
-    """Return the values of a record.
+def _parse_record(record: Mapping[str, Any], identity: str, layer: str, regions: int) -> MeasuredValues:
+    """Return the values in a record of `Store.write`.
 
     Raises:
-        ValueError, KeyError, TypeError: it is not as `Store.write` wrote it.
+        ValueError, KeyError, TypeError: the record is damaged, or belongs to another protocol or layer.
     """
     if (record["protocol"], record["layer"]) != (identity, layer):
         raise ValueError("it is of another protocol or layer")

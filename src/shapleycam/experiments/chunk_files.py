@@ -8,14 +8,14 @@ from shapleycam.experiments.storage import Storage
 from shapleycam.files import portable_name
 
 CHUNKS = "parts"
-"""The folder of the chunks; its name, and those of the files, stay as runs of earlier versions have them."""
+"""The folder of the chunks. This name and the names of the files must not change, so that old runs can be read."""
 STARTED = "started"
-"""The folder of what is kept of chunks that are not complete."""
+"""The folder of the files of `StartedChunk`."""
 _SUFFIX = ".parquet"
 
 
 def chunks_of(manifest: Manifest) -> list[range]:
-    """Return the images of each chunk of a run, by their positions in the dataset.
+    """Return for each chunk of a run the positions of its images in the dataset.
 
     Examples:
         >>> from shapleycam.experiments.chunk_files import chunks_of
@@ -37,15 +37,16 @@ def path_of(model: str, chunk: range) -> str:
 
 
 def started_path_of(model: str, chunk: range) -> str:
-    """Return the name, in the storage, of the file of what is kept of a chunk that is not complete."""
+    """Return the name in the storage of the file of a `StartedChunk`."""
     return f"{STARTED}/{portable_name(model)}/{file_name(chunk).removesuffix(_SUFFIX)}"
 
 
 def list_chunk_files(storage: Storage, manifest: Manifest, model: str) -> set[str]:
-    """Return the names of the chunks of a model that have a file.
+    """Return the names of the existing chunk files of a model.
 
     Raises:
-        OptionError: another Parquet file lies beside them, or in a folder of no model of the run.
+        OptionError: there is a Parquet file of another name beside them, or in a folder that belongs to no model of the
+            run.
     """
     names, expected = set(storage.names(_folder_of(model))), set(map(file_name, chunks_of(manifest)))
     strange = [f"{_folder_of(model)}/{name}" for name in sorted(names - expected)]

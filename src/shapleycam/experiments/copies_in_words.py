@@ -1,4 +1,4 @@
-"""The sentence about images of a dataset that are copies of earlier ones, as warnings and tables say it."""
+"""`describe_copies`: the sentence about duplicate images in a dataset, for warnings and tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from shapleycam.wording import counted
 
 _NAMED = 3
-"""How many copies the sentence names."""
+"""Maximum number of copies that the sentence names."""
 
 
 def describe_copies(copies: Sequence[tuple[str, str]]) -> str:
-    """Return a sentence that says which images are copies, and what that means for the results; "" without any.
+    """Return a text that names the images that are copies, and what this means for the results; "" without copies.
 
     Examples:
         >>> from shapleycam.experiments.copies_in_words import describe_copies

@@ -1,4 +1,4 @@
-"""Photographs of a dataset, decoded and preprocessed."""
+"""`decode_image`: decodes and preprocesses one photograph of a dataset."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ from shapleycam.models.network import Transform
 from shapleycam.printable import printable_text
 
 CHANGED_DURING_RUN = "changed after the run began"
-"""Part of the error of an image that was removed, changed or exchanged; when it is back, it is measured again."""
+"""Part of the error of an image that was removed or changed; the next session measures an image with this error."""
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """One image of a dataset: the network's input as an array (c, h, w), or the reason why it could not be read.
+    """One image of a dataset: the network's input, or the reason why it could not be read.
 
-    `index` is its position in the dataset, `size` the photograph's (width, height) in pixels, and `box` the rectangle
-    of it that the network sees, in the photograph's pixels; None where it is not known. `orientation` is the EXIF
-    orientation of its file, 1 where it is not turned.
+    Attributes:
+        index: position in the dataset.
+        array: the network's input (c, h, w); None if there is an error.
+        size: (width, height) of the photograph in pixels.
+        box: the part of the photograph that the network sees, in its pixels; None if unknown.
+        error: why the image could not be read; None if it could.
+        orientation: EXIF orientation of the file; 1 if the photograph is not rotated.
     """
 
     index: int
@@ -45,14 +49,14 @@ class DecodedImage:
 
 
 def decode_image(dataset: Dataset, preprocess: Transform, index: int, snapshot: Snapshot | None = None) -> DecodedImage:
-    """Return an image of a dataset as the network takes it; what is wrong with it is returned as its `error`.
+    """Return an image of a dataset as the network takes it; errors are returned in its `error`, not raised.
 
-    An image whose content is no more that of the `snapshot` is an error.
+    An image whose content differs from the `snapshot` is an error.
     """
     name = dataset.names[index]
     try:
         image, source, size, orientation = prepare_photograph(dataset.open(index), preprocess, name)
-        # An array travels through a pipe; a tensor would need shared memory, of which containers have little.
+        # Workers send an array through a pipe; a tensor would need shared memory, which is scarce in containers.
         array = image.detach().cpu().to(torch.promote_types(image.dtype, torch.float32)).numpy()
     except (ImageError, OptionError) as error:
         changed = f" (it was {CHANGED_DURING_RUN})" if _has_changed(dataset, index, snapshot) else ""

@@ -10,18 +10,21 @@ from shapleycam.experiments.store import Store
 
 PUBLISHED_IMAGES = 50_000
 PUBLISHED_WEIGHTS = ("torchvision, IMAGENET1K_V1", "timm")
-"""The `origin` of a network of the paper's tables that has the weights of the tables."""
+"""The values of `Network.origin` for the weights that the paper's tables used."""
 _PREPROCESS = "preprocess"
 
 
 def describe_deviations(stores: Sequence[Store]) -> tuple[str, ...]:
-    """Return how runs differ from the published measurements, a sentence each; what was measured does not count."""
+    """Return a sentence for each way in which runs differ from the published measurements.
+
+    Layers, utilities, methods and metrics are not compared.
+    """
     from shapleycam.experiments.protocol import Protocol  # which imports torch
 
     published, first = Protocol.paper().as_data(), stores[0]
     records = {name: record for store in stores for name, record in store.manifest["models"].items()}
-    # Each model's record has the preprocessing that was used. The protocol's is not compared: where it is None, the
-    # model's own may be the paper's.
+    # The preprocessing is compared by each model's record, which has the one that was used. The protocol may have None
+    # for the model's own, which may be the paper's.
     used = complete_protocol(first.manifest["protocol"])
     protocol = list_differences(published, used, {*MEASURED_FIELDS, _PREPROCESS})
     expected = {_PREPROCESS: published[_PREPROCESS]}
@@ -45,7 +48,7 @@ def describe_deviations(stores: Sequence[Store]) -> tuple[str, ...]:
 
 
 def _group_models(texts: Mapping[str, str]) -> list[str]:
-    """Return each text once, after the names of the models that have it; models with an empty text are left out."""
+    """Return each distinct text with the names of its models; models with an empty text are omitted."""
     names_by_text: dict[str, list[str]] = {}
     for name, text in texts.items():
         names_by_text.setdefault(text, []).append(name)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _LONGEST = 80
-"""Characters of a value in a message."""
+"""Maximum length of a value in a message."""
 
 
 def list_differences(before: Mapping[str, Any], after: Mapping[str, Any], ignored: Iterable[str] = ()) -> list[str]:
-    """Return what differs between two records of JSON values, in the order of the names.
+    """Return a sentence for each difference between two records of JSON values, sorted by name.
 
     Args:
-        before: the first record; records inside it are compared value by value.
+        before: the first record; nested records are compared value by value.
         after: the second record.
         ignored: names of values that may differ, at any depth.
 
@@ -30,7 +30,7 @@ def list_differences(before: Mapping[str, Any], after: Mapping[str, Any], ignore
 def _sentences(
     path: tuple[str, ...], before: Mapping[str, Any], after: Mapping[str, Any], ignored: set[str]
 ) -> Iterator[str]:
-    """Yield the differences of the records at a path."""
+    """Yield a sentence for each difference between the records at a path."""
     for name in sorted({*before, *after} - ignored):
         old, new, place = before.get(name), after.get(name), (*path, name)
         if isinstance(old, dict) and isinstance(new, dict):
@@ -42,14 +42,14 @@ def _sentences(
 
 
 def _sentence(place: tuple[str, ...], old: Any, new: Any) -> str:
-    """Return a difference in words: of hashes nobody learns more than that they differ."""
+    """Return a difference in words; hashes are not shown, because they tell a reader only that they differ."""
     match place:
         case ("dataset", "fingerprint"):
-            return "the photographs are others: some were changed, exchanged, renamed, removed, added or labelled anew"
+            return "the photographs differ: some were changed, exchanged, renamed, removed, added or labelled anew"
         case ("dataset", "images"):
             return f"the dataset had {old} images, has {new}"
         case ("dataset", "objects"):
-            return "the annotations of objects are others"
+            return "the annotations of objects differ"
         case (*owner, "weights" | "code" as part):
             what = "weights" if part == "weights" else "code (its modules, or the file that makes it)"
             return f"{'.'.join(owner) or 'it'} has other {what}"
@@ -57,6 +57,6 @@ def _sentence(place: tuple[str, ...], old: Any, new: Any) -> str:
 
 
 def shortened(value: Any) -> str:
-    """Return a value as a message shows it: a thousand labels would be a page."""
+    """Return a value as text for a message, truncated because a value may be a list of a thousand labels."""
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

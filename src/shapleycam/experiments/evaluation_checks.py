@@ -1,4 +1,4 @@
-"""What is refused or warned of in an evaluation before anything is loaded or written."""
+"""Checks of an evaluation's arguments, made before anything is loaded or written."""
 
 from __future__ import annotations
 
@@ -15,28 +15,27 @@ from shapleycam.metrics.table import needs_objects, required_quantities
 
 
 def choose_annotations(dataset: Dataset, given: Annotations | None) -> Annotations | None:
-    """Return where objects are: as given, otherwise as the dataset says by itself; None where it does not.
+    """Return the given annotations, or else the dataset's own; None if there are neither.
 
     Raises:
-        OptionError: both say so.
+        OptionError: there are both.
     """
     if given is None:
         return dataset.annotations
     if dataset.annotations is not None and given is not dataset.annotations:
         raise OptionError(
-            f"{dataset.origin} say by themselves where their objects are, and {given.origin} was given; leave "
-            "annotations= out"
+            f"{dataset.origin} have annotations of their own, and {given.origin} was given; leave annotations= out"
         )
     return given
 
 
 def check_models(names: Sequence[str], checkpoint: Path | None) -> None:
-    """Refuse models of one name, no model, and a checkpoint for several.
+    """Refuse an empty list of models, models with the same name, and a checkpoint for several models.
 
     Raises:
-        OptionError: there are such.
+        OptionError: one of these is the case.
     """
-    folded = [name.casefold() for name in names]  # some systems have one folder for names that differ in case
+    folded = [name.casefold() for name in names]  # file systems may not distinguish upper and lower case
     repeated = sorted({name for name in names if folded.count(name.casefold()) > 1})
     if not names or repeated:
         alike = " (upper and lower case count as one)" if len(repeated) > 1 else ""
@@ -47,17 +46,17 @@ def check_models(names: Sequence[str], checkpoint: Path | None) -> None:
 
 
 def check_objects_are_known(protocol: Protocol, annotations: Annotations | None) -> None:
-    """Refuse metrics that ask where objects are where nothing says so.
+    """Refuse metrics that need annotations if there are none.
 
     Raises:
-        OptionError: there are such metrics.
+        OptionError: a metric needs annotations, and there are none.
     """
     if annotations is None and needs_objects(protocol.metrics):
         raise OptionError("the pointing metrics ask where the objects are; give annotations=")
 
 
 def warn_of_options_without_use(protocol: Protocol) -> None:
-    """Warn of options that no method, and of players that no metric either, depends on: rows are the same without."""
+    """Warn of estimator options that no method uses, and of `players` if neither a method nor a metric uses it."""
     rows, messages = [METHODS[name] for name in protocol.methods], set[str]()
     warn_of_unused_options(rows, protocol.estimator_options, messages)
     if "game" not in required_quantities(protocol.metrics):

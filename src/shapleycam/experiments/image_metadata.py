@@ -1,4 +1,4 @@
-"""What a dataset says of its images beside their pixels: names, labels, and where objects are."""
+"""`ImageMetadata`: the names, labels and annotations of a dataset's images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from shapleycam.experiments.rules import ObjectRule
 
 @dataclass(frozen=True)
 class ImageMetadata:
-    """Names, labels and annotations of a dataset's images, as one model understands them.
+    """Names, labels and annotations of a dataset's images, with the classes of one model.
 
-    `names`, `labels` (as the dataset has them) and `classes` (the model's class of each label, None where it has none)
-    have one entry an image of the dataset; `annotations` are of objects, None where none were given; `class_labels` are
-    the model's labels, None where it has none.
+    Attributes:
+        names: the name of each image.
+        labels: the label of each image, as the dataset has it.
+        classes: the model's class for each image's label; None if the label is not one of its classes.
+        annotations: where objects are; None if there are no annotations.
+        class_labels: the model's labels; None if it has none.
     """
 
     names: Sequence[str]
@@ -33,23 +36,23 @@ class ImageMetadata:
     class_labels: Sequence[str] | None = None
 
     def missing_class_reason(self, index: int, model: str) -> str:
-        """Return why an image has no class of the model, as its row says it."""
+        """Return why an image has no class of the model, as the message of its row."""
         label = self.labels[index]
         return "it has no label" if label is None else f"its label {label!r} is no class of {model}"
 
     def object_masks(
         self, image: DecodedImage, target: int, size: tuple[int, int], rule: ObjectRule
     ) -> Bool[Tensor, "n h w"]:
-        """Return where each object of an image is on the network's input; none in an image without annotation.
+        """Return a mask (n, h, w) of each object on the network's input; n is 0 for an image without annotation.
 
         Args:
             image: the image.
-            target: the class that is explained.
+            target: the explained class.
             size: (height, width) of the network's input.
-            rule: whether only objects of the target count ("class"), or all ("any").
+            rule: "class" for objects of the target only, "any" for all objects.
 
         Raises:
-            OptionError: it is not known which part of the photograph the network sees.
+            OptionError: the part of the photograph that the network sees is not known.
             ImageError: the annotation is damaged.
         """
         regions = (self.annotations.regions_of(self.names[image.index]) if self.annotations else None) or []

@@ -11,8 +11,8 @@ T = TypeVar("T")
 class Lazy(Generic[T]):
     """A lazily created value, built at most once per process.
 
-    Pickling sends the function that builds the value, not the value: another process builds its own (a model is loaded
-    on the machine that runs it).
+    A pickle contains the function that builds the value, not the value. Another process builds its own: a model is
+    loaded on the machine that runs it.
 
     Examples:
         >>> from shapleycam.experiments.lazy import Lazy
@@ -23,16 +23,16 @@ class Lazy(Generic[T]):
 
     def __init__(self, build: Callable[[], T]) -> None:
         self._build = build
-        self._values: list[T] = []  # empty, or the one value; None may be a value
+        self._values: list[T] = []  # empty or one value; not an Optional, because None may be the value
 
     def __call__(self) -> T:
-        """Return the value, which the first call builds."""
+        """Return the value; the first call builds it."""
         if not self._values:
             self._values.append(self._build())
         return self._values[0]
 
     def release(self) -> None:
-        """Drop the value, so that its memory is free; the next call builds it anew."""
+        """Drop the value to free its memory; the next call builds it again."""
         self._values.clear()
 
     def __reduce__(self) -> tuple[type[Lazy[T]], tuple[Callable[[], T]]]:

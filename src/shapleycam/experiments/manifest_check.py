@@ -1,4 +1,4 @@
-"""The form that a manifest must have, so that what reads it need not doubt it."""
+"""`find_manifest_problem`: checks the form of a manifest once, so that code that reads it need not check again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from shapleycam.experiments.differences import shortened
 from shapleycam.experiments.rules import ClassRule, ObjectRule
 
 _MOST_CHUNKS = 10_000_000
-"""Three times those of a hundred million images: more would fill the memory before any file is looked for."""
+"""Upper limit, three times the chunks of a hundred million images; the list of more would fill the memory."""
 
 
 @dataclass(frozen=True)
 class _Value:
-    """A value that is no record and no list: what is expected in words, and whether a value is that."""
+    """The form of a value that is neither a record nor a list: a description, and a test of a value."""
 
     expected: str
     fits: Callable[[Any], bool]
@@ -23,7 +23,7 @@ class _Value:
 
 @dataclass(frozen=True)
 class _Record:
-    """A record: the form of each named value that must be there, of those that may be, and of all others."""
+    """The form of a record: the forms of its required fields, of its optional fields, and of all other fields."""
 
     required: Mapping[str, _Form]
     optional: Mapping[str, _Form]
@@ -32,13 +32,13 @@ class _Record:
 
 @dataclass(frozen=True)
 class _List:
-    """A list, whose elements all have one form."""
+    """The form of a list, whose elements all have the same form."""
 
     element: _Form
 
 
 _Form: TypeAlias = "_Value | _Record | _List | tuple[_Form, ...]"
-"""A tuple is a choice; where no form of it fits, the problem is that with the first one."""
+"""A tuple allows any of several forms; if none of them fits, the problem with the first is reported."""
 
 
 def _is_whole(value: Any) -> bool:
@@ -59,7 +59,7 @@ _PAIR = _Value("a pair of texts", lambda value: isinstance(value, list) and [typ
 _NUMBER = _Value("a number", lambda value: isinstance(value, (int, float)) and not isinstance(value, bool))
 _NODES = _Value("a whole number of 1 or more, or auto", lambda value: _COUNT.fits(value) or value == "auto")
 INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos")
-"""The values of torchvision's InterpolationMode; tables are made without torch, which torchvision imports."""
+"""The values of torchvision's InterpolationMode, listed here because reading results must not import torch."""
 _ANY_RECORD = _Record({}, {}, _ANYTHING)
 
 _PREPROCESS = _Record(
@@ -130,11 +130,11 @@ _MANIFEST = _Record(
 
 
 def find_manifest_problem(manifest: Any, formats: Sequence[int]) -> str | None:
-    """Return why a value from JSON is not a manifest, None if it is one.
+    """Return why a JSON value is not a manifest; None if it is one.
 
     Args:
-        manifest: the value.
-        formats: numbers of the formats that can be read.
+        manifest: the JSON value.
+        formats: the numbers of the formats that can be read.
 
     Examples:
         >>> from shapleycam.experiments.manifest_check import find_manifest_problem
@@ -157,7 +157,7 @@ def find_manifest_problem(manifest: Any, formats: Sequence[int]) -> str | None:
 
 
 def _problems(value: Any, form: _Form, name: str) -> Iterator[str]:
-    """Yield what in a value does not have its form, each as "NAME is VALUE, expected ..."."""
+    """Yield the parts of a value that do not have the expected form, each as "NAME is VALUE, expected ..."."""
     if isinstance(form, tuple):
         problems = [list(_problems(value, choice, name)) for choice in form]
         yield from problems[0] if all(problems) else ()

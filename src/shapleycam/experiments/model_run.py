@@ -1,4 +1,4 @@
-"""The chunks of one model, evaluated by an engine and written to the store of a run."""
+"""`ModelRun`: evaluates the chunks of one model with an engine, and writes them to the store of a run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class ModelRun:
     """The evaluation of one model.
 
     Attributes:
-        evaluated_model: the model as the user gave it, which machines of a cluster load by themselves.
-        model: the same as this process loads it.
-        snapshot: of the dataset.
-        settings: where and how fast it runs.
+        evaluated_model: the model as the user gave it; machines of a cluster load it themselves.
+        model: the same model, lazily loaded in this process.
+        snapshot: the content signatures of the dataset.
+        settings: where and how fast the evaluation runs.
     """
 
     evaluated_model: EvaluatedModel
@@ -37,11 +37,11 @@ class ModelRun:
         """Evaluate chunks of images, and write each to the store.
 
         Raises:
-            ShapleyCamError: of the model, the images or the storage; or chunks that were written are not there.
+            ShapleyCamError: the model, an image or the storage has an error, or written chunks have disappeared.
         """
         settings, name = self.settings, self.evaluated_model.name
         prepare = ChunkDecoder(self.evaluated_model.dataset, self.model().preprocess, self.snapshot)
-        # Other machines choose their own device; in this process the model is loaded already.
+        # Other machines load the model themselves, on their own device. In this process it is loaded already.
         load_model = self.model if settings.local else Lazy(self.evaluated_model.load)
         protocol = self.evaluated_model.protocol
         perform = ChunkEvaluator(name, load_model, protocol, store, settings.batch_size, settings.strict)

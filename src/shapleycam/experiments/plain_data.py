@@ -1,4 +1,4 @@
-"""Choices of a protocol as JSON has them."""
+"""Conversion of a protocol's values to JSON values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
 
 
 def preprocess_as_data(preprocess: Any) -> Any:
-    """Return a preprocessing as JSON has it; of a user's function its name, of a user's object its repr."""
+    """Return a preprocessing as a JSON value: a user's function as its name, any other user's object as its repr."""
     if isinstance(preprocess, Preprocess):
         return without_tuples({**asdict(preprocess), "interpolation": preprocess.interpolation.value})
     if hasattr(preprocess, "__qualname__"):
@@ -28,7 +28,7 @@ def strip_addresses(text: str) -> str:
 
 
 def without_tuples(value: Any) -> Any:
-    """Return a value with lists in place of tuples, as it comes back from JSON."""
+    """Return a value with lists instead of tuples, as if it were read from JSON."""
     if isinstance(value, dict):
         return {name: without_tuples(item) for name, item in value.items()}
     return [without_tuples(item) for item in value] if isinstance(value, (tuple, list)) else value

@@ -1,4 +1,4 @@
-"""The plan of an evaluation: what there is to do, what is done, and what it will take."""
+"""`plan_models`: the work that an evaluation has done and still has to do, and what it will cost."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shapleycam.experiments.store import Store
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """What an evaluation of one model takes from now on.
+    """The remaining work of an evaluation for one model.
 
     Attributes:
-        trial: of the model, with the number of images that are not measured yet.
-        chunks: how many chunks its images make, each a file and a piece of work.
-        pending_chunks: how many of them are still to be measured.
+        trial: the trial of the model, with the number of images that are not measured yet.
+        chunks: number of all chunks; each is one file and one unit of work.
+        pending_chunks: number of chunks that are not measured yet.
     """
 
     trial: Trial
@@ -30,27 +30,27 @@ class ModelPlan:
 
     @property
     def bytes(self) -> float:
-        """Return the bytes that the chunks to come take on the disk."""
+        """Return the size in bytes of the files that will be written."""
         return self.pending_chunks * self.trial.chunk_bytes + self.trial.images * self.trial.image_bytes
 
     @property
     def passes(self) -> Passes | None:
-        """Return the passes of all images to come, with as many different maps as in the trial; None if not known."""
+        """Return the passes for all pending images, with as many different maps as in the trial; None if unknown."""
         return None if self.trial.passes is None else self.trial.images * self.trial.passes
 
     @property
     def most_passes(self) -> Passes | None:
-        """Return the passes of all images to come if each method has a map of its own; None if not known."""
+        """Return the passes for all pending images if each method has a different map; None if unknown."""
         return None if self.trial.most_passes is None else self.trial.images * self.trial.most_passes
 
 
 def plan_models(evaluation: Evaluation, images: int = 2) -> Iterator[ModelPlan]:
-    """Yield the plan of each model, by a trial of it over the first readable images; nothing is written.
+    """Yield the plan for each model, from a trial on the dataset's first readable images; write nothing.
 
-    There is no plan where the dataset has no readable image.
+    If the dataset has no readable image, nothing is yielded for a model with pending images.
 
     Raises:
-        ShapleyCamError: a model cannot be had, or the folder holds something else.
+        ShapleyCamError: a model cannot be loaded, or the folder holds other files or another run.
 
     Examples:
         >>> import tempfile

@@ -22,7 +22,7 @@ class ProgressListener(Protocol):
     """
 
     def run_started(self, images: int, done: int) -> None:
-        """Receive how many images there are, over all models, and how many of them an earlier run has measured."""
+        """Receive the number of images over all models, and how many of them earlier sessions have measured."""
 
     def model_started(self, name: str) -> None:
         """Receive the name of the model that comes next."""

@@ -1,4 +1,4 @@
-"""The software and the machine that results were made with, and fingerprints of models."""
+"""Provenance of results (software versions and machine), and fingerprints of models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "polars", "pyarr
 
 
 def collect_provenance(device: torch.device) -> dict[str, Any]:
-    """Return the versions of packages and the machine, as the manifest of a run lists them in its `sessions`."""
+    """Return package versions and properties of the machine, as one entry of the manifest's `sessions`."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "versions": {"shapleycam": __version__, **{name: version(name) for name in _PACKAGES}},
@@ -37,7 +37,7 @@ def collect_provenance(device: torch.device) -> dict[str, Any]:
 
 
 def working_folder() -> str:
-    """Return the folder of this process, in which relative paths of the run's photographs and weights lie."""
+    """Return the working folder of this process, from which relative paths start; "" if it does not exist any more."""
     try:
         return printable_name(str(Path.cwd()))
     except OSError:  # it was removed
@@ -59,7 +59,7 @@ def code_hash(model: nn.Module, name: str | None) -> str:
 
     Args:
         model: the network.
-        name: what the user called it; the file is read where this is "path/to/file.py:function".
+        name: the name that the user gave; if it is "path/to/file.py:function", the file is part of the hash.
     """
     digest = hashlib.sha256(strip_addresses(repr(model)).encode())
     file = Path((name or "").rpartition(":")[0])
@@ -69,7 +69,7 @@ def code_hash(model: nn.Module, name: str | None) -> str:
 
 
 def _processor() -> str:
-    """Return the processor's name, which Linux has in /proc/cpuinfo only."""
+    """Return the processor's name; on Linux only /proc/cpuinfo has it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:  # noqa: PTH123
             return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))

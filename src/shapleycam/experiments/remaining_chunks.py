@@ -1,4 +1,4 @@
-"""The chunks of a run that are still to be measured, or to be measured again."""
+"""`remaining_chunks`: the chunks of a run that must be measured, or measured again."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from shapleycam.experiments.store import Store
 
 
 def remaining_chunks(store: Store, model: str, *, retry_errors: bool = False) -> list[range]:
-    """Return the chunks that a run has still to measure for a model, in their order.
+    """Return the chunks that a run still has to measure for a model, in order.
 
-    Those are the chunks without a file, and those with an image that was removed or changed while an earlier session
-    went on: a run only goes on with the photographs that it began with, so that such an image is back. A chunk is
-    measured again as a whole, in the batches of an undisturbed run, so that its rows are the same bit for bit.
+    These are:
+
+    - chunks without a file;
+    - chunks with an image that was removed or changed during an earlier session. A run only continues with the dataset
+      that it began with, so the image is restored by now.
+    - with `retry_errors`, chunks with any error.
+
+    A chunk is always measured as a whole, in the same batches, so that its rows are the same bit for bit as in a run
+    without interruptions.
 
     Args:
-        store: the run, whose dataset has been compared with its manifest.
-        model: a model of the run, by name.
+        store: the run; its dataset must have been compared with its manifest.
+        model: the name of a model of the run.
         retry_errors: whether chunks with any error are measured again.
 
     Raises:

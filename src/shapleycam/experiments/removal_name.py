@@ -1,4 +1,4 @@
-"""The name of a protocol's removal, by which runs are told apart before any model is loaded."""
+"""`removal_name`: the name of a protocol's removal, which identifies it in results without loading a model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from shapleycam.regular_files import open_regular_file
 
 
 def removal_name(removal: RemovalChoice, reference: Sequence[Path] = ()) -> str:
-    """Return the name of a removal: of reference photographs their number and a hash of their files, in any order.
+    """Return the name of a removal; with reference photographs it includes their number and a hash of their files.
+
+    The order of the reference photographs does not matter.
 
     Raises:
-        OptionError: no such removal, a function, reference photographs for a removal that takes none or none for one by
-            them, or a file of them that cannot be read.
+        OptionError: the removal is unknown or a function; it takes no reference photographs but some are given; it
+            needs reference photographs but none are given; or one of their files cannot be read.
 
     Examples:
         >>> import torch
@@ -42,10 +44,10 @@ def removal_name(removal: RemovalChoice, reference: Sequence[Path] = ()) -> str:
 
 
 def check_same_reference(name: str, removal: RemovalChoice, reference: Sequence[Path]) -> None:
-    """Refuse reference photographs that are not those by which a removal was named.
+    """Refuse reference photographs that have changed since the removal's name was computed from them.
 
     Raises:
-        OptionError: they were changed since.
+        OptionError: the name is different now.
     """
     if reference and removal_name(removal, reference) != name:
         raise OptionError(

@@ -13,9 +13,9 @@ Row: TypeAlias = dict[str, Any]
 Status: TypeAlias = Literal["ok", "error", "left out"]
 
 CURVES = ("insertion_curve", "deletion_curve")
-"""Scores as pixels are exchanged, which figures draw."""
+"""Columns of scores along insertion and deletion of pixels, which figures draw."""
 LISTS = (*CURVES, "box_iou_curve", "any_box_iou_curve")
-"""Columns that hold a list of numbers instead of one."""
+"""Columns that hold a list of numbers instead of a single number."""
 _COLUMNS = {
     "index": pa.int64(),
     "image": pa.string(),
@@ -32,10 +32,13 @@ _COLUMNS = {
 
 
 def schema_for(metrics: Sequence[str]) -> pa.Schema:
-    """Return the columns of results with these metrics: numbers as fractions, NaN where undefined, curves as lists.
+    """Return the schema of results with these metrics: a column for each metric, and a list column for each curve.
 
-    `status` is "ok", "error" (the image could not be read or explained; `message` says why, and the row stands for all
-    methods), or "left out" by the class rule. The `message` of a row that is "ok" says what is unusual about its map.
+    Metrics are fractions, or NaN if undefined. `status` is one of:
+
+    - "ok"; then `message` is a remark if the map is unusual;
+    - "error": the image could not be read or explained, `message` says why, and the row stands for all methods;
+    - "left out": the class rule excludes the image, `message` says why, and the row stands for all methods.
     """
     lists = [name for name in LISTS if name in named_quantities(metrics)]
     return pa.schema(
@@ -48,7 +51,7 @@ def schema_for(metrics: Sequence[str]) -> pa.Schema:
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> pa.Table:
-    """Return rows as a table with the columns of `schema_for`; a value that a row lacks is null."""
+    """Return rows as a table with the schema `schema_for(metrics)`; missing values are null."""
     schema = schema_for(metrics)
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
 

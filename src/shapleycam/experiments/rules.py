@@ -1,4 +1,4 @@
-"""Choices of a protocol that are known by name, and which of its fields may differ in one table."""
+"""Named choices of a protocol, and the fields in which protocols with a common table may differ."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ ClassRule = Literal["prediction", "label", "correct"]
 ObjectRule = Literal["class", "any"]
 
 MEASURED_FIELDS = ("layers", "utilities", "methods", "metrics")
-"""What is measured, rather than how: results of protocols that differ in these alone may share a table."""
+"""Fields for what is measured, not how. Results whose protocols differ only in these may share a table."""
 _LATER_OPTIONS = {"saco_groups": 10, "deletion_grid": 4, "smooth_draws": 10, "smooth_noise": 0.1}
-"""Options of metrics that runs of earlier versions, which lack these metrics, do not store; a test holds the values."""
+"""Options of metrics that earlier versions did not have and do not store; a test checks the values."""
 
 
 def complete_protocol(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the protocol of a manifest with what older versions took for granted: removal zero, full precision, maps
-    that are not smoothed, runs as the layer has them, and the options of metrics that they did not have.
+    """Return the protocol of a manifest, with defaults for fields that older versions did not store.
+
+    Older versions had no choice in these: removal "zero", full precision, no smoothing, and the layer's own number of
+    runs. Options of metrics that they did not have get their default values.
 
     Examples:
         >>> complete_protocol({"seed": 0, "removal": "mean"})

@@ -1,4 +1,4 @@
-"""The lock of a folder of results, which the system takes back from a process that ends, however it ends."""
+"""`acquire_lock`: a lock on a folder of results, which the operating system releases whenever the process ends."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from shapleycam.files import UNFINISHED
 
 @contextmanager
 def acquire_lock(path: Path) -> Iterator[None]:
-    """Hold the lock on a file, which is made if it is not there, while the context lasts.
+    """Hold the lock on a file while the context lasts; the file is created if it does not exist.
 
-    Where the file system has no locks, the file itself says who holds it, and a warning says so.
+    If the file system has no locks, the existence of the file is the lock, and there is a warning.
 
     Raises:
         OptionError: another process holds the lock, or the file cannot be locked.
@@ -50,17 +50,17 @@ def acquire_lock(path: Path) -> Iterator[None]:
 
 
 def _refuse_other_than_file(path: Path) -> None:
-    """Refuse a link, which would have a file locked, or made, elsewhere; and what is no file."""
+    """Refuse a link, which would lock or create a file elsewhere, and anything else that is not a plain file."""
     kind = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "no plain file"
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise OptionError(f"{path}: {kind}, where the lock of a run was expected; remove it, or choose another out=")
 
 
 def _has_locks(folder: Path) -> bool:
-    """Return whether the file system of a folder has locks, by locking a file that is removed again.
+    """Return whether the file system of a folder has locks, by locking a temporary file.
 
-    filelock would take a file as the lock by itself, but does not say so in the same way in all versions; and where it
-    is told not to, it leaves the file that it could not lock, which then looks like the lock of another run.
+    filelock has its own fallback to a lock by existence, but its versions report this differently. Without the
+    fallback it leaves the file that it could not lock, which then looks like the lock of another run.
     """
     trial = folder / f"{UNFINISHED}{uuid4().hex}"
     try:

@@ -1,4 +1,4 @@
-"""Where and how fast an evaluation runs."""
+"""`RunSettings`: where and how fast an evaluation runs."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from shapleycam.wording import first_line
 
 
 def _spare_workers() -> int:
-    """Return how many processes may decode beside this one: half of the cores but one, at most 4; 0 of two cores.
+    """Return the default number of decoding processes: half of the cores minus one, between 0 and 4.
 
-    None where processes are not forked: each would run the user's script again, which may have no guard against that,
-    and a preprocessing in a file of the user's could not be sent to them.
+    It is 0 if new processes are not forks of this one: each would run the user's script again, which may lack the
+    `__main__` guard, and a preprocessing that is defined in this script could not be pickled.
     """
     return max(0, min(4, (os.cpu_count() or 1) // 2 - 1)) if forks_processes() else 0
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Where and how fast an evaluation runs; it changes no number by more than rounding (batch sizes do, by 1e-5).
+    """Where and how fast an evaluation runs; settings change numbers only by rounding (batch sizes by about 1e-5).
 
     Args:
-        device: of the model, such as "cpu" or "cuda"; None for the GPU where a named model finds one.
+        device: the model's device, such as "cpu" or "cuda"; None for the GPU if there is one and the model was given
+            by name.
         batch_size: images of a forward pass.
-        workers: processes that decode photographs ahead; by default as many as the machine has cores to spare, where
-            processes are forked, and otherwise none (Windows, macOS, and Linux from Python 3.14 on).
-        strict: whether an image that cannot be measured ends the run; otherwise its row says why.
-        retry_errors: whether images that could not be measured in an earlier session of the run are tried again, each
-            with the other images of its chunk. Those that were changed while it went on, and are back, always are.
+        workers: number of processes that decode photographs ahead. The default is half of the cores minus one, at most
+            4, if new processes are forks of this one, and otherwise 0 (Windows, macOS, and Linux from Python 3.14 on).
+        strict: whether an image that cannot be measured ends the run; otherwise its row has the error.
+        retry_errors: whether images that could not be measured in an earlier session are tried again, together with
+            the other images of their chunk. Images whose file was changed during a session, and restored since, are
+            always tried again.
         engine: where the work is done, such as `Ray()`; None for this process.
 
     Examples:
@@ -60,10 +62,10 @@ class RunSettings:
         return self.engine or Local(self.workers)
 
     def check(self) -> None:
-        """Refuse settings that cannot be had.
+        """Refuse settings that cannot be used.
 
         Raises:
-            OptionError: a device that is not here, or numbers out of range.
+            OptionError: the device does not exist, or a number is out of range.
         """
         if self.local and self.device is not None:
             _check_device(self.device)

@@ -1,4 +1,4 @@
-"""How far every method is from the true Shapley values: of a model's own games, and of its input."""
+"""Distance of each method's values from the true Shapley values, of the layer's own game or of the input's."""
 
 from shapleycam.fidelity._input_summary import InputSummary, input_summary
 from shapleycam.fidelity._split_values import SplitValues, split_values

@@ -1,4 +1,4 @@
-"""Distances from the input's values over images: means with intervals, by layer and method."""
+"""`input_summary`: averages distances to the input's values over images, for each layer and method."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from shapleycam.fidelity.input_distance import InputDistance
 
 @dataclass(frozen=True)
 class InputSummary:
-    """One method at one layer under one utility, over all images; None for what is defined for no image.
+    """Mean distances of one method at one layer with one utility, over images.
 
-    Means are over the images for which a figure is defined, of which each counts how many there are: corrected
-    correlations are not where the noise is too large to correct.
+    Each mean is over the images for which the number is defined, and has their count. A corrected correlation is not
+    defined for an image whose noise is too large. A mean is None if its number is defined for no image.
 
     Attributes:
-        utility: its name.
+        utility: the name of the utility.
         layer: the layer's dotted name.
-        method: its name, or "shapley values" for the layer's own.
-        images: how many there are.
-        error: the relative error after the best scale.
-        noise_share: the share of the error's square that is sampling noise.
+        method: the name of the method, or "shapley values" for the layer's own.
+        images: the number of images.
+        error: the relative error after the best rescaling.
+        noise_share: the fraction of the squared error that is sampling noise.
         pearson: Pearson's correlation.
-        pearson_corrected: the same without the loss to sampling noise.
+        pearson_corrected: Pearson's correlation, corrected for sampling noise.
         spearman: Spearman's rank correlation.
-        spearman_corrected: the same without the loss to sampling noise.
+        spearman_corrected: Spearman's rank correlation, corrected for sampling noise.
         passes: the time in plain forward passes.
-        runs: coalitions of the layer's own values.
+        runs: runs of the head for the layer's own values.
 
     Examples:
         >>> from shapleycam.fidelity import InputDistance, input_summary
@@ -54,7 +54,7 @@ class InputSummary:
 
 
 def input_summary(distances: Sequence[InputDistance]) -> list[InputSummary]:
-    """Return a row for each utility, layer and method, in the order in which they were measured.
+    """Return a row for each utility, layer and method, in the order of their first distance.
 
     Examples:
         >>> from shapleycam.fidelity import InputDistance, input_summary
@@ -86,7 +86,9 @@ def input_summary(distances: Sequence[InputDistance]) -> list[InputSummary]:
 
 
 def nearest_first(rows: Sequence[InputSummary]) -> list[InputSummary]:
-    """Return the rows by utility, those with the highest rank correlation first: every method has one.
+    """Return the rows sorted by utility, then by rank correlation, highest first.
+
+    The rank correlation is the only number that does not require values in units of the utility.
 
     Examples:
         >>> from shapleycam.fidelity import InputDistance, input_summary
@@ -98,5 +100,5 @@ def nearest_first(rows: Sequence[InputSummary]) -> list[InputSummary]:
         >>> [row.method for row in nearest_first(input_summary(distances))]
         ['hirescam', 'gradcam']
     """
-    places = {utility: place for place, utility in enumerate(dict.fromkeys(row.utility for row in rows))}
-    return sorted(rows, key=lambda row: (places[row.utility], -(-inf if row.spearman is None else row.spearman.value)))
+    order = {utility: index for index, utility in enumerate(dict.fromkeys(row.utility for row in rows))}
+    return sorted(rows, key=lambda row: (order[row.utility], -(-inf if row.spearman is None else row.spearman.value)))

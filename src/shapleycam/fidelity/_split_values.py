@@ -1,4 +1,4 @@
-"""Shapley values of a game in two halves that were sampled independently, so that their noise can be seen."""
+"""`split_values`: Shapley values of a game, sampled in two independent halves whose difference shows the noise."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from shapleycam.values.progress import Progress
 from shapleycam.values.shares import ShapleyValues
 
 TOLERANCE = 0.01
-"""The standard error, as a share of the values, up to which values are sampled where coalitions have a shortcut."""
+"""Relative standard error at which sampling ends if coalitions have a shortcut."""
 
 
 @dataclass(frozen=True)
 class SplitValues:
-    """Values of b images from two independent halves of the runs; exact ones are two equal halves.
+    """Values of b images, as two estimates from independent halves of the runs; exact values are two equal halves.
 
     Attributes:
-        first: (b, n), from the first half of the runs.
-        second: (b, n), from the second half.
-        runs: (b,), the runs of the head for both, of which a coalition takes `Game.runs_per_coalition`; the coalitions
-            where these have a shortcut.
+        first: values (b, n) from the first half of the runs.
+        second: values (b, n) from the second half of the runs.
+        runs: number of runs of the head (b,) for both halves; a coalition takes `Game.runs_per_coalition` runs. With a
+            shortcut the number is computed in the same way, but the head does not run.
         origin: how the values were computed, in words.
 
     Examples:
@@ -47,7 +47,7 @@ class SplitValues:
 
     @classmethod
     def exact(cls, values: Float[Tensor, "b n"], runs: Int[Tensor, " b"], origin: str) -> SplitValues:
-        """Return values without noise."""
+        """Return exact values as two equal halves."""
         return cls(values, values, runs, origin)
 
     @property
@@ -57,7 +57,7 @@ class SplitValues:
 
     @property
     def noise(self) -> Float[Tensor, " b"]:
-        """Return ‖first - second‖ / 2, which estimates how far their mean is from the values without noise."""
+        """Return ‖first - second‖ / 2, an estimate of the distance between `values` and the values without noise."""
         noise: Tensor = (self.first - self.second).norm(dim=1) / 2
         return noise
 
@@ -67,19 +67,19 @@ class SplitValues:
 
 
 def split_values(game: Game, runs: int, seed: int = 0, *, progress: Progress | None = None) -> SplitValues:
-    """Return a game's Shapley values from so many runs of the head an image, in two independent halves.
+    """Return a game's Shapley values as two independent halves, from a limited number of runs of the head.
 
-    Values are exact where all coalitions are few enough, up to 12 players. Where coalitions have a shortcut, the runs
-    are not limited, and values are sampled to 1%, which counts as exact.
+    Values are exact if there are at most 12 players and the runs suffice for all coalitions. If coalitions have a
+    shortcut, the number of runs is not limited, and values are sampled to 1%, which counts as exact.
 
     Args:
         game: the images' games.
-        runs: of the head, an image, at most, for both halves together.
-        seed: with the image's content, what the orders are drawn from.
+        runs: maximum number of runs of the head for one image, for both halves together.
+        seed: the seed of the orders; the image's content is mixed into it.
         progress: called while sampling, as in `shapleycam.values.EstimatorOptions`.
 
     Raises:
-        OptionError: too few runs for the players.
+        OptionError: there are too few runs for the number of players.
 
     Examples:
         >>> import torch
@@ -105,10 +105,10 @@ def split_values(game: Game, runs: int, seed: int = 0, *, progress: Progress | N
 def split_steps(
     game: Game, runs: int, seed: int = 0, *, progress: Progress | None = None
 ) -> Iterator[tuple[int, SplitValues | None]]:
-    """Yield the runs that sampled values took so far, and with the last of them the values, for whoever watches.
+    """Yield pairs (runs so far, None) while values are sampled, and at the end (all runs, values).
 
-    Arguments and errors are as of `split_values`. The noise of the values is measured, so that no warning is given of a
-    tolerance that was not reached.
+    Arguments and errors are the same as for `split_values`. There is no warning if the tolerance is not reached,
+    because the halves show the noise.
 
     Examples:
         >>> import torch
@@ -122,22 +122,22 @@ def split_steps(
     """
     check_split_runs(game, runs)
     halves: list[ShapleyValues] = []
-    each = game.runs_per_coalition
+    per_coalition = game.runs_per_coalition
     for half_seed in (seed, seed + 1):
-        made = sum(int(half.evaluations.max()) * each for half in halves)
+        earlier_runs = sum(int(half.evaluations.max()) * per_coalition for half in halves)
         for orders, shares in estimates_within(game, runs // 2, TOLERANCE, samples_of(game, half_seed)):
             if progress is not None:
                 progress(orders, float(shares.uncertainty.max()))
             last = shares
-            yield made + int(shares.evaluations.max()) * each, None
+            yield earlier_runs + int(shares.evaluations.max()) * per_coalition, None
         halves.append(last)
     first, second = halves
-    spent = (first.evaluations + second.evaluations) * each
-    yield int(spent.max()), SplitValues(first.values, second.values, spent, "sampled")
+    total_runs = (first.evaluations + second.evaluations) * per_coalition
+    yield int(total_runs.max()), SplitValues(first.values, second.values, total_runs, "sampled")
 
 
 def has_shortcut(game: Game, runs: int) -> bool:
-    """Return whether coalitions have a shortcut, or one that is worth making for so many of them.
+    """Return whether coalitions have a shortcut, including one that is only worth preparing for this many runs.
 
     Examples:
         >>> import torch
@@ -147,12 +147,12 @@ def has_shortcut(game: Game, runs: int) -> bool:
         >>> has_shortcut(Explainer(model, layer="0").game(torch.rand(1, 3, 8, 8)), 1000)
         True
     """
-    game.windows(runs)  # makes the table of windows, which then is the game's shortcut
+    game.windows(runs)  # prepares the table of windows, if it pays off; it then is the game's shortcut
     return game.shortcut is not None
 
 
 def takes_all_coalitions(players: int, runs: int) -> bool:
-    """Return whether values are exact, of all coalitions, within so many runs.
+    """Return whether all coalitions can be evaluated within this many runs, so that values are exact.
 
     Examples:
         >>> from shapleycam.fidelity._split_values import takes_all_coalitions
@@ -163,24 +163,25 @@ def takes_all_coalitions(players: int, runs: int) -> bool:
 
 
 def check_split_runs(game: Game, runs: int) -> None:
-    """Refuse more players than so many runs can resolve in two halves.
+    """Refuse a number of runs that is too small for the players, in two halves.
 
     Raises:
-        OptionError: there are more.
+        OptionError: the number of runs is too small.
     """
-    n, each = game.n_players, game.runs_per_coalition
-    fewest = 2 * fewest_runs(n) * each
+    n, per_coalition = game.n_players, game.runs_per_coalition
+    fewest = 2 * fewest_runs(n) * per_coalition
     if fewest > runs:
-        example = ", players=(7, 7) say" if 2 * fewest_runs(7 * 7) * each <= runs else ""
+        typical = TYPICAL_ORDERS * (n - 1) * per_coalition
+        example = ", players=(7, 7) say" if 2 * fewest_runs(7 * 7) * per_coalition <= runs else ""
         raise OptionError(
             f"the values of {n:,} players at layer {game.layer!r} take {fewest:,} runs at least, in two halves, and to "
-            f"a standard error of 10% about {TYPICAL_ORDERS * (n - 1) * each:,}; expected at most {runs:,}: make fewer "
+            f"a standard error of 10% about {typical:,}; expected at most {runs:,}: make fewer "
             f"regions the players{example}, or allow more with runs="
         )
 
 
 def sampled_runs(players: int, runs: int) -> int:
-    """Return how many of so many runs both halves take: whole samples of four orders.
+    """Return how many of the allowed runs both halves use, since a half consists of whole samples of four orders.
 
     Examples:
         >>> from shapleycam.fidelity._split_values import sampled_runs

@@ -1,4 +1,4 @@
-"""Summary of the distances of many images: means with intervals, and which method to use."""
+"""`summary` and `advice`: mean distances over images with intervals, and a recommendation of a method."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shapleycam.intervals import half_width
 from shapleycam.wording import percent
 
 CLOSE = 0.05
-"""Values this near the true ones, in the mean over images, can be recommended for being cheaper."""
+"""Maximum mean relative error of values that count as close; among close methods a cheaper one is recommended."""
 _SAME_COST = 0.15
-"""Forward passes within which two methods cost the same."""
+"""Maximum difference, in forward passes, between the costs of two methods that count as equally expensive."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Mean:
     Attributes:
         value: the mean.
         half: the half width of its interval.
-        count: the number of images for which the figure is defined; the mean is over these.
+        count: the number of images for which the number is defined; the mean is over these.
 
     Examples:
         >>> from shapleycam.fidelity import Mean
@@ -39,7 +39,7 @@ class Mean:
 
     @classmethod
     def of(cls, figures: Iterable[float | None]) -> Mean | None:
-        """Return the mean of the figures that are defined; None if none is."""
+        """Return the mean of the figures that are neither None nor NaN nor infinite; None if there are none."""
         defined = [figure for figure in figures if figure is not None and isfinite(figure)]
         if not defined:
             return None
@@ -50,17 +50,17 @@ class Mean:
 
 @dataclass(frozen=True)
 class Summary:
-    """One method under one utility, over all images; None for what is defined for no image.
+    """Mean distances of one method with one utility, over images; a mean is None if it is defined for no image.
 
     Attributes:
-        utility: its name.
-        method: its name.
-        error: ‖φ̂ - φ‖ / ‖φ‖ of the method's values φ̂ and the true ones φ.
-        spearman: Spearman's rank correlation of the two.
+        utility: the name of the utility.
+        method: the name of the method.
+        error: the relative error ‖φ̂ - φ‖ / ‖φ‖ of the method's values φ̂ from the true values φ.
+        spearman: Spearman's rank correlation of φ̂ and φ.
         gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|.
-        curvature: of the games, between 0 (a linear head) and 1.
-        seconds: of an explanation, an image's share of its batch.
-        passes: the same in plain forward passes.
+        curvature: the curvature of the games, between 0 (a linear head) and 1.
+        seconds: the time of an explanation, per image of the batch.
+        passes: the time of an explanation, in plain forward passes.
 
     Examples:
         >>> from shapleycam.fidelity import Distance, summary
@@ -81,7 +81,7 @@ class Summary:
 
 
 def summary(distances: Sequence[Distance]) -> list[Summary]:
-    """Return a row for each utility and method, best first: by error, then by rank correlation.
+    """Return a row for each utility and method, sorted by utility, then by error, then by rank correlation.
 
     Examples:
         >>> from shapleycam.fidelity import Distance, summary
@@ -118,10 +118,10 @@ def summary(distances: Sequence[Distance]) -> list[Summary]:
 
 
 def advice(rows: Sequence[Summary], utility: str) -> str:
-    """Return one sentence: which of the measured methods to use for a utility, and why.
+    """Return a sentence that recommends one of the measured methods for a utility, with the reason.
 
     Args:
-        rows: as `summary` returns them, the best of each utility first.
+        rows: rows as `summary` returns them, with the best method of each utility first.
         utility: the name of one of their utilities.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Measuring methods at a layer against the input's Shapley values: what the regions of the photograph are worth."""
+"""`input_fidelity`: compares methods at a layer with the Shapley values of regions of the input image."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from shapleycam.values._path import Nodes
 from shapleycam.values.progress import Progress
 
 DEFAULT_QUESTION = InputQuestion()
-"""Of 49 regions of the image, with removal zero."""
+"""49 regions of the image, with removal "zero"."""
 
 
 @dataclass(frozen=True)
 class InputFidelity:
-    """All distances of a measurement from the input's values.
+    """Result of `input_fidelity`.
 
     Attributes:
         distances: one for each image, utility and method.
-        inputs: how sure the input's values are, one for each image and utility.
-        values: by (utility, method) the method's values of all regions of all images, one image after the other; by
-            (utility, "true") the input's.
-        removal: what stood in for absent regions of the image, in words.
+        inputs: the accuracy of the input's values, one for each image and utility.
+        values: for each (utility, method) the method's values of all regions, concatenated over images; for
+            (utility, "true") the input's values.
+        removal: the removal of regions of the image, in words.
 
     Examples:
         >>> from shapleycam.fidelity import InputFidelity
@@ -57,22 +57,22 @@ def input_fidelity(
     nodes: Nodes = 8,
     progress: Progress | None = None,
 ) -> InputFidelity:
-    """Measure methods at the explainer's layer against the input's Shapley values of the predicted class.
+    """Compare methods at the explainer's layer with the input's Shapley values, for the predicted class.
 
     A method's values are summed over each region of the image (`shapleycam.fidelity.region_sums`), and compared with
     the Shapley values of these regions at layer "input", which are sampled in two halves.
 
     Args:
-        explainer: of the model, at one layer, in the model's own precision.
-        batches: the images, as `shapleycam.explaining.inputs.batch_of` makes them.
-        utilities: names or utilities; None for the explainer's own.
+        explainer: an explainer of the model, at one layer, in the model's own precision.
+        batches: the images, as `shapleycam.explaining.inputs.batch_of` returns them.
+        utilities: utilities or their names; None for the explainer's own.
         methods: names of methods, or the sets "paper", "all" and "field".
-        question: regions, removal and runs at the input; the removal at the layer is the explainer's.
-        nodes: gradients along the path, for the path methods.
+        question: the regions, removal and number of runs at the input; the removal at the layer is the explainer's.
+        nodes: number of gradients along the path, for the path methods.
         progress: called while the input's values are computed, as in `shapleycam.values.EstimatorOptions`.
 
     Raises:
-        ShapleyCamError: as `Explainer.compare`; no images, or too few runs for the regions.
+        ShapleyCamError: as `Explainer.compare`; or there are no images, or too few runs for the regions.
 
     Examples:
         >>> import torch
@@ -90,8 +90,8 @@ def input_fidelity(
     """
     if explainer.precision != "full":
         raise OptionError(
-            f"precision {explainer.precision!r} is of what comes before the layer, and nothing comes before the input; "
-            "expected precision='full', or distances from the layer's own values"
+            f"precision {explainer.precision!r} applies to what comes before the layer, and nothing comes before the "
+            "input; expected precision='full', or distances from the layer's own values"
         )
     at_input = question.at_input(explainer)
     distances: list[InputDistance] = []

@@ -1,4 +1,4 @@
-"""Distance of each method from the true values of an image's game, and all that a measurement gives."""
+"""`Distance` of a method's values from the true values of an image, and `Fidelity`, the result of a measurement."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from shapleycam.values.distance import efficiency_gap, rank_correlation, relativ
 
 @dataclass(frozen=True)
 class Distance:
-    """How far one method's values φ̂ are from the true values φ of one image.
+    """The distance of one method's values φ̂ from the true values φ of one image.
 
     Attributes:
-        image: its path or name.
+        image: the image's path or name.
         utility: the name of the utility.
         method: the name of the method.
-        error: ‖φ̂ - φ‖ / ‖φ‖; None for a method that is not in units of the utility.
+        error: ‖φ̂ - φ‖ / ‖φ‖; None for a method whose values are not in units of the utility.
         spearman: Spearman's rank correlation of φ̂ and φ.
-        gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|; None for a method that is not in units of the utility, and where
-            v(N) is zero up to rounding.
-        curvature: of the game, between 0 (a linear head) and 1; None without second derivatives.
-        seconds: the time of an explanation by this method alone, an image's share of its batch.
-        passes: the same in plain forward passes.
+        gap: the efficiency gap |Σφ̂ - v(N)| / |v(N)|; None for a method whose values are not in units of the utility,
+            or if v(N) is zero up to rounding.
+        curvature: the curvature of the game, between 0 (a linear head) and 1; None without second derivatives.
+        seconds: the time of an explanation by only this method, per image of the batch.
+        passes: the time of an explanation by only this method, in plain forward passes.
 
     Examples:
         >>> from shapleycam.fidelity import Distance
@@ -51,19 +51,19 @@ class Distance:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """All distances of a measurement.
+    """Result of `fidelity`.
 
     Attributes:
         distances: one for each image, utility and method.
-        reference: how the true values were computed.
-        reference_errors: their relative standard errors, image by image; zeros for exact values.
-        values: by (utility, method) the method's values of all players of all images, one image after the other; by
-            (utility, "true") the true ones.
-        left_out: methods that this model has no second derivatives for.
-        coalition_cost: what a coalition of the true values costs, and why, in words.
-        notes: sentences on how the true values were sampled, and on what to doubt.
-        precision_errors: by method, how far its values are from those in full precision, ‖φ - φ'‖ / ‖φ'‖ in the mean
-            over images; empty where the explainer has full precision.
+        reference: how the true values were computed, in words.
+        reference_errors: relative standard errors of the true values, for each image; zeros for exact values.
+        values: for each (utility, method) the method's values of all players, concatenated over images; for
+            (utility, "true") the true values.
+        left_out: methods that need second derivatives that this model does not have.
+        coalition_cost: the cost of a coalition for the true values, and the reason, in words.
+        notes: sentences on how the true values were sampled, and on doubts about them.
+        precision_errors: for each method, the relative distance ‖φ - φ'‖ / ‖φ'‖ of its values φ from those in full
+            precision φ', averaged over images; empty if the explainer has full precision.
 
     Examples:
         >>> from shapleycam.fidelity import Fidelity
@@ -89,8 +89,8 @@ def distances_of(
     curvature: Float[Tensor, " b"] | None,
     times: Mapping[str, tuple[float, float]],
 ) -> Iterator[Distance]:
-    """Yield the distance of each method from the true values, image by image; `times` are as of `time_methods`."""
-    has_worth = (game.grand.abs() > game.rounding).tolist()
+    """Yield the distance from the true values for each method and image; `times` is the result of `time_methods`."""
+    has_grand_value = (game.grand.abs() > game.rounding).tolist()
     for name, values in by_method.items():
         precise = values.to(true.dtype)
         errors, ranks = relative_error(precise, true), rank_correlation(precise, true)
@@ -104,7 +104,7 @@ def distances_of(
                 method=name,
                 error=float(errors[index]) if in_units else None,
                 spearman=float(ranks[index]),
-                gap=float(gaps[index]) if in_units and has_worth[index] else None,
+                gap=float(gaps[index]) if in_units and has_grand_value[index] else None,
                 curvature=None if curvature is None else float(curvature[index]),
                 seconds=seconds / len(batch.sources),
                 passes=passes,

@@ -1,4 +1,4 @@
-"""Images that count once: the same photograph twice is no second observation, and makes intervals too narrow."""
+"""`distinct_images`: skips repeated images, which are not independent and would make intervals too narrow."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from shapleycam.utilities import Utility
 
 
 def distinct_images(batches: Iterable[Batch], utilities: Iterable[UtilityChoice] = ()) -> Iterator[Batch]:
-    """Yield batches without the images that were there before, and warn of these; an image is known by its content.
+    """Yield batches without repeated images, and warn about these; images with the same content are the same.
 
-    Images with further inputs, or with data of a utility for each of them, are left as they are: these may differ.
+    Batches with further inputs, or with a utility that has data for each image, are yielded unchanged, because these
+    may differ between images with the same content.
 
     Examples:
         >>> import torch
@@ -30,7 +31,7 @@ def distinct_images(batches: Iterable[Batch], utilities: Iterable[UtilityChoice]
         >>> first, second = torch.rand(2, 1, 3, 8, 8)
         >>> batch = batch_of(torch.cat([first, second, first]), None, nn.Conv2d(3, 1, 1))
         >>> with ignore_warnings():
-        ...     [len(each.images) for each in distinct_images([batch])]
+        ...     [len(distinct.images) for distinct in distinct_images([batch])]
         [2]
     """
     have_data = any(isinstance(utility, Utility) and utility.image_data is not None for utility in utilities)
@@ -49,7 +50,7 @@ def distinct_images(batches: Iterable[Batch], utilities: Iterable[UtilityChoice]
 
 
 def _is_new(image: Float[Tensor, "*image"], name: str, seen: dict[str, str]) -> bool:
-    """Return whether an image was not there before, and note it by its content."""
+    """Return whether an image is not in `seen`, and add it; warn if it is in `seen`."""
     content = image.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest in seen:

@@ -1,4 +1,4 @@
-"""How far values of a layer, summed over regions of the image, are from the input's own Shapley values of them."""
+"""`distances_to_input`: compares a layer's values, summed over regions of the image, with the input's values."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from shapleycam.fidelity.noise import corrected_correlation
 from shapleycam.values.distance import best_scale, linear_correlation, rank_correlation
 
 LAYER_VALUES = "shapley values"
-"""In place of a method's name: the layer's own Shapley values."""
+"""The method's name for the layer's own Shapley values."""
 
 
 @dataclass(frozen=True)
 class InputDistance:
-    """How far one method's values at a layer are from the input's Shapley values of one image, over its regions.
+    """The distance of a method's values φ̂ at a layer from the input's Shapley values φ, over the regions of an image.
 
     Attributes:
-        image: its path or name.
+        image: the image's path or name.
         utility: the name of the utility.
         layer: the layer's dotted name.
         method: the name of the method, or "shapley values" for the layer's own.
-        error: min ‖a·φ̂ - φ‖ / ‖φ‖ over scales a ≥ 0; None for a method that is not in units of the utility.
-        noise_share: the share of the error's square that is sampling noise; it is an estimate, and may exceed 1. None
-            as `error`.
-        pearson: Pearson's correlation; None as `error`, and where one side is constant.
-        pearson_corrected: the same without the loss to sampling noise; None where it is not resolved.
-        spearman: Spearman's rank correlation; None where one side is constant.
-        spearman_corrected: the same without the loss to sampling noise; None where it is not resolved.
-        passes: the time that the method takes, in plain forward passes.
-        runs: the coalitions that the layer's own values took; None for methods.
+        error: min ‖a·φ̂ - φ‖ / ‖φ‖ over scales a ≥ 0; None for a method whose values are not in units of the utility.
+        noise_share: the estimated fraction of the squared error that is sampling noise, which may exceed 1; None if
+            `error` is.
+        pearson: Pearson's correlation; None if `error` is, or if φ̂ or φ is constant.
+        pearson_corrected: Pearson's correlation, corrected for sampling noise; None if the noise is too large.
+        spearman: Spearman's rank correlation; None if φ̂ or φ is constant.
+        spearman_corrected: Spearman's rank correlation, corrected for sampling noise; None if the noise is too large.
+        passes: the time of the method, in plain forward passes.
+        runs: runs of the head for the layer's own values; None for methods.
 
     Examples:
         >>> from shapleycam.fidelity import InputDistance
@@ -60,10 +60,15 @@ class InputDistance:
 
 @dataclass(frozen=True)
 class MeasuredValues:
-    """Values of a method over the regions of b images, and what they took.
+    """Values of a method over the regions of b images, and their cost.
 
-    `is_in_units` says whether they are in units of the utility; `passes` is their time in plain forward passes; `runs`
-    are the coalitions that the layer's own values took.
+    Attributes:
+        layer: the layer's dotted name.
+        method: the name of the method, or "shapley values" for the layer's own.
+        values: the values of the regions.
+        is_in_units: whether the values are in units of the utility.
+        passes: the time in plain forward passes.
+        runs: runs of the head for the layer's own values; None for methods.
     """
 
     layer: str
@@ -77,7 +82,7 @@ class MeasuredValues:
 def distances_to_input(
     images: Sequence[str], utility: str, measured: MeasuredValues, true: SplitValues
 ) -> Iterator[InputDistance]:
-    """Yield the distance of measured values from the input's own, image by image.
+    """Yield the distance of measured values from the input's values, for each image.
 
     Examples:
         >>> import torch
@@ -89,7 +94,7 @@ def distances_to_input(
         >>> distance.error, round(distance.pearson, 3), round(distance.spearman, 3)
         (0.0, 1.0, 1.0)
     """
-    values, true = (split.map(Tensor.cpu) for split in (measured.values, true))  # kept ones come from a file
+    values, true = (split.map(Tensor.cpu) for split in (measured.values, true))  # values from a file are on the CPU
     errors, noise = _error_and_noise(values, true)
     by_kind = [
         figures.tolist()
@@ -119,7 +124,7 @@ def distances_to_input(
 
 
 def _error_and_noise(values: SplitValues, true: SplitValues) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-    """Return the relative error after the best scale, and the share of its square that is noise of both sides."""
+    """Return the relative error after the best rescaling, and the fraction of its square that is noise of both."""
     scale = best_scale(values.values, true.values)
     distance = (scale[:, None] * values.values - true.values).norm(dim=1)
     noise = true.noise.square() + (scale * values.noise).square()

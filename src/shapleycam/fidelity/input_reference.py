@@ -1,4 +1,4 @@
-"""The input's Shapley values of images, which values at layers are compared with."""
+"""`InputQuestion`: the game at the input, whose Shapley values are compared with values at layers."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from shapleycam.values.distance import linear_correlation, relative_error
 from shapleycam.values.progress import Progress
 
 INPUT_PLAYERS = (7, 7)
-"""The regions of the image, unless the user gives others."""
+"""The default grid of regions of the image."""
 INPUT_RUNS = 2000
-"""Runs of the model, an image, for the input's values: two halves of as many as a method takes there by default."""
+"""The default number of runs for an image's values; each half has the default number of a method at the input."""
 
 
 @dataclass(frozen=True)
 class InputQuestion:
-    """What is asked of the input.
+    """The game at the input: its players, its removal, and how its values are sampled.
 
     Attributes:
         players: the regions of the image, as in `shapleycam.values.EstimatorOptions`.
-        removal: what stands in for absent regions; None for the explainer's own.
+        removal: what replaces the content of absent regions; None for the explainer's own removal.
         reference: photographs for removal "mean".
-        runs: of the model, an image, for both halves together.
-        seed: with the image's content, what the orders are drawn from.
+        runs: maximum number of runs of the model for one image, for both halves together.
+        seed: the seed of the orders; the image's content is mixed into it.
 
     Examples:
         >>> from shapleycam.fidelity import InputQuestion
@@ -50,11 +50,11 @@ class InputQuestion:
     seed: int = 0
 
     def at_input(self, explainer: Explainer) -> Explainer:
-        """Return an explainer of the same model at its input, in the model's own precision, with this removal."""
+        """Return an explainer of the same model at its input, in full precision, with the removal of this question."""
         return explainer.in_full_precision().at_layer(INPUT, removal=self.removal, reference=self.reference)
 
     def game(self, at_input: Explainer, batch: Batch, utility: UtilityChoice = None) -> Game:
-        """Return the game of the image's regions, of the predicted class.
+        """Return the game of the image's regions, for the predicted class.
 
         Raises:
             LayerError: the model has a module that is called "input".
@@ -63,33 +63,33 @@ class InputQuestion:
         game = at_input.game(batch, utility=utility, players=self.players)
         if not game.is_at_input:
             raise LayerError(
-                f"the model has a module that is called {INPUT!r}, so that its image has no name; explain "
-                "Sequential(model), whose layer it then is"
+                f"the model has a module that is called {INPUT!r}, the name of the layer of its input image; explain "
+                "Sequential(model), whose modules have other names"
             )
         return game
 
     def values(self, game: Game, progress: Progress | None = None) -> SplitValues:
-        """Return the game's values; other seeds than methods have, which are compared with them.
+        """Return the game's values in two halves; the seeds differ from those of methods that are compared with them.
 
         Raises:
-            OptionError: too few runs for the players.
+            OptionError: there are too few runs for the number of players.
         """
         return split_values(game, self.runs, self.seed + 1, progress=progress)
 
 
 @dataclass(frozen=True)
 class InputValues:
-    """How sure the input's values of one image are, and what they divide.
+    """The accuracy of the input's values of one image, and the utility that they divide.
 
     Attributes:
-        image: its path or name.
+        image: the image's path or name.
         utility: the name of the utility.
-        regions: how many there are.
-        agreement: Pearson's correlation of the two halves; None where one is constant.
-        noise: how far the mean of both is from values without noise, as a share of the values; 0 for exact ones.
-        runs: of the model that both took.
-        utility_whole: U of the whole image.
-        utility_removed: U of the image of which every region was removed: what the model still sees.
+        regions: the number of regions.
+        agreement: Pearson's correlation of the two halves; None if a half is constant.
+        noise: estimated relative distance of the values from values without noise; 0 for exact values.
+        runs: number of runs of the model for both halves.
+        utility_whole: the utility of the whole image.
+        utility_removed: the utility of the image with all regions removed.
 
     Examples:
         >>> from shapleycam.fidelity import InputValues
@@ -108,7 +108,7 @@ class InputValues:
 
 
 def describe_input_values(game: Game, values: SplitValues, sources: Sequence[Source]) -> list[InputValues]:
-    """Return how sure the values of a game at the input are, image by image."""
+    """Return the accuracy of the values of a game at the input, for each image."""
     agreement = linear_correlation(values.first, values.second).tolist()
     noise = (relative_error(values.first, values.values)).tolist()
     whole, removed = game.full.tolist(), game.empty.tolist()
@@ -128,5 +128,5 @@ def describe_input_values(game: Game, values: SplitValues, sources: Sequence[Sou
 
 
 def name_of(source: Source) -> str:
-    """Return an image's path, or its name where it has none."""
+    """Return an image's path, or its name if it has no path."""
     return printable_name(str(source.photo)) if isinstance(source.photo, Path) else source.name

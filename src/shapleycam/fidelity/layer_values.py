@@ -1,4 +1,4 @@
-"""Values at a layer, summed over regions of the image: of methods, and the layer's own Shapley values."""
+"""Values of methods, and Shapley values, at a layer, summed over regions of the image."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from shapleycam.values.progress import Progress
 def values_of_methods(
     at_layer: Explainer, batch: Batch, methods: Sequence[str], input_game: Game, options: EstimatorOptions
 ) -> list[MeasuredValues]:
-    """Return the values of methods at the explainer's layer, over the regions of a game at the input.
+    """Return the values of methods at the explainer's layer, summed over the regions of a game at the input.
 
-    The methods' own sampling noise, where they sample, is not known, and counts as distance.
+    The sampling noise of methods that sample is not known, and counts as distance.
     """
     utility = input_game.utility
-    with ignore_warnings(OptionNotUsedWarning):  # which are for those methods that play the layer's game
+    with ignore_warnings(OptionNotUsedWarning):  # some options are used only by methods that sample the layer's game
         [comparison] = at_layer.compare_with(options, batch, methods, [None], utility)
     times = time_methods(at_layer, batch, utility, list(comparison), options)
     measured = []
@@ -42,9 +42,9 @@ def values_of_methods(
 
 
 def methods_at_input(methods: Sequence[str], input_game: Game) -> list[str]:
-    """Return the methods that can be had at the input: those of derivatives need a single image of nothing.
+    """Return the methods that are possible at the input, and warn (`MethodLeftOutWarning`) about the others.
 
-    Warns (`MethodLeftOutWarning`) of those that are left out.
+    Methods of derivatives need a removal with a single image in which everything is removed.
     """
     names = expand_methods(methods) if methods else []
     if input_game.removal.is_fixed:
@@ -62,9 +62,9 @@ def methods_at_input(methods: Sequence[str], input_game: Game) -> list[str]:
 def own_values(
     at_layer: Explainer, batch: Batch, input_game: Game, question: InputQuestion, progress: Progress | None = None
 ) -> MeasuredValues:
-    """Return the layer's own Shapley values over the regions of a game at the input, and what they took.
+    """Return the layer's own Shapley values, summed over the regions of a game at the input, and their cost.
 
-    Seeds are others than those of the input's values, whose noise must be independent.
+    The seeds differ from those of the input's values, because the noise of the two must be independent.
     """
     plain = time_plain_pass(at_layer, batch)
     start = perf_counter()
@@ -78,21 +78,24 @@ def own_values(
 def method_options(
     at_layer: Explainer, batch: Batch, input_game: Game, question: InputQuestion, nodes: Nodes = 8
 ) -> EstimatorOptions:
-    """Return the options of methods at a layer: those that play its game have the layer's players, and as many runs."""
+    """Return the options for methods at a layer: the layer's players, and the question's seed and number of runs."""
     game = at_layer.game(batch, utility=input_game.utility)
     players = layer_players(game, input_game, question.players)
     return EstimatorOptions(nodes, seed=question.seed, players=players, runs=question.runs)
 
 
 def layer_game(at_layer: Explainer, batch: Batch, input_game: Game, players: Regions) -> Game:
-    """Return the game of a layer's players, of the class of a game at the input."""
+    """Return the game of a layer's players, with the utility of a game at the input, for the predicted class."""
     game = at_layer.game(batch, utility=input_game.utility)
     chosen = layer_players(game, input_game, players)
     return game if chosen is None else game.with_players(chosen)
 
 
 def layer_players(game: Game, input_game: Game, players: Regions) -> Regions:
-    """Return the players at a layer: its cells (None), or a grid of them where there are more than regions."""
+    """Return the players at a layer: None for its cells, or a coarser grid if it has more cells than regions.
+
+    For a game at the input these are the regions themselves.
+    """
     if game.is_at_input:
         return input_game.players.labels
     grid = layer_grid(game.layout.grid, players, input_game.n_players)
@@ -100,13 +103,13 @@ def layer_players(game: Game, input_game: Game, players: Regions) -> Regions:
 
 
 def layer_grid(cells: tuple[int, ...], players: Regions, count: int) -> tuple[int, ...]:
-    """Return the grid of a layer's players: its own cells, or along each axis as many groups of them as of regions.
+    """Return the grid of a layer's players, which has on each axis at most as many players as cells and as regions.
 
     Args:
         cells: the layer's own grid.
-        players: the regions of the image; those that are no grid, such as superpixels, count as a square grid of about
-            as many.
-        count: how many regions there are.
+        players: the regions of the image. Regions that are no grid, such as superpixels, count as a square grid with
+            about the same number of regions.
+        count: the number of regions.
 
     Examples:
         >>> from shapleycam.fidelity.layer_values import layer_grid

@@ -1,4 +1,4 @@
-"""Measuring each method's distance from the true values of each image's game, and its time."""
+"""`fidelity`: measures each method's distance from the true Shapley values, and its time."""
 
 from __future__ import annotations
 
@@ -51,27 +51,27 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
     progress: Progress | None = None,
     runs: int | None = None,
 ) -> Fidelity:
-    """Measure methods against the true Shapley values of the predicted class, for each image and utility.
+    """Compare methods with the true Shapley values of the predicted class, for each image and utility.
 
-    The true values are exact up to 12 players, and where they have a closed form; otherwise they are sampled to
-    `tolerance`, from another seed than sampledshapley's own, so that it too is measured against samples that it did not
-    draw.
+    The true values are exact if there are at most 12 players, or if they have a closed form. Otherwise they are sampled
+    to `tolerance`, with another seed than that of the method sampledshapley, so that it is not compared with its own
+    samples.
 
     Args:
-        explainer: of the model, at one layer.
-        batches: the images, as `shapleycam.explaining.inputs.batch_of` makes them.
+        explainer: an explainer of the model, at one layer.
+        batches: the images, as `shapleycam.explaining.inputs.batch_of` returns them.
         utilities: names of utilities.
         methods: names of methods, or the sets "paper", "all" and "field".
-        tolerance: ‖standard error‖ / ‖values‖ to which true values are sampled.
-        players: None for each position by itself, or regions as in `shapleycam.values.EstimatorOptions`.
-        nodes: gradients along the path, for the path methods.
-        seed: of all methods that draw, with each image's content.
+        tolerance: relative standard error ‖stderr‖ / ‖values‖ at which the sampling of true values ends.
+        players: None for single positions, or regions as in `shapleycam.values.EstimatorOptions`.
+        nodes: number of gradients along the path, for the path methods.
+        seed: the seed for methods that draw random numbers; each image's content is mixed into it.
         progress: called while the true values are computed, as in `shapleycam.values.EstimatorOptions`.
-        runs: of what comes after the layer, an image, for the true values and for each method that plays the game, as
-            in `shapleycam.values.EstimatorOptions`.
+        runs: maximum number of runs of the head for one image, for the true values and for each method that samples
+            the game, as in `shapleycam.values.EstimatorOptions`.
 
     Raises:
-        ShapleyCamError: as `Explainer.compare`; no images.
+        ShapleyCamError: as `Explainer.compare`; or there are no images.
 
     Examples:
         >>> import torch
@@ -95,7 +95,10 @@ def fidelity(  # noqa: PLR0913  # every one but two has a default
 
 
 class _Measurement:
-    """Measures batch after batch, and collects what it comes to; dictionaries without values hold what is distinct."""
+    """Measures batch after batch, and collects the results.
+
+    Dictionaries with values of None are ordered sets: they hold each text once, in the order of its first occurrence.
+    """
 
     def __init__(
         self,
@@ -119,7 +122,7 @@ class _Measurement:
         self._precision_errors: dict[str, list[float]] = {}
 
     def add(self, batch: Batch, utility: str) -> None:
-        """Measure all methods on the images of a batch under one utility."""
+        """Measure all methods on the images of a batch, with one utility."""
         game = self._explainer.game(batch, utility=utility, players=self._options.players)
         if ignores_scale(game):
             warn_of_ignored_scale(game)
@@ -151,7 +154,7 @@ class _Measurement:
             self._precision_errors.setdefault(name, []).extend(errors)
 
     def result(self) -> Fidelity:
-        """Return all that was measured.
+        """Return the results of all batches.
 
         Raises:
             OptionError: there were no images.
@@ -173,9 +176,10 @@ class _Measurement:
 def values_of_players(
     game: Game, methods: Sequence[str], options: EstimatorOptions, messages: set[str]
 ) -> tuple[dict[str, Tensor], Float[Tensor, " b"] | None, list[str]]:
-    """Return each method's values by player, the games' curvature, and the methods whose derivatives are missing.
+    """Return each method's values of players, the games' curvature, and the methods whose derivatives are missing.
 
-    What a set of methods lacks for other reasons is warned of once; `messages` are the warnings that were issued.
+    There is one warning for methods that are left out of a set for other reasons; `messages` are the warnings that were
+    issued already.
     """
     choice = choose_methods(methods, game, options)
     curvature = None

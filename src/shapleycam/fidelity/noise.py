@@ -1,10 +1,10 @@
-"""How much of a correlation is lost to the noise of sampled values, and the correlation without that loss.
+"""Correction of correlations for the noise of sampled values.
 
-Two halves of the samples that agree with correlation r tell the reliability of their mean, 2r / (1 + r) (Spearman 1910,
-Brown 1910): the share of its variance over the regions that is no noise. A correlation with the mean is too low by the
-factor √reliability, and is divided by it (correction for attenuation: Spearman 1904, doi:10.2307/1412159). The
-correction holds for Pearson's correlation; for Spearman's it is made of the ranks' own agreement, and is close where
-ranks are as noisy everywhere.
+If two halves of the samples have the correlation r, the reliability of their mean is 2r / (1 + r) (Spearman 1910, Brown
+1910): this is the fraction of the mean's variance over regions that is not noise. Noise makes a correlation with the
+mean too small by the factor √reliability. The correlation is corrected by a division by this factor (correction for
+attenuation: Spearman 1904, doi:10.2307/1412159). The correction is valid for Pearson's correlation. For Spearman's it
+uses the rank correlation of the halves, and is a good approximation if all ranks have about the same noise.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch import Tensor
 from shapleycam.fidelity._split_values import SplitValues
 
 LEAST_AGREEMENT = 0.5
-"""The correlation of two halves below which nothing is corrected: with some fifty regions it is too unsure itself."""
+"""Minimum correlation of the halves for a correction; with about fifty regions, smaller ones are too uncertain."""
 Correlation: TypeAlias = "Callable[[Float[Tensor, 'b n'], Float[Tensor, 'b n']], Float[Tensor, ' b']]"
 
 
 def reliability(values: SplitValues, correlation: Correlation) -> Float[Tensor, " b"]:
-    """Return the share of the variance of values that is no noise; NaN where the halves agree too little to tell.
+    """Return the fraction of the variance of values that is not noise; NaN where the halves agree too little.
 
     Examples:
         >>> import torch
@@ -41,9 +41,9 @@ def reliability(values: SplitValues, correlation: Correlation) -> Float[Tensor, 
 
 
 def corrected_correlation(values: SplitValues, true: SplitValues, correlation: Correlation) -> Float[Tensor, " b"]:
-    """Return the correlation that values without noise would have; NaN where it is not resolved.
+    """Return the estimated correlation of values without noise; NaN where the halves agree too little.
 
-    It is not clamped: noise may carry it above 1.
+    The result is not clamped, and may exceed 1 because of noise.
 
     Examples:
         >>> import torch

@@ -1,4 +1,4 @@
-"""True values that methods are measured against, and in words how they were computed."""
+"""`true_values`: the Shapley values with which methods are compared, and a description of how they were computed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shapleycam.values.shares import ShapleyValues
 from shapleycam.wording import percent
 
 MOST_EXACT = 12
-"""Up to so many players the true values are the Shapley sum itself."""
+"""Maximum number of players for which true values are computed from all coalitions."""
 
 
 def true_values(
@@ -24,7 +24,7 @@ def true_values(
 ) -> ShapleyValues:
     """Return the game's Shapley values: exact if it has a closed form or at most 12 players, otherwise sampled.
 
-    Sampling takes at most so many runs of the head an image; None for as many as the tolerance takes.
+    Sampling takes at most `most_runs` runs of the head for each image; None for as many as the tolerance needs.
     """
     if game.n_players <= MOST_EXACT:
         return exact(game, progress=progress)
@@ -35,7 +35,7 @@ def true_values(
 
 
 def describe_reference(game: Game, true: ShapleyValues, tolerance: float, most_runs: int | None = None) -> str:
-    """Return how true values were computed; `most_runs` is the limit that `true_values` had."""
+    """Return in words how true values were computed; other arguments as for `true_values`."""
     if true.stderr is not None:
         limit = "" if most_runs is None else f" or {most_runs:,} runs"
         return f"permutation sampling to {percent(tolerance, 2)}{limit}"
@@ -43,7 +43,7 @@ def describe_reference(game: Game, true: ShapleyValues, tolerance: float, most_r
 
 
 def notes_of_images(true: ShapleyValues, batch: Batch) -> Iterator[str]:
-    """Yield the notes of a batch's images, with the name of the image where it is not of all of them."""
-    for note in dict.fromkeys(note for of_image in true.notes for note in of_image):
-        holders = [batch.sources[image].name for image, of_image in enumerate(true.notes) if note in of_image]
-        yield note if len(holders) == len(true.notes) else f"{', '.join(map(printable_name, holders))}: {note}"
+    """Yield each distinct note on true values; a note that is not on all images starts with the names of its images."""
+    for note in dict.fromkeys(note for image_notes in true.notes for note in image_notes):
+        names = [batch.sources[image].name for image, image_notes in enumerate(true.notes) if note in image_notes]
+        yield note if len(names) == len(true.notes) else f"{', '.join(map(printable_name, names))}: {note}"

@@ -1,4 +1,4 @@
-"""Sums of a map over regions of the image: a cell's value belongs to the pixels that the cell covers."""
+"""`region_sums`: sums a layer's values over regions of the image."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from shapleycam.precision import accurate
 def region_sums(values: Float[Tensor, "b *grid"], regions: Players) -> Float[Tensor, "b n"]:
     """Return the sum of each image's values over each of its regions.
 
-    A cell's value is divided evenly among the pixels of its part of the image, so that the sum over all regions is that
-    over all cells, and a cell in several regions counts in each by its area. That is not how a heatmap is drawn: there
-    values between the middles of cells are interpolated, which would mix those of neighbouring regions.
+    A cell's value is divided evenly among the pixels that the cell covers. So the sum over all regions equals the sum
+    over all cells, and a cell that lies in several regions is divided between them by area. A heatmap is drawn in
+    another way: its interpolation between the centres of cells would mix the values of neighbouring regions.
 
     Args:
-        values: signed, one for each cell of a layer's grid.
-        regions: the players of a game of the same images at layer "input".
+        values: signed values, one for each cell of a layer's grid.
+        regions: the players of a game for the same images at layer "input".
 
     Raises:
-        OptionError: a grid of another number of dimensions than the image.
+        OptionError: the layer's grid and the image have different numbers of dimensions.
 
     Examples:
         >>> import torch
@@ -49,7 +49,7 @@ def region_sums(values: Float[Tensor, "b *grid"], regions: Players) -> Float[Ten
 
 
 def _shares(cells: int, pixels: int) -> Float[Tensor, "cells pixels"]:
-    """Return the share of each cell of a row that lies in each pixel; a cell's shares sum to 1."""
+    """Return, along one axis, the fraction of each cell that lies in each pixel; a cell's fractions sum to 1."""
     cell_ends = torch.arange(cells + 1, dtype=torch.float64, device="cpu") / cells
     pixel_ends = torch.arange(pixels + 1, dtype=torch.float64, device="cpu") / pixels
     ends = torch.minimum(cell_ends[1:, None], pixel_ends[1:])

@@ -1,7 +1,6 @@
-"""How good a heatmap is: the table of metrics, and each metric as a function.
+"""Metrics of heatmaps: the table `METRICS`, and a function for each of its rows.
 
-`shapleycam.metrics.average_drop(explainer, images, explanation)` returns one number for each image, and so does the
-function of every other row of `METRICS`.
+For example, `shapleycam.metrics.average_drop(explainer, images, explanation)` returns one number for each image.
 """
 
 from __future__ import annotations

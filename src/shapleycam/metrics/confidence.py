@@ -1,4 +1,7 @@
-"""How the score of the class changes where the heatmap keeps or removes content; all arguments are scores (b,)."""
+"""Metrics of how the score of the class changes if the heatmap keeps or removes content.
+
+Arguments are scores (b,) or, for curves, scores (b, points). s is the score of the image x, M its heatmap.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +28,22 @@ def average_drop_in_deletion(score: Score, removed_score: Score) -> Score:
 
 
 def insertion(curve: Float[Tensor, "b steps"]) -> Score:
-    """Return the area under s as pixels are added to a blurred image, largest heat first; by the trapezoid rule."""
+    """Return the area under the score as pixels are added to a blurred image, largest heat first (trapezoid rule)."""
     return area_under(curve)
 
 
 def deletion(curve: Float[Tensor, "b steps"]) -> Score:
-    """Return the area under s as pixels are removed from the image, largest heat first; by the trapezoid rule."""
+    """Return the area under the score as pixels are removed from the image, largest heat first (trapezoid rule)."""
     return area_under(curve)
 
 
 def area_under(curve: Float[Tensor, "b steps"]) -> Score:
-    """Return the area under a curve whose points are from 0 to 1, by the trapezoid rule."""
+    """Return the area under a curve at equidistant points from 0 to 1, by the trapezoid rule."""
     return torch.trapezoid(curve, dx=1 / (curve.shape[1] - 1), dim=1)
 
 
 def road(least_first: Float[Tensor, "b percentiles"], most_first: Float[Tensor, "b percentiles"]) -> Score:
-    """Return (s_LeRF - s_MoRF) / 2, the mean over percentiles."""
+    """Return the mean over percentiles of (s_LeRF - s_MoRF) / 2; LeRF and MoRF: least and most relevant first."""
     return ((least_first - most_first) / 2).mean(1)
 
 
@@ -55,7 +58,7 @@ def arcc(coherency: Score, complexity: Score, road: Score) -> Score:
 
 
 def _harmonic_mean(*parts: Score) -> Score:
-    """Return the harmonic mean of parts that are 0 or more: 0 where one is 0, NaN where one is NaN."""
+    """Return the harmonic mean of non-negative parts: 0 where a part is 0, but NaN where a part is NaN."""
     stacked = torch.stack(parts)
     mean = len(parts) / stacked.reciprocal().sum(0)
     return torch.where((stacked == 0).any(0) & ~stacked.isnan().any(0), 0.0, mean)

@@ -1,4 +1,4 @@
-"""Metrics of what happens to the score as pixels are exchanged one step after the other."""
+"""Metrics of the curve of scores as pixels are exchanged step by step."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ Steps = Float[Tensor, "b steps"]
 
 
 def relevance_gain(preservation_curve: Curve, deletion_curve: Curve) -> Score:
-    """Return the area between the curves of removing the smallest heat first and the largest heat first."""
+    """Return the area under the curve that removes the smallest heat first, minus that for the largest heat first."""
     return area_under(preservation_curve) - area_under(deletion_curve)
 
 
 def quality_gap(curve: Curve, inverse_curve: Curve) -> Score:
-    """Return the area under the map's curve less that of the inverse map, which has all ranks reversed."""
+    """Return the area under the map's curve minus that for the inverse map, whose ranks are reversed."""
     return area_under(curve) - area_under(inverse_curve)
 
 
 def deletion_correlation(step_heat: Steps, deletion_curve: Curve) -> Score:
-    """Return Pearson's correlation of each step's mean heat with what its removal takes from the score.
+    """Return Pearson's correlation, over steps, between a step's mean heat and the score lost by its removal.
 
-    NaN where all steps have the same heat, or take the same, up to rounding.
+    NaN where all steps have the same heat, or all losses are equal, up to rounding.
     """
     return _correlation(step_heat, deletion_curve, -1)
 
 
 def insertion_correlation(step_heat: Steps, insertion_curve: Curve) -> Score:
-    """Return Pearson's correlation of each step's mean heat with what its insertion adds to the score; NaN likewise."""
+    """Return Pearson's correlation, over steps, between a step's mean heat and the score gained by its insertion.
+
+    NaN where all steps have the same heat, or all gains are equal, up to rounding.
+    """
     return _correlation(step_heat, insertion_curve, 1)
 
 

@@ -1,4 +1,4 @@
-"""Images with some of their content hidden by a mask."""
+"""Images whose content is partly hidden by a mask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapleycam.models.preprocess import Preprocess
 
 Images = Float[Tensor, "b c h w"]
 Content = Float[Tensor, "#b c #h #w"]
-"""What takes the place of hidden content, of each image or of all."""
+"""The content that replaces hidden content: one tensor for each image, or one for all."""
 Maps = Float[Tensor, "b h w"]
 
 
@@ -26,10 +26,12 @@ def apply_mask(images: Images, mask: Maps, hidden: Content | float) -> Images:
 
 
 def hidden_content(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
-    """Return what is seen where a mask is 0; 0.0 in the published protocol: the mean colour of the training data.
+    """Return the content that is shown where a mask is 0.
+
+    In the published protocol it is 0.0, the mean colour of the training data.
 
     Raises:
-        OptionError: masks in pixels, where the normalisation is not known.
+        OptionError: the mask space is "pixels", and the normalisation is not known.
     """
     if options.baseline == "mean":
         return images.mean((2, 3), keepdim=True)
@@ -39,10 +41,10 @@ def hidden_content(images: Images, options: MetricOptions, preprocess: Transform
 
 
 def zero_content(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
-    """Return the zero of the mask's space in normalised units (1, c, 1, 1): 0.0, or black where the mask is in pixels.
+    """Return the zero of the mask space, in normalised units: 0.0, or black (1, c, 1, 1) if the space is "pixels".
 
     Raises:
-        OptionError: masks in pixels, where the normalisation is not known.
+        OptionError: the mask space is "pixels", and the normalisation is not known.
     """
     if options.mask_space == "normalised":
         return 0.0
@@ -59,7 +61,7 @@ def blur_images(images: Images, options: MetricOptions) -> Images:
     """Return the images after a Gaussian blur of `blur_size` pixels and `blur_sigma`.
 
     Raises:
-        OptionError: the images are too small for it.
+        OptionError: the images are too small for the blur.
     """
     if min(images.shape[2:]) <= options.blur_size // 2:
         size = " x ".join(map(str, images.shape[2:]))

@@ -1,4 +1,4 @@
-"""The row of the table of metrics: what the metric is, with its direction and source as data."""
+"""`Metric`: a row of the table of metrics, with the metric's function, direction and source."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Metric:
     """A row of the table of metrics.
 
     Attributes:
-        name: how it is called in Python, in files and on the command line.
-        title: short, for the heads of tables.
-        reference: module and name of `function` in the package, as "metrics.maps:coherency".
+        name: the metric's name in Python, in files and on the command line.
+        title: a short name for the heads of tables.
+        reference: module and name of `function` in the package, such as "metrics.maps:coherency".
         needs: the arguments of `function`, in order: names of quantities (`metrics.quantities`) or other metrics.
-        better: which numbers are good.
-        source: where the metric was published.
-        percent: whether it is a fraction that tables print in percent.
-        in_paper: whether the paper's tables have it.
-        in_units: whether it is about values in units of the utility; it is NaN for methods whose values are not.
-        caution: where the metric is known to mislead, with the source; empty where nothing is known.
-        summary: what it measures, in words for somebody who does not know it.
+        better: whether high or low numbers are good.
+        source: the publication of the metric.
+        percent: whether the metric is a fraction that tables print in percent.
+        in_paper: whether the paper's tables have the metric.
+        in_units: whether the metric needs values in units of the utility; then it is NaN for methods with other values.
+        summary: what the metric measures, in plain words.
+        caution: how the metric is known to mislead, with the source; "" if nothing is known.
 
     Examples:
         >>> from shapleycam.metrics import METRICS
@@ -51,5 +51,6 @@ class Metric:
     @property
     def function(self) -> Callable[..., Tensor]:
         """Return the function that computes the metric: one number for each image, (b,)."""
-        function: Callable[..., Tensor] = resolve_name(f"shapleycam.{self.reference}")  # not before: it imports torch
+        # Resolved at first use and not earlier, because it imports torch.
+        function: Callable[..., Tensor] = resolve_name(f"shapleycam.{self.reference}")
         return function

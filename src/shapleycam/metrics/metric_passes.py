@@ -1,4 +1,4 @@
-"""How many forward passes a metric takes, from the table of quantities."""
+"""`passes_of_metric`: the number of forward passes for a metric, from the table of quantities."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from shapleycam.metrics.table import required_quantities
 
 @dataclass(frozen=True)
 class MetricPasses:
-    """Forward passes of one image, after the one that explains it.
+    """Numbers of forward passes for one image, after the pass that explains it.
 
     Attributes:
-        each_map: for each distinct heatmap.
-        together: for all heatmaps together.
+        each_map: passes for each distinct heatmap.
+        together: passes for all heatmaps together.
 
     Examples:
         >>> from shapleycam.metrics.metric_passes import passes_of_metric
@@ -27,7 +27,7 @@ class MetricPasses:
 
 
 def passes_of_metric(name: str, options: MetricOptions | None = None) -> MetricPasses:
-    """Return the passes of a metric by itself; several metrics share what they need. Options as `measure` takes them.
+    """Return the passes for a single metric, with options as for `measure`; several metrics share passes.
 
     Examples:
         >>> from shapleycam.metrics.metric_passes import passes_of_metric

@@ -1,4 +1,4 @@
-"""What a quantity is: an intermediate result that metrics are computed from, with what it depends on as data."""
+"""`Quantity`: an intermediate result from which metrics are computed, with its dependencies and its cost."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from shapleycam.metrics.options import MetricOptions
 
 @dataclass(frozen=True)
 class QuantityContext:
-    """What every quantity may read, besides the quantities that it needs.
+    """The inputs that every quantity may use, in addition to the quantities that it needs.
 
-    `explanations` are those of `batch`, by method; `needed` are the names of all quantities that the metrics asked for
-    are computed from; `leaders` gives for each method the first one with the same heatmap; `object_masks` (b, n, h, w)
-    are true where the objects are, one mask for each; `make_game` returns the game of the batch.
+    Attributes:
+        batch: the explained images.
+        explanations: the explanations of the batch, by method.
+        options: the options of metrics.
+        needed: the names of all quantities that the chosen metrics need.
+        leaders: for each method, the first method with the same heatmaps.
+        object_masks: a mask (b, n, h, w) of each object; None if no metric needs them.
+        make_game: returns the game of the batch.
     """
 
     batch: ExplainedBatch
@@ -32,8 +37,8 @@ class QuantityContext:
     make_game: Callable[[], Game]
 
     def methods_with_map_of(self, leader: str) -> list[str]:
-        """Return the methods whose heatmap is that of the method `leader`."""
-        return [method for method, its_leader in self.leaders.items() if its_leader == leader]
+        """Return the methods with the same heatmaps as the method `leader`."""
+        return [method for method, first in self.leaders.items() if first == leader]
 
 
 def _no_passes(_: MetricOptions) -> int:
@@ -44,11 +49,14 @@ def _no_passes(_: MetricOptions) -> int:
 class Quantity:
     """A row of the table of quantities.
 
-    `compute(context, method, *needs)` returns the quantity; it receives the quantities named in `needs`, in that order,
-    so that it cannot depend on one that is not declared. `scope` says how often it is computed: once for the batch,
-    once for each distinct heatmap, or once for each method. `passes(options)` says how many forward passes of the whole
-    model one computation takes for an image; where the quantity `explained_for` is needed too, each of these passes is
-    also explained, by the methods that the computation is for.
+    Attributes:
+        scope: how often the quantity is computed: once for the batch, for each distinct heatmap, or for each method.
+        compute: a function (context, method, *needs) that returns the quantity. It receives the quantities named in
+            `needs`, in that order, so that it cannot use a quantity that is not declared.
+        needs: the names of the quantities that it needs.
+        passes: a function of the options that returns the number of forward passes, for one image, of a computation.
+        explained_for: the name of a quantity; if that is needed too, each of these passes is also explained by the
+            methods that the computation is for.
     """
 
     scope: Literal["batch", "map", "method"]

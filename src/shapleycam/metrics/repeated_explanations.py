@@ -1,4 +1,4 @@
-"""Values of noisy images and of re-initialised models, each explained anew by all methods together."""
+"""Values for noisy images and for re-initialised models; each is explained by all methods together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapleycam.metrics.stability import randomise_layers
 
 
 def disturbed_values(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """Return by method the values (draws, b, h, w) of images with noise within the radius."""
+    """Return by method the values (draws, b, h, w) for images with noise within the radius."""
     batch, options = context.batch, context.options
     noises = draw_disturbances(batch.images, float(options.sensitivity_radius), options.sensitivity_draws, options.seed)
     draws = [batch.explain(batch.images + noise, list(context.explanations)) for noise in noises]
@@ -23,12 +23,12 @@ def disturbed_values(context: QuantityContext, _: str) -> dict[str, Tensor]:
 
 
 def smoothed_values(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """Return by method the mean values (b, h, w) of noisy images."""
-    return _mean_of_noisy(context, context.batch)
+    """Return by method the mean values (b, h, w) over noisy images."""
+    return _mean_over_noise(context, context.batch)
 
 
-def _mean_of_noisy(context: QuantityContext, batch: ExplainedBatch) -> dict[str, Tensor]:
-    """Return by method the mean values of noisy images; the noise is the same for each model."""
+def _mean_over_noise(context: QuantityContext, batch: ExplainedBatch) -> dict[str, Tensor]:
+    """Return by method the mean values (b, h, w) over noisy images; the noise does not depend on the batch's model."""
     options, methods = context.options, list(context.explanations)
     noises = draw_smoothing_noise(batch.images, float(options.smooth_noise), options.smooth_draws, options.seed)
     draws = [batch.explain(batch.images + noise, methods) for noise in noises]
@@ -36,31 +36,31 @@ def _mean_of_noisy(context: QuantityContext, batch: ExplainedBatch) -> dict[str,
 
 
 def randomised_values(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """Return by method the values (stages, b, h, w) of models that were re-initialised for each image."""
+    """Return by method the values (stages, b, h, w) for re-initialised models, which are different for each image."""
 
-    def values_of(image: ExplainedBatch) -> dict[str, Tensor]:
+    def explain(image: ExplainedBatch) -> dict[str, Tensor]:
         explanations = image.explain(image.images, list(context.explanations))
         return {method: explanation.values for method, explanation in explanations.items()}
 
-    return _of_random_models(context, values_of)
+    return _values_of_random_models(context, explain)
 
 
 def smoothed_randomised_values(context: QuantityContext, _: str) -> dict[str, Tensor]:
-    """Return by method the mean values (stages, b, h, w) of noisy images, of the same re-initialised models."""
-    return _of_random_models(context, partial(_mean_of_noisy, context))
+    """Return by method the mean values (stages, b, h, w) over noisy images, for the same re-initialised models."""
+    return _values_of_random_models(context, partial(_mean_over_noise, context))
 
 
 @torch.inference_mode(mode=False)
-def _of_random_models(
-    context: QuantityContext, values_of: Callable[[ExplainedBatch], dict[str, Tensor]]
+def _values_of_random_models(
+    context: QuantityContext, explain: Callable[[ExplainedBatch], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """Return by method what `values_of` says of each image (stages, b, h, w).
+    """Return by method the values (stages, b, h, w) that `explain` returns for re-initialised models.
 
-    The models of an image are its own, seeded by its content.
+    Each image has its own random models, seeded by its content.
     """
     batch, images = context.batch, []
     for index, seed in enumerate(batch.seeds(context.options.seed)):
         models = randomise_layers(batch.explainer.model, context.options.randomised_stages, seed)
-        stages = [values_of(batch.single(index, batch.explainer.like(model))) for model in models]
+        stages = [explain(batch.single(index, batch.explainer.like(model))) for model in models]
         images.append({method: torch.stack([stage[method] for stage in stages]) for method in context.explanations})
     return {method: torch.cat([image[method] for image in images], 1) for method in context.explanations}

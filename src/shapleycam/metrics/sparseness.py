@@ -1,4 +1,4 @@
-"""Metrics of how few pixels a heatmap needs; maps are (b, h, w), 0 or more."""
+"""Metrics of the sparseness of non-negative heatmaps (b, h, w)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 from shapleycam.metrics.maps import Maps, Score
 
 _NEGLIGIBLE = 1e-5
-"""Of the maximum: pixels below count as none, as in Quantus."""
+"""Pixels below this share of the maximum count as zero, as in Quantus."""
 
 
 def gini(heatmap: Maps) -> Score:
-    """Return the Gini index Σ (2i - n - 1) M_(i) / (n Σ M), M_(1) the smallest: 0 for an even map, near 1 for a point.
+    """Return the Gini index Σ (2i - n - 1) M_(i) / (n Σ M), where M_(1) is the smallest pixel.
 
-    NaN where the map is zero.
+    It is 0 for a constant map, near 1 for a map with one bright pixel, and NaN for a map of zeros.
     """
     pixels: Float[Tensor, "b n"] = heatmap.flatten(1).double().sort(dim=1).values
     n = pixels.shape[1]
@@ -24,13 +24,13 @@ def gini(heatmap: Maps) -> Score:
 
 
 def sparsity(heatmap: Maps) -> Score:
-    """Return max M / mean M; NaN where the map is zero."""
+    """Return max M / mean M; NaN for a map of zeros."""
     pixels = heatmap.flatten(1)
     return pixels.amax(1) / pixels.mean(1)
 
 
 def effective_complexity(heatmap: Maps) -> Score:
-    """Return the share of pixels above 1e-5 of the maximum; NaN where the map is zero, which shows nothing at all."""
+    """Return the fraction of pixels above 1e-5 of the maximum; NaN for a map of zeros."""
     pixels = heatmap.flatten(1)
     largest = pixels.amax(1, keepdim=True)
     share = (pixels > _NEGLIGIBLE * largest).double().mean(1)

@@ -55,7 +55,7 @@ def test_files(photos, tmp_path):
     assert rows["image"].n_unique() == 40
 
     with pytest.raises(
-        OptionError, match="holds results of another run: the photographs are others: some were changed"
+        OptionError, match="holds results of another run: the photographs differ: some were changed"
     ) as caught:
         run_evaluation(photos, tmp_path / "run", protocol=QUICK)
     assert "\n" not in str(caught.value)

@@ -36,7 +36,7 @@ def test_no_room_is_refused_with_what_there_is():
         size_pool(LAPTOP, None, None, 1)
     assert str(caught.value) == (
         "no node of the Ray cluster has room for an actor of 1 CPUs and 1 GPUs (its nodes: 8 CPUs, 0 GPUs); ask for "
-        "less, or give actors= if the cluster grows when it is asked to"
+        "less, or give actors= if the cluster grows on demand"
     )
 
 

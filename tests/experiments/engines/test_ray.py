@@ -291,7 +291,7 @@ class TestWork:
         settings = settings_for(cluster, actors=1)
         with pytest.raises(ModelError) as caught:
             run_evaluation(many, tmp_path / "out", f"{tmp_path}/two.py:net", limit=3, settings=settings)
-        assert "is another one on this machine: it has other weights" in str(caught.value)
+        assert "is different on this machine: it has other weights" in str(caught.value)
 
 
 class TestClient:

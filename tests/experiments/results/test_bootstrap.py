@@ -117,7 +117,7 @@ def test_draws_that_are_kept_are_those_that_would_be_drawn():
 def test_draws_that_are_too_many_to_keep_are_drawn_anew(monkeypatch):
     values = normal(9, 30, 2)
     expected = Resampler(50).means(values).tolist()
-    monkeypatch.setattr(resampling, "_KEPT_BYTES", 30 * 50 - 1)
+    monkeypatch.setattr(resampling, "_CACHED_BYTES", 30 * 50 - 1)
     resampler = Resampler(50)
     assert [resampler.means(values).tolist() for _ in range(2)] == [expected, expected]
 

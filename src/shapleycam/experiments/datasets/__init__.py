@@ -1,1 +1,1 @@
-"""Datasets of photographs in any of the usual forms, and annotations of where the objects are on them."""
+"""Datasets of photographs in common formats, and annotations of objects in them."""

@@ -1,4 +1,4 @@
-"""Files whose bytes are read in pieces, here or at a URL: shards, archives, tables of pictures, photographs."""
+"""`ByteSource`: a local or remote file that is read in parts, such as a shard or an archive."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _SAMPLE_BYTES = 4096
 
 
 class ByteSource(ABC):
-    """A file that is read in pieces; it can be pickled, compared and hashed.
+    """A file that is read in parts; it can be pickled, compared and hashed.
 
-    `path` is where it lies, with "/" between its parts.
+    `path` is the path of the file, with "/" between its parts.
     """
 
     path: str
 
     @abstractmethod
     def open(self) -> IO[bytes]:
-        """Open the file to read and seek.
+        """Open the file for reading and seeking.
 
         Raises:
-            OSError: it cannot be read, or is not the file any more that it was.
+            OSError: the file cannot be read, or has changed since the dataset was opened.
         """
 
     @abstractmethod
     def signature(self, start: int = 0, size: int | None = None) -> str:
-        """Return what shows cheaply that a part of the file has changed; "missing" where it cannot be read."""
+        """Return a cheap text that changes with a part of the file; "missing" if the file cannot be read."""
 
     def read(self, start: int, size: int) -> bytes:
-        """Return bytes from a position on: fewer where the file ends before.
+        """Return `size` bytes from a position on, or fewer if the file ends earlier.
 
         Raises:
             OSError: as `open`.
@@ -46,7 +46,7 @@ class ByteSource(ABC):
 
 @dataclass(frozen=True)
 class LocalFile(ByteSource):
-    """A file of this machine."""
+    """A file on this machine."""
 
     path: str
 
@@ -57,7 +57,7 @@ class LocalFile(ByteSource):
     def signature(self, start: int = 0, size: int | None = None) -> str:
         """Return the size in bytes of the file, or of a part of it, and the SHA-256 of 4 KiB in its middle.
 
-        A picture that is exchanged for another of the same size is noticed, and a large dataset is not read whole.
+        This detects a picture that was exchanged for another of the same size, without reading the whole file.
         """
         try:
             with self.open() as file:
@@ -78,5 +78,5 @@ def sample_signature(file: IO[bytes], start: int = 0, size: int | None = None) -
 
 
 def reason_of(error: OSError) -> str:
-    """Return why a file cannot be read, without its name."""
+    """Return the reason why a file cannot be read, without the file's name."""
     return error.strerror or on_one_line(error)

@@ -1,4 +1,4 @@
-"""The model's class for each label of a dataset."""
+"""`class_numbers`: the model's class for each label of a dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.models.labels import imagenet_labels
 
 _IMAGENET_SHARE = 0.99
-"""A thousand labels are ImageNet's if this share of them has its names: torchvision writes "crane bird" for "crane"."""
+"""Fraction of a thousand labels that must be ImageNet's; not all, since torchvision has "crane bird" for "crane"."""
 
 
 def class_numbers(
@@ -19,20 +19,23 @@ def class_numbers(
     n_classes: int | None,
     classes: Sequence[str] | None = None,
 ) -> list[int | None]:
-    """Return the model's class for each label of a dataset, None where it is not known.
+    """Return the model's class for each label of a dataset; None if it is not known.
 
-    Text is the class of that name, as in `models.labels.class_index`, or ImageNet's class of that WordNet synset
-    (n01440764) where the model has ImageNet's labels. A number is itself; where the dataset names its classes and they
-    are not as many as the model's, it is the class of its name. Where they are as many, and no name is at another index
-    among the model's labels, the dataset's order is the model's: so are networks trained on an ImageFolder.
+    - A text is the class of this name, as in `models.labels.class_index`. If the model has ImageNet's labels, it may
+      also be a WordNet synset (n01440764).
+    - A number is itself if the dataset has no class names, or if the number of the model's classes is not known.
+    - If the dataset has class names, as many as the model has classes, and none of them is at another index in the
+      model's labels, then the dataset's order is the model's: the class of a name or number is the one at its index.
+      Networks that were trained on an ImageFolder have this order.
+    - Otherwise a number of a dataset with class names is the class of its name.
 
-    Nothing is guessed: the name of several classes, numbers outside the model's, and folders called 0, 1, 10, 2, whose
-    order may be the numbers' or the alphabet's, are None.
+    Nothing is guessed. The result is None for a name of several classes, for a number outside of the model's classes,
+    and for folders called 0, 1, 10, 2, whose order may be numerical or alphabetical.
 
     Args:
-        labels: of the dataset's images.
-        model_labels: the names of the model's classes, None where they are not known.
-        n_classes: how many classes the model has, None where that is not known.
+        labels: the labels of the dataset's images.
+        model_labels: the names of the model's classes; None if they are not known.
+        n_classes: the number of the model's classes; None if it is not known.
         classes: `Dataset.classes`.
 
     Examples:
@@ -62,7 +65,7 @@ def class_numbers(
 
 
 class _NameIndex:
-    """The class of a name among a model's labels: as it is written, else in any case, else as a synset."""
+    """Finds the class of a name in a model's labels: by exact spelling, or else ignoring case, or else as a synset."""
 
     def __init__(self, labels: Sequence[str] | None) -> None:
         self.has_labels = labels is not None
@@ -75,7 +78,7 @@ class _NameIndex:
         self._synsets = _synsets() if labels is not None and _is_imagenet(labels) else {}
 
     def number(self, name: str) -> int | None:
-        """Return the one class of this name, or of the synonyms in it; None where it is unknown or ambiguous."""
+        """Return the class of this name, or of its comma-separated synonyms; None if it is unknown or ambiguous."""
         name = name.strip()
         candidates = self._candidates(name)
         if not candidates and "," in name:
@@ -91,23 +94,23 @@ class _NameIndex:
 
 @lru_cache(maxsize=4)
 def _name_index(labels: tuple[str, ...] | None) -> _NameIndex:
-    """Return the index of a model's labels, built once: annotations ask for it at every photograph."""
+    """Return the index of a model's labels from a cache, because annotations need it for every photograph."""
     return _NameIndex(labels)
 
 
 def _names_in(label: str) -> set[str]:
-    """Return a label, and each of its comma-separated names."""
+    """Return the label itself and each of its comma-separated names."""
     return {label.strip(), *(part.strip() for part in label.split(","))}
 
 
 def _unique_indices(classes: Sequence[str]) -> dict[str, int]:
-    """Return the index of each name, without names that occur several times."""
+    """Return the index of each name that occurs only once."""
     times = Counter(classes)
     return {name: index for index, name in enumerate(classes) if times[name] == 1}
 
 
 def _class_order(classes: Sequence[str], names: _NameIndex, total: int) -> list[int | None]:
-    """Return the model's class for each class of the dataset: at the same index, or by name."""
+    """Return the model's class for each class of the dataset, by index or by name, as `class_numbers` describes."""
     by_name = [names.number(name) for name in classes]
     if len(classes) != total or any(number not in {None, index} for index, number in enumerate(by_name)):
         return by_name
@@ -117,11 +120,13 @@ def _class_order(classes: Sequence[str], names: _NameIndex, total: int) -> list[
 
 
 def _order_of_numbers(classes: Sequence[int], names: _NameIndex) -> list[int | None]:
-    """Return the model's class for each folder called by a number.
+    """Return the model's class for each folder whose name is a number.
 
-    That is the folder's index where it is in the order of the numbers too. Otherwise it is the number itself, where the
-    numbers are all of the model's and the model calls its classes something else, so that nobody took the folders'
-    alphabet for its order (ImageNet-V2 is stored so); and None where either may be meant.
+    - If the folders' order is also the order of their numbers, the class is the folder's index.
+    - Otherwise, if the numbers are exactly the model's classes, and the model has other names for these, the class is
+      the number itself. ImageNet-V2 is stored in this way. The model's names show that its classes are not numbered by
+      the alphabetical order of such folders.
+    - Otherwise the class is None, because either order may be meant.
     """
     ordered = sorted(classes)
     if ordered == list(classes):
@@ -139,7 +144,7 @@ def _is_imagenet(labels: Sequence[str]) -> bool:
 
 
 def _synsets() -> dict[str, int]:
-    """Return ImageNet's class of each of its 1,000 synsets."""
+    """Return the ImageNet class of each of the 1,000 synsets."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo()

@@ -1,4 +1,4 @@
-"""Which column of a table names the photographs, and which their labels: the only list of such names."""
+"""The names of columns for photographs and for labels, and functions that find such columns in a table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LABEL_COLUMNS = (
     *("label", "class", "target", "labels", "classname", "labelname", "classlabel", "classid", "labelid"),
     *("category", "categoryname", "species", "y"),
 )
-"""Names of columns without spaces, hyphens and underscores, in small letters; the first one that a table has counts."""
+"""Names of columns in lower case, without spaces, hyphens and underscores; the first one that a table has is used."""
 
 
 def find_column(columns: Sequence[str], known: Sequence[str]) -> str | None:
-    """Return the first of the known columns that a table has, in any spelling; None where it has none.
+    """Return the first of the known columns that a table has, in any spelling; None if it has none of them.
 
     Examples:
         >>> find_column(["Image Path", " Label "], PATH_COLUMNS), find_column(["a"], LABEL_COLUMNS)
@@ -31,10 +31,10 @@ def find_column(columns: Sequence[str], known: Sequence[str]) -> str | None:
 
 
 def path_column(table: str, columns: Sequence[str]) -> str:
-    """Return the column that holds paths.
+    """Return the column of paths; warn if several columns have names for paths.
 
     Raises:
-        OptionError: there is none.
+        OptionError: there is no such column.
     """
     column = find_column(columns, PATH_COLUMNS)
     if column is None:
@@ -46,9 +46,9 @@ def path_column(table: str, columns: Sequence[str]) -> str:
 
 
 def label_column(table: str, columns: Sequence[str], path: str) -> str | None:
-    """Return the column that holds labels, None where there is none; warn where there might be another.
+    """Return the column of labels, or None if there is none; warn if another column may hold labels.
 
-    `path` is the column of the photographs, which holds no labels.
+    `path` is the column of photographs, which holds no labels.
     """
     others = [
         name
@@ -68,7 +68,7 @@ def label_column(table: str, columns: Sequence[str], path: str) -> str | None:
 
 
 def refuse_repeated_columns(table: str, columns: Sequence[str]) -> None:
-    """Refuse a table with two columns of one name that counts.
+    """Refuse a table in which several columns have the same name for paths or for labels.
 
     Raises:
         OptionError: there are such columns.

@@ -1,4 +1,4 @@
-"""Images of a dataset that are copies of earlier ones: no further observations, so that intervals are too narrow."""
+"""`find_copies`: duplicate images in a dataset, which are not independent and make intervals too narrow."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from shapleycam.images import raise_image_errors
 from shapleycam.regular_files import open_regular_file
 
 _MOST_ALIKE = 1_000
-"""A signature that more images share is not of their content, such as one fingerprint for a whole dataset."""
+"""Maximum number of images with the same signature; a signature that more images share is not of their content."""
 
 
 def find_copies(dataset: Dataset, snapshot: Snapshot, *, by_label: bool = False) -> list[tuple[str, str]]:
-    """Return the names of the images that are copies of earlier ones, each with that of the first.
+    """Return pairs of names (copy, original) of images with the same content.
 
-    With `by_label` copies have the same label too: where it is the class that is explained, one image with two labels,
-    as a mosaic of which two cells are asked about, is two questions.
+    With `by_label`, copies must also have the same label. This is for evaluations that explain the label's class: an
+    image with two labels, such as a mosaic with two explained cells, has two different explanations.
 
-    Only images with equal content signatures are read: copies that the signatures of a dataset tell apart, as those of
-    rows of a Parquet file do, are not found.
+    Only images with equal content signatures are read. Copies with different signatures are not found; for example,
+    the signatures of rows in a Parquet file always differ.
 
     Examples:
         >>> import shutil, tempfile
@@ -54,28 +54,28 @@ def find_copies(dataset: Dataset, snapshot: Snapshot, *, by_label: bool = False)
             content = _content_hash(dataset, index)
             if content is None:
                 continue
-            question = content, dataset.labels[index] if by_label else None
-            if question in first:
-                copies.append((index, first[question]))
-            first.setdefault(question, index)
+            key = content, dataset.labels[index] if by_label else None
+            if key in first:
+                copies.append((index, first[key]))
+            first.setdefault(key, index)
     return [(dataset.names[index], dataset.names[original]) for index, original in sorted(copies)]
 
 
 def warn_of_copies(copies: list[tuple[str, str]]) -> None:
-    """Issue a `RepeatedImageWarning` where there are copies."""
+    """Issue a `RepeatedImageWarning` if there are copies."""
     if copies:
         warn(RepeatedImageWarning, describe_copies(copies))
 
 
 def _content_hash(dataset: Dataset, index: int) -> str | None:
-    """Return a hash of an image's file, or of its pixels where it is in no file; None where it cannot be read."""
+    """Return a hash of an image's file, or of its pixels if it has no file; None if it cannot be read."""
     try:
         with raise_image_errors(dataset.names[index]):
             image = dataset.open(index)
             if isinstance(image, Path):
                 return _file_hash(image)
             return _pixel_hash(image)
-    except (ImageError, OSError):  # the row of the image says so
+    except (ImageError, OSError):  # reported in the row of the image
         return None
 
 

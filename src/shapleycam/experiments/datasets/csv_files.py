@@ -1,4 +1,4 @@
-"""CSV files as people have them: any usual separator, byte order marks, quotes, several encodings."""
+"""`read_csv`: reads CSV files with any common separator, byte order marks, quotes and several encodings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ from shapleycam.wording import on_one_line
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SEPARATORS = (",", ";", "\t", "|")
 _DECLARATION = "sep="
-"""The beginning of a line by which Excel is told the separator."""
+"""The start of a first line that declares the separator, as for Excel."""
 
 
 @dataclass(frozen=True)
 class CsvTable:
-    """The cells of a CSV file as text; `lines` are the numbers of each row's last line in the file.
+    """The cells of a CSV file as text.
 
-    A byte that is not UTF-8 is a lone surrogate, as in Python's file names.
+    A byte that is not UTF-8 is represented by a surrogate, as in Python's file names.
+
+    Attributes:
+        columns: the names of the columns.
+        rows: the cells of each row.
+        lines: the number of each row's last line in the file.
     """
 
     columns: list[str]
@@ -39,13 +44,13 @@ class CsvTable:
 
 
 def read_csv(path: Path) -> CsvTable:
-    """Read a CSV file whose first line names the columns; empty lines do not count.
+    """Return the content of a CSV file whose first line has the names of the columns; empty lines are ignored.
 
-    The separator is that of `,`, `;`, tab and `|` by which the first line has a column of paths. The text is UTF-8, or
-    UTF-16 with a byte order mark.
+    The separator is `,`, `;`, tab or `|`: the first of these with which the first line has a column of paths. The text
+    is UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
-        OptionError: it cannot be read, is empty, or a row has other cells than the first line.
+        OptionError: the file cannot be read or is empty, or a row does not have as many cells as the first line.
     """
     name = printable_name(str(path))
     text = _decode(name, _content(name, path))
@@ -70,7 +75,7 @@ def _content(name: str, path: Path) -> bytes:
 
 
 def _decode(name: str, content: bytes) -> str:
-    """Return the text of a file; bytes that are not UTF-8 as lone surrogates."""
+    """Return the text of a file, with surrogates for bytes that are not UTF-8."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             try:
@@ -83,7 +88,7 @@ def _decode(name: str, content: bytes) -> str:
 
 
 def _find_separator(text: str, suffix: str) -> str:
-    """Return the separator by which the first line names a column of paths; a comma (or tab) where none does."""
+    """Return the separator with which the first line has a column of paths; a comma (or tab for .tsv) if none has."""
     usual = ("\t", *_SEPARATORS) if suffix.lower() == ".tsv" else _SEPARATORS
     for separator in usual:
         try:
@@ -118,10 +123,10 @@ def _read_rows(name: str, text: str, separator: str, skipped: int) -> CsvTable:
 
 
 def _fitted(name: str, row: list[str], columns: Sequence[str], line: int) -> list[str]:
-    """Return a row with as many cells as there are columns; empty ones at its end do not count.
+    """Return a row with one cell for each column; additional empty cells at its end are removed.
 
     Raises:
-        OptionError: it has more or fewer.
+        OptionError: the row has more or fewer cells.
     """
     extra = row[len(columns) :]
     if len(row) < len(columns) or any(cell.strip() for cell in extra):

@@ -1,4 +1,4 @@
-"""What a dataset of photographs is: names, labels, and a method that opens each picture."""
+"""`Dataset`: the interface of a dataset of photographs, with names, labels, and a method that opens each picture."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from shapleycam.images import raise_image_errors
 Label: TypeAlias = "str | int | None"
 
 ENCODED_LIMIT = 1 << 29
-"""A file in a dataset of more bytes than this is no photograph, and is not read whole."""
+"""Maximum size in bytes of an encoded photograph."""
 
 
 class Dataset(ABC):
-    """Photographs in an order that is the same on every machine; it can be pickled for worker processes.
+    """Photographs in an order that is the same on every machine; a dataset can be pickled for worker processes.
 
     Attributes:
-        origin: what the user named.
-        names: of each image, unique and relative, with "/" between their parts.
-        labels: of each image, as the dataset states them.
-        classes: the names of the dataset's own classes in the order in which a network trained on it numbers them; None
-            where the dataset has no such order.
-        annotations: where the objects are, where the dataset says so by itself.
-        input_size: (height, width) at which networks have to see the whole pictures; None where each network cuts them
-            in its own way.
-        maker: the function that makes it, where it lies at no place from which it could be opened again; "" otherwise.
+        origin: the path or name of the dataset, as the user gave it.
+        names: a name for each image, unique and relative, with "/" between its parts.
+        labels: the label of each image, as the dataset has it.
+        classes: the names of the dataset's classes, in the order in which a network trained on it numbers them; None if
+            the dataset has no such order.
+        annotations: the dataset's own annotations of objects; None if it has none.
+        input_size: (height, width) at which networks must see the whole pictures; None if each network uses its own
+            preprocessing.
+        maker: the function that made the dataset, if it cannot be opened again by its `origin`; else "".
     """
 
     origin: str
@@ -47,25 +47,26 @@ class Dataset(ABC):
     maker: str = ""
 
     def __len__(self) -> int:
-        """Return how many images there are."""
+        """Return the number of images."""
         return len(self.names)
 
     @abstractmethod
     def open(self, index: int) -> Path | Image.Image:
-        """Return the photograph, or the path of its file, which has not been read yet.
+        """Return the photograph, or the path of its file, which is not read here.
 
         Raises:
-            ImageError: it cannot be read.
+            ImageError: the photograph cannot be read.
         """
 
     @abstractmethod
     def content_signature(self, index: int) -> str:
-        """Return what shows cheaply that an image's content has changed, such as its size and a sample of it."""
+        """Return a cheap text that changes with the image's content, such as its size and a hash of a sample."""
 
     def fingerprint(self, content_signature: Callable[[int], str] | None = None) -> str:
         """Return the SHA-256, in hexadecimal, of names, labels, classes and content signatures.
 
-        It does not depend on where the dataset lies. `content_signature` is called in place of the dataset's own.
+        It does not depend on the location of the dataset. If `content_signature` is given, it replaces the dataset's
+        own method.
         """
         signature = content_signature or self.content_signature
         classes = None if self.classes is None else list(self.classes)
@@ -75,7 +76,7 @@ class Dataset(ABC):
         return digest.hexdigest()
 
     def first(self, limit: int) -> Dataset:
-        """Return the first `limit` images, or all where there are not so many.
+        """Return a dataset of the first `limit` images, or of all if there are fewer.
 
         Raises:
             OptionError: the limit is below 1.
@@ -87,13 +88,13 @@ class Dataset(ABC):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Subset(Dataset):
-    """The first `length` images of a dataset; its classes and annotations stay those of the whole."""
+    """The first `length` images of a dataset, with the classes and annotations of the whole dataset."""
 
     whole: Dataset
     length: int
 
     def __post_init__(self) -> None:
-        """Copy the whole's attributes."""
+        """Copy the attributes of the whole dataset."""
         object.__setattr__(self, "origin", self.whole.origin)
         object.__setattr__(self, "names", self.whole.names[: self.length])
         object.__setattr__(self, "labels", self.whole.labels[: self.length])
@@ -101,19 +102,19 @@ class Subset(Dataset):
             object.__setattr__(self, name, getattr(self.whole, name))
 
     def open(self, index: int) -> Path | Image.Image:
-        """Open an image as the whole does."""
+        """Return an image, as the whole dataset does."""
         return self.whole.open(_check_index(index, self.length))
 
     def content_signature(self, index: int) -> str:
-        """Return the whole's signature."""
+        """Return a signature, as the whole dataset does."""
         return self.whole.content_signature(_check_index(index, self.length))
 
 
 def open_encoded_image(content: bytes, name: str) -> Image.Image:
-    """Open the picture in a file's content; its pixels are decoded later, when they are used.
+    """Return the picture in a file's content; its pixels are decoded later, at their first use.
 
     Raises:
-        ImageError: empty, not an image, its header damaged, or of far too many pixels or bytes.
+        ImageError: the content is empty, is not an image, has a damaged header, or has too many pixels or bytes.
     """
     if not content:
         raise ImageError(f"{name}: the picture is empty (0 bytes); get the dataset again")
@@ -124,7 +125,7 @@ def open_encoded_image(content: bytes, name: str) -> Image.Image:
 
 
 def _check_index(index: int, length: int) -> int:
-    """Return an index from 0 on; refuse one beyond the length."""
+    """Return a non-negative index; refuse an index out of range."""
     if not -length <= index < length:
         raise IndexError(index)
     return index % length

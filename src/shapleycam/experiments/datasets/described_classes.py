@@ -1,4 +1,4 @@
-"""Classes in the description of columns that Hugging Face writes into Parquet files."""
+"""The class names that Hugging Face writes into the metadata of Parquet files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Names = tuple[str, ...]
 
 
 def described_classes(schema: pa.Schema) -> dict[str, Names | None]:
-    """Return the names of the classes of each column of type ClassLabel, that called label or labels first.
+    """Return the class names of each column of type ClassLabel; columns called label or labels come first.
 
-    They are None where they are only numbers.
+    The names are None if they are only numbers.
     """
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"].items()
@@ -32,10 +32,10 @@ def described_classes(schema: pa.Schema) -> dict[str, Names | None]:
 
 
 def name_labels(origin: str, labels: Sequence[Label], names: Names | None) -> list[Label]:
-    """Return the names of numbered classes; -1 stands for none.
+    """Return labels with class numbers replaced by names, and -1 by None; `names` of None leaves them unchanged.
 
     Raises:
-        OptionError: there is a number without a name.
+        OptionError: a class number has no name.
     """
     if names is None:
         return list(labels)

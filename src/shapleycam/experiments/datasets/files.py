@@ -1,4 +1,4 @@
-"""A dataset whose photographs are files."""
+"""`FileDataset`: a dataset whose photographs are files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shapleycam.experiments.datasets.dataset import Dataset, Label
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FileDataset(Dataset):
-    """Photographs in files of their own; a missing one is noticed when it is opened."""
+    """Photographs that are files; a missing file is detected when it is opened."""
 
     origin: str
     paths: Sequence[str]
@@ -21,7 +21,7 @@ class FileDataset(Dataset):
     classes: Sequence[str] | None = None
 
     def open(self, index: int) -> Path:
-        """Return the path of the file, which has not been read yet."""
+        """Return the path of the file, which is not read here."""
         return Path(self.paths[index])
 
     def content_signature(self, index: int) -> str:

@@ -1,4 +1,4 @@
-"""A folder of photographs, with a sub-folder for each class or without."""
+"""`open_folder`: a dataset of the photographs in a folder, with or without a sub-folder for each class."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from shapleycam.printable import printable_name
 
 
 def open_folder(path: Path) -> FileDataset:
-    """Open all photographs below a folder; the label of each is its first sub-folder, None without one.
-
-    `classes` are the sub-folders in sorted order, as torchvision's ImageFolder numbers them, where every photograph
-    lies in one.
+    """Return a dataset of all photographs in a folder and its sub-folders, with labels as in `label_by_folder`.
 
     Raises:
-        ImageError: a folder, or one below it, cannot be read; or there are no photographs.
+        ImageError: the folder or a sub-folder cannot be read, or there are no photographs.
     """
     pictures = list_pictures(path)
     names = tuple(printable_name(picture.replace(os.sep, "/")) for picture in pictures)
@@ -33,5 +30,5 @@ def open_folder(path: Path) -> FileDataset:
 
 
 def open_single(path: Path) -> FileDataset:
-    """Open one photograph as a dataset."""
+    """Return a dataset of one photograph."""
     return FileDataset(printable_name(str(path)), (str(path),), (printable_name(path.name),), (None,))

@@ -1,4 +1,4 @@
-"""Datasets of Hugging Face `datasets`: saved folders, and names of the hub."""
+"""Datasets of Hugging Face's library `datasets`, in saved folders or by their names on the hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IMAGES, _LABELS = ("image", "img"), ("label", "labels")
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class HuggingFaceDataset(Dataset):
-    """Rows of a Hugging Face dataset; `rows` holds the one column of pictures, not decoded."""
+    """The rows of a Hugging Face dataset; `rows` has only the column of pictures, which are not decoded."""
 
     origin: str
     rows: Any
@@ -37,7 +37,7 @@ class HuggingFaceDataset(Dataset):
         """Return the row's picture, or the path of the file that the row names.
 
         Raises:
-            ImageError: the row has no picture, or it cannot be read.
+            ImageError: the row has no picture, or the picture cannot be read.
         """
         try:
             cell = self.rows[index][self.column]
@@ -50,15 +50,16 @@ class HuggingFaceDataset(Dataset):
         raise ImageError(f"row {self.names[index]}: no picture in column {self.column!r}; expected one in every row")
 
     def content_signature(self, index: int) -> str:  # noqa: ARG002  the fingerprint is of all rows at once
-        """Return the fingerprint that the library has of the whole dataset."""
+        """Return the library's fingerprint of the whole dataset, which is the same for all images."""
         return self.library_fingerprint
 
 
 def open_hugging_face(spec: str) -> HuggingFaceDataset:
-    """Open the dataset `hf:PATH_OR_NAME[:SPLIT]`: a folder of `save_to_disk`, or a name that `load_dataset` takes.
+    """Return the dataset `hf:PATH_OR_NAME[:SPLIT]`: a folder from `save_to_disk`, or a name that `load_dataset` takes.
 
     Raises:
-        OptionError: `datasets` is not installed, there is no such dataset or split, or several and none is named.
+        OptionError: `datasets` is not installed; there is no such dataset or split; or there are several splits and
+            none is named.
     """
     rest = spec.removeprefix("hf:")
     match = _SPEC.fullmatch(rest)
@@ -79,19 +80,20 @@ def open_hugging_face(spec: str) -> HuggingFaceDataset:
 
 
 def is_saved_dataset(path: Path) -> bool:
-    """Return whether a folder was written by `save_to_disk`."""
+    """Return whether `save_to_disk` wrote a folder."""
     return is_file(path / "dataset_dict.json") or (is_file(path / "state.json") and is_file(path / "dataset_info.json"))
 
 
 def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
     """Return a dataset of the library as a `Dataset`; its columns are found by their types.
 
-    Pictures are in the one column of type Image; of several, in that called "image" or "img". Labels are in a column
-    of type ClassLabel: that called "label" or "labels", otherwise the one with most classes; where there is none, in a
-    column "label" or "labels" of whole numbers or text.
+    - Pictures are in the only column of type Image. If there are several, they are in the one called "image" or "img".
+    - Labels are in a column of type ClassLabel: the one called "label" or "labels", or else the one with the most
+      classes. If there is none, they are in a column "label" or "labels" of integers or text.
 
     Raises:
-        OptionError: it is a stream or a dictionary of splits, has no rows, or has no column of pictures or several.
+        OptionError: the dataset is a stream or a dictionary of splits, has no rows, or does not have a column of
+            pictures that can be identified.
     """
     library = _library()
     if not isinstance(rows, library.Dataset):
@@ -116,16 +118,16 @@ def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
 
 
 def _library() -> Any:
-    """Return the optional library.
+    """Return the module `datasets`.
 
     Raises:
-        OptionError: it is not installed.
+        OptionError: the library is not installed.
     """
     try:
         library = import_module("datasets")
     except ImportError:
         library = None
-    if not hasattr(library, "load_from_disk"):  # a folder called datasets can be imported too
+    if not hasattr(library, "load_from_disk"):  # Python also imports a user's folder that is called "datasets"
         raise OptionError(
             'Hugging Face datasets is not installed; run pip install "shapleycam[datasets]", or name a folder or list'
         )
@@ -133,13 +135,13 @@ def _library() -> Any:
 
 
 def _load(library: Any, name: str, split: str | None) -> Any:
-    """Load a dataset by name; without a split, its only one, or a dictionary with the names of several."""
+    """Return a split of a dataset by name, or its only split; if there are several, a dictionary with their names."""
     splits = library.get_dataset_split_names(name) if split is None else [split]
     return library.load_dataset(name, split=splits[0]) if len(splits) == 1 else dict.fromkeys(splits)
 
 
 def _select_split(splits: Mapping[str, Any], split: str | None, spec: str) -> Any:
-    """Return the split of this name, or the only one."""
+    """Return the split of this name, or the only split."""
     known = ", ".join(splits)
     if split is None and len(splits) > 1:
         raise OptionError(f"{spec}: the dataset has the splits {known}; say which, as in {spec}:{next(iter(splits))}")
@@ -171,7 +173,7 @@ def _is_integer_or_text(dtype: str) -> bool:
 
 
 def _class_names(library: Any, feature: Any) -> tuple[str, ...] | None:
-    """Return the names of the classes, None where they are only numbers."""
+    """Return the names of the classes; None if they are only numbers."""
     if not isinstance(feature, library.ClassLabel):
         return None
     names = tuple(feature.names)
@@ -179,7 +181,7 @@ def _class_names(library: Any, feature: Any) -> tuple[str, ...] | None:
 
 
 def _label(cell: Any, feature: Any, names: Sequence[str] | None) -> Label:
-    """Return a row's label: the class's name where it has one; -1 stands for none."""
+    """Return a row's label: the name of its class if it has one, or else its number; None for -1."""
     if cell is None or isinstance(cell, str):
         return cell
     number = whole_number(cell)

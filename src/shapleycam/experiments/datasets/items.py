@@ -1,4 +1,4 @@
-"""Map-style datasets, as of torchvision: any object that returns (PIL image, label) by index."""
+"""`from_items`: datasets from map-style datasets, such as torchvision's, which return (PIL image, label) by index."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from shapleycam.wording import on_one_line
 
 _LABELS = ("targets", "_labels", "labels", "y", "samples", "_samples")
 _FILES = ("samples", "_samples", "imgs", "images", "_images", "_image_files")
-"""Attributes in which datasets have their targets and files; each is used only where it agrees with the items."""
+"""Attributes in which datasets may list targets and files; they are used only if they agree with the items."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ItemDataset(Dataset):
-    """A map-style dataset of another library; `paths` are the files of its pictures where it lists them."""
+    """A map-style dataset of another library; `paths` are the files of its pictures, if it lists them."""
 
     origin: str
     items: Any
@@ -44,7 +44,7 @@ class ItemDataset(Dataset):
         """Return the item's picture.
 
         Raises:
-            ImageError: the dataset fails to return the item, or returns something else.
+            ImageError: the dataset raises an error, or returns no picture.
         """
         try:
             photo = _split_item(self.items[index])[0]
@@ -55,7 +55,7 @@ class ItemDataset(Dataset):
         return photo
 
     def content_signature(self, index: int) -> str:
-        """Return the signature of the picture's file, or a hash of its pixels if the dataset holds them all, or ""."""
+        """Return the signature of the picture's file, or a hash of its pixels if the dataset stores these, else ""."""
         if self.paths is not None:
             return LocalFile(str(self.paths[index])).signature()
         pixels = getattr(self.items, "data", None)
@@ -65,10 +65,10 @@ class ItemDataset(Dataset):
 
 
 def from_items(source: Any, origin: str | None = None) -> ItemDataset:
-    """Return a dataset with a length, whose items are a PIL image or (PIL image, class number or name), as a `Dataset`.
+    """Return a map-style dataset as a `Dataset`; its items are PIL images, or pairs (PIL image, class number or name).
 
     Raises:
-        OptionError: it has no length or no items, or they are not PIL images.
+        OptionError: the dataset has no length or no items, or they are not PIL images.
     """
     origin = origin or type(source).__name__
     if isinstance(source, data.IterableDataset) or not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
@@ -100,7 +100,7 @@ def _split_item(item: Any) -> tuple[Any, Any]:
 def _check_first(source: Any, origin: str) -> None:
     try:
         photo = _split_item(source[0])[0]
-    except Exception:  # noqa: BLE001  it is reported when this image is opened
+    except Exception:  # noqa: BLE001  reported when this image is opened
         return
     if not isinstance(photo, Image.Image):
         raise OptionError(
@@ -109,7 +109,7 @@ def _check_first(source: Any, origin: str) -> None:
 
 
 def _paths(source: Any) -> tuple[Path, ...] | None:
-    """Return the files of the pictures, where the dataset lists each once."""
+    """Return the files of the pictures, if the dataset lists them, each once; else None."""
     for attribute in _FILES:
         entries = getattr(source, attribute, None)
         if not isinstance(entries, (list, tuple)) or len(entries) != len(source):
@@ -122,7 +122,7 @@ def _paths(source: Any) -> tuple[Path, ...] | None:
 
 
 def _labels(source: Any) -> Iterable[Label]:
-    """Return labels from the dataset's own list, where its ends agree with the items; otherwise from every item."""
+    """Return labels from the dataset's own list if its first and last agree with the items; else from every item."""
     for attribute in _LABELS:
         entries = getattr(source, attribute, None)
         if isinstance(entries, (list, tuple, np.ndarray, torch.Tensor)) and len(entries) == len(source):
@@ -134,18 +134,18 @@ def _labels(source: Any) -> Iterable[Label]:
 
 
 def _label(entry: Any) -> Label:
-    """Return the label of an entry of a list of targets, or of (path, target)."""
+    """Return the label in an entry of a list of targets, or of pairs (path, target)."""
     return _class(entry[1] if isinstance(entry, tuple) and len(entry) == 2 else entry)
 
 
 def _item_label(source: Any, index: int) -> Label:
-    with contextlib.suppress(Exception):  # an image that cannot be read has no label; it is reported when it is opened
+    with contextlib.suppress(Exception):  # an unreadable image has no label, and is reported when it is opened
         return _class(_split_item(source[index])[1])
     return None
 
 
 def _class(target: Any) -> Label:
-    """Return a class number or name; None for a target that is neither, such as the boxes of a detection dataset."""
+    """Return a target that is a class number or name; None for others, such as the boxes of a detection dataset."""
     if target is None or isinstance(target, (str, bool)):
         return None if isinstance(target, bool) or target is None else printable_name(target)
     with contextlib.suppress(TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Labels in the cells of a table."""
+"""Conversion of the cells of a table's column to labels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.printable import printable_name
 
 _DIGITS = "[1-9][0-9]{0,17}"
-"""More digits than 18 are no class number, and do not fit into 64 bits."""
+"""At most 18 digits: longer numbers are not class numbers, and may not fit into 64 bits."""
 _WHOLE = re.compile(rf"(?P<number>0|-?{_DIGITS})(?:\.0*)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?", re.IGNORECASE)
 _PADDED = re.compile(r"[0-9]{1,18}")
 _GAPS = frozenset({"nan", "na", "n/a", "<na>", "null", "none"})
-"""What stands for a missing number in text, in small letters."""
+"""Texts for a missing number, in lower case."""
 
 
 def labels_of_text(table: str, column: str, cells: Sequence[str]) -> list[Label]:
     """Return the labels in a column of text.
 
-    They are numbers where all are whole numbers, also as pandas writes them where some are missing ("1.0", "nan");
-    otherwise text. An empty cell is None.
+    If all cells are integers, labels are numbers; otherwise they are text. Integers may be written as by pandas for a
+    column with missing values ("1.0", "nan"). An empty cell is None.
 
     Raises:
-        OptionError: they are numbers, and not all whole or of at most 18 digits.
+        OptionError: all cells are numbers, but some are not integers or have more than 18 digits.
 
     Examples:
         >>> labels_of_text("list.csv", "label", ["1.0", "", "3.0"]), labels_of_text("list.csv", "label", ["cat", "3"])
@@ -51,12 +51,13 @@ def labels_of_text(table: str, column: str, cells: Sequence[str]) -> list[Label]
 
 
 def labels_of_cells(table: str, column: str, cells: pa.ChunkedArray) -> list[Label]:
-    """Return the labels in a column of a Parquet file: whole numbers (as floats too, with gaps) or text.
+    """Return the labels in a column of a Parquet file, which has integers, floats that are integers or NaN, or text.
 
     Raises:
-        OptionError: they are something else.
+        OptionError: the column has other values.
     """
-    values = cells.cast(cells.type.value_type) if pa.types.is_dictionary(cells.type) else cells  # pandas' categories
+    # A column of categories in pandas is a dictionary in Parquet.
+    values = cells.cast(cells.type.value_type) if pa.types.is_dictionary(cells.type) else cells
     return [_label_of_value(table, column, value, cells.type) for value in values.to_pylist()]
 
 

@@ -1,4 +1,4 @@
-"""A CSV or Parquet list of photographs and their labels."""
+"""`open_list`: a dataset from a CSV or Parquet list of photographs and labels."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def open_list(path: Path) -> FileDataset:
-    """Open the photographs of a list, in its order.
+    """Return a dataset of the photographs in a list, in the order of the list.
 
-    Paths are in a column `path` (or image, file, filename: `columns.PATH_COLUMNS`), relative to the list's folder.
+    Paths are in a column `path` (or image, file, filename: `columns.PATH_COLUMNS`), relative to the list's folder. A
+    missing file is detected when it is opened.
 
-    Labels are in a column `label` (or class, target: `columns.LABEL_COLUMNS`), if there is one: numbers where all are
-    whole numbers, otherwise text; an empty cell is None. A missing file is noticed when it is opened.
+    Labels are in a column `label` (or class, target: `columns.LABEL_COLUMNS`), if there is one. If all cells are
+    integers, labels are numbers; otherwise they are text. An empty cell is None.
 
     Raises:
-        OptionError: the list cannot be read or is empty, there is no such column, a path is missing or listed twice, or
-            the labels are neither whole numbers nor text.
+        OptionError: the list cannot be read or is empty; there is no column of paths; a path is missing or listed
+            twice; or the labels are neither integers nor text.
     """
     name = printable_name(str(path))
     read = _read_parquet if path.suffix.lower() == ".parquet" else _read_csv
@@ -56,7 +57,7 @@ def open_list(path: Path) -> FileDataset:
 
 
 _Columns = tuple[Sequence[Any], Sequence[Label], Callable[[int], str]]
-"""The cells of the paths, the labels, and how a row is called, by its number from 0 on."""
+"""The cells with paths, the labels, and a function that returns the name of a row from its number, starting at 0."""
 
 
 def _read_csv(name: str, path: Path) -> _Columns:
@@ -69,7 +70,7 @@ def _read_csv(name: str, path: Path) -> _Columns:
 
 
 def _read_parquet(name: str, path: Path) -> _Columns:
-    """Read the two columns of a Parquet list alone: others may be large."""
+    """Return the columns of paths and labels of a Parquet list; other columns are not read, since they may be large."""
     try:
         with LocalFile(str(path)).open() as file:
             parquet = pq.ParquetFile(file)
@@ -87,9 +88,10 @@ def _read_parquet(name: str, path: Path) -> _Columns:
 
 
 def _absolute(name: str, folder: str, cell: object, place: str) -> str:
-    """Return a listed path as an absolute one, without ".." in it.
+    """Return the absolute path for a cell, without "..".
 
-    A path written on Windows, or with spaces around it, is the file that is there without them.
+    If no such file exists, spaces around the path are removed and backslashes, as on Windows, are replaced by slashes;
+    this path is returned if its file exists.
     """
     if not isinstance(cell, str) or not cell.strip():
         raise OptionError(f"{name}: {place} has no path ({cell or None!r}); expected text in every row")
@@ -124,14 +126,14 @@ def _check_unique(name: str, paths: Sequence[str], place: Callable[[int], str]) 
 def _check_encoding(
     name: str, cells: Sequence[str], labels: Sequence[Label], paths: Sequence[str], place: Callable[[int], str]
 ) -> None:
-    """Refuse text that is not UTF-8, unless its bytes are those of the files' names.
+    """Refuse text that is not UTF-8, unless files with names of the same bytes exist.
 
     Raises:
-        OptionError: it is in another encoding.
+        OptionError: the text has another encoding.
     """
     rows = [row for row, cell in enumerate(cells) if _NOT_UTF8.search(cell)]
     wrong = [(row, cells[row]) for row in rows if not os.path.lexists(paths[row])]
-    if not rows:  # no name of a file shows that the bytes are meant
+    if not rows:  # all paths are UTF-8, so no file shows that other bytes in labels are intended
         wrong = [(row, label) for row, label in enumerate(labels) if isinstance(label, str) and _NOT_UTF8.search(label)]
     if wrong:
         row, text = wrong[0]

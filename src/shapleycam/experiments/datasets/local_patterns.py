@@ -1,4 +1,4 @@
-"""Files of this machine that a glob or a brace pattern names."""
+"""Local files that match a glob or a brace pattern."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shapleycam.regular_files import is_folder
 
 
 def expand_pattern(pattern: str) -> list[str]:
-    """Return the files that a pattern names: of braces in their order, of a glob in sorted order.
+    """Return the files of a pattern: braces are expanded in their order, the matches of a glob are sorted.
 
     Raises:
-        OptionError: a glob finds nothing, or the braces are wrong.
+        OptionError: a glob matches nothing, or the braces are invalid.
 
     Examples:
         >>> expand_pattern("shards/{000..001}.tar")
@@ -36,10 +36,12 @@ def expand_pattern(pattern: str) -> list[str]:
 
 
 def open_photographs(pattern: str) -> FileDataset:
-    """Open the photographs that a pattern names; the label of each is its first folder below the pattern's fixed part.
+    """Return a dataset of the photographs of a pattern.
+
+    The label of a photograph is its first folder after the part of the pattern without wildcards and braces.
 
     Raises:
-        OptionError: it finds none.
+        OptionError: there are no photographs.
     """
     paths = [path for path in expand_pattern(pattern) if is_picture(Path(path).name) and not is_folder(path)]
     if not paths:

@@ -1,4 +1,4 @@
-"""Open a dataset from what the user names: a path, a specification in text, or an object."""
+"""`open_dataset`: opens a dataset by a path, a specification in text, or an object."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ KINDS = (
     "pictures (one, a folder of them, or a pattern such as 'dir/{000..009}.tar'), a pattern such as "
     "'s3://bucket/photos/*.jpg', hf:NAME[:SPLIT] or torchvision:NAME:FOLDER[:SPLIT]"
 )
-"""What `open_dataset` takes as text, for messages."""
+"""The texts that `open_dataset` takes, in words, for messages."""
 
 
 def open_dataset(source: Source, limit: int | None = None) -> Dataset:
-    """Open the dataset that a path, a specification or an object names; its first `limit` images where that is given.
+    """Return the dataset for a path, a specification or an object; if `limit` is given, only its first images.
 
     An object may be a `Dataset`, a map-style dataset that returns (PIL image, label), or a Hugging Face dataset.
 
     Raises:
-        OptionError: there is no such thing, it is none of the kinds, or the limit is below 1.
+        OptionError: the source does not exist or has an unknown format, or the limit is below 1.
         ImageError: a folder or a shard cannot be read, or holds no photographs.
 
     Examples:
@@ -84,7 +84,7 @@ def _open_text(source: str) -> Dataset:
 
 
 def _open_path(source: str) -> Dataset:
-    """Open what lies at a path of this machine, or what a pattern names."""
+    """Return the dataset at a local path, or of the files that match a pattern."""
     try:
         regular_file_status(source)
     except (FileNotFoundError, NotADirectoryError):
@@ -105,7 +105,7 @@ def _open_path(source: str) -> Dataset:
 
 
 def _open_folder(path: Path) -> Dataset:
-    """Open a folder: of photographs, or where there are none, of shards or of Parquet files."""
+    """Return the dataset in a folder: its photographs, or if there are none, its shards, archives or Parquet files."""
     if huggingface.is_saved_dataset(path):
         return huggingface.open_hugging_face(f"hf:{path}")
     packed = sorted(file for file in path.glob("[!.]*") if file.suffix.lower() in _PACKED and is_file(file))
@@ -144,7 +144,7 @@ def _open_file(path: Path) -> Dataset:
 
 
 def _open_url(source: str) -> Dataset:
-    """Open what a URL names: photographs, or files of photographs."""
+    """Return the dataset at a URL: photographs, or files that contain photographs."""
     suffix = Path(source.partition("?")[0]).suffix.lower()
     if suffix in {".csv", ".tsv"}:
         raise OptionError(
@@ -174,10 +174,10 @@ _PREFIXES: dict[str, Callable[[str], Dataset]] = {
     "torchvision:": torchvision.open_torchvision,
     "file://": lambda source: _open_path(path_of_file_url(source)),
 }
-"""What opens a source by its first letters."""
+"""The functions that open a source, by its prefix."""
 _PACKED: dict[str, Callable[[str, Sequence[ByteSource]], Dataset]] = {
     ".tar": webdataset.open_shards,
     ".parquet": parquet_pictures.open_pictures,
     ".zip": _open_one_zip,
 }
-"""What opens files that hold photographs, by their suffix: one or several, here or at URLs."""
+"""The functions that open one or several files that contain photographs, local or remote, by their suffix."""

@@ -1,4 +1,4 @@
-"""Pictures in columns of Parquet files, as Hugging Face exports them and others write them."""
+"""`open_pictures`: a dataset from pictures in a column of Parquet files, as Hugging Face exports them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SPLIT_PART = re.compile(r"(?P<split>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParquetDataset(Dataset):
-    """Rows of Parquet files; `ends` are the numbers of rows up to the end of each file."""
+    """The rows of Parquet files; `ends` are the cumulative numbers of rows at the end of each file."""
 
     origin: str
     sources: Sequence[ByteSource]
@@ -42,7 +42,7 @@ class ParquetDataset(Dataset):
             ImageError: the file cannot be read, or the row has no picture.
         """
         name = f"row {self.names[index]}"
-        source, row = self._place(index)
+        source, row = self._source_and_row(index)
         try:
             cell = read_cell(source, self.column, row)
         except OSError as error:
@@ -55,12 +55,12 @@ class ParquetDataset(Dataset):
         return open_encoded_image(content, name)
 
     def content_signature(self, index: int) -> str:
-        """Return the signature of the row's file: pictures are compressed together, and one is read with others."""
-        source, row = self._place(index)
+        """Return the row and the signature of its file; a picture's own bytes cannot be read without others."""
+        source, row = self._source_and_row(index)
         return f"{row} of {source.signature()}"
 
-    def _place(self, index: int) -> tuple[ByteSource, int]:
-        """Return the file of an image, and its row there."""
+    def _source_and_row(self, index: int) -> tuple[ByteSource, int]:
+        """Return the file of an image, and its row in this file."""
         number = bisect_right(self.ends, index)
         return self.sources[number], index - (self.ends[number - 1] if number else 0)
 
@@ -69,21 +69,22 @@ def has_picture_column(source: ByteSource) -> bool:
     """Return whether a Parquet file has a column of pictures; otherwise it may be a list of paths.
 
     Raises:
-        OptionError: it cannot be read.
+        OptionError: the file cannot be read.
     """
     return bool(_picture_columns(_schema(source)))
 
 
 def open_pictures(origin: str, sources: Sequence[ByteSource]) -> ParquetDataset:
-    """Open the pictures in Parquet files with the same columns, in the order of files and rows.
+    """Return a dataset of the pictures in Parquet files with the same columns, in the order of files and rows.
 
-    They are in the column of type `struct<bytes, path>` or `binary`; of several, in the one called image, or another
-    name of `columns.PATH_COLUMNS`. Labels are in a column of `columns.LABEL_COLUMNS`, with the names of the classes
-    where Hugging Face's description of the columns has them.
+    - Pictures are in the column of type `struct<bytes, path>` or `binary`. If there are several, they are in the one
+      called image, or another name in `columns.PATH_COLUMNS`.
+    - Labels are in a column that Hugging Face's metadata describe as ClassLabel, with the names of its classes, or else
+      in a column of `columns.LABEL_COLUMNS`.
 
     Raises:
-        OptionError: a file cannot be read or has other columns, or there is no column of pictures, or there are
-            several.
+        OptionError: a file cannot be read or has other columns, or there is no column of pictures that can be
+            identified.
     """
     schema = _schema(sources[0])
     refuse_repeated_columns(origin, schema.names)
@@ -106,10 +107,10 @@ def open_pictures(origin: str, sources: Sequence[ByteSource]) -> ParquetDataset:
 
 
 def check_split(origin: str, names: Sequence[str]) -> None:
-    """Refuse the files of a folder where they are of several splits, or some of a split are missing.
+    """Refuse the files of a folder if they belong to several splits, or if files of a split are missing.
 
     Raises:
-        OptionError: they are.
+        OptionError: one of these is the case.
     """
     parts = [match for match in map(_SPLIT_PART.fullmatch, names) if match is not None]
     splits = sorted({part["split"] for part in parts})
@@ -160,7 +161,7 @@ def _picture_column(origin: str, schema: pa.Schema) -> str:
 
 
 def _read_labels(origin: str, source: ByteSource, schema: pa.Schema, label: str | None) -> tuple[int, list[Label]]:
-    """Return how many rows a file has, and their labels; only that column is read."""
+    """Return the number of rows of a file, and their labels; only the column of labels is read."""
     try:
         with source.open() as file:
             parquet = open_parquet_file(file)

@@ -1,4 +1,4 @@
-"""Rows of Parquet files read one by one: a few at a time are in memory, never a whole file."""
+"""`read_cell`: reads single cells of Parquet files, with only a few rows in memory at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from shapleycam.experiments.datasets.byte_sources import ByteSource
 
 PARQUET_ERRORS = (OSError, pa.ArrowException, ValueError)
-"""What pyarrow raises for a damaged file; the last for texts that are not UTF-8."""
+"""The errors of pyarrow for a damaged file; ValueError is for texts that are not UTF-8."""
 _ROWS_AT_A_TIME = 16
 _READ_AHEAD = 1 << 20
 
@@ -22,24 +22,24 @@ _READ_AHEAD = 1 << 20
 def read_cell(source: ByteSource, column: str, row: int) -> Any:
     """Return the value in a column of a Parquet file.
 
-    Rows that are asked for in ascending order are each read once; one before the last is sought from the beginning of
-    its row group.
+    If rows are requested in ascending order, each is read once. A request for an earlier row starts again at the first
+    row of its row group.
 
     Raises:
         OSError: the file cannot be read, or has changed.
-        pa.ArrowException or ValueError: it is damaged.
+        pa.ArrowException or ValueError: the file is damaged.
     """
-    # The signature is among the arguments so that a changed file is opened anew.
+    # The signature is an argument, so that a changed file is not taken from the cache.
     return _reader(source, source.signature(), column, os.getpid()).cell(row)
 
 
 def open_parquet_file(file: IO[bytes]) -> pq.ParquetFile:
-    """Open a Parquet file, of which columns are read piece by piece."""
+    """Return an open Parquet file whose columns are read in small parts."""
     return pq.ParquetFile(file, buffer_size=_READ_AHEAD, pre_buffer=False)
 
 
 class _ColumnReader:
-    """Reads one column forwards; it holds the open file and a few rows."""
+    """Reads one column from first to last row; holds the open file and a few rows."""
 
     def __init__(self, source: ByteSource, column: str) -> None:
         self._file = open_parquet_file(source.open())
@@ -71,5 +71,5 @@ class _ColumnReader:
 
 @lru_cache(maxsize=4)
 def _reader(source: ByteSource, signature: str, column: str, process: int) -> _ColumnReader:  # noqa: ARG001
-    """Return the reader of a file; an open file is of one process."""
+    """Return the reader of a file from a cache, whose key has the process: forks must not share an open file."""
     return _ColumnReader(source, column)

@@ -1,4 +1,4 @@
-"""Patterns that name several files: globs, and braces as bash and webdataset expand them."""
+"""Patterns for several files: globs, and braces, which are expanded as in bash and webdataset."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from braceexpand import braceexpand
 from shapleycam.errors import OptionError
 
 _FILE_LIMIT = 100_000
-"""Braces that stand for more files than this are refused."""
+"""Maximum number of files that braces may expand to."""
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(-?[0-9]+)\.\.(-?[0-9]+)(?:\.\.-?[0-9]+)?")
 _WILDCARD = re.compile(r"[*?\[]")
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text has wildcards, or braces that stand for several texts."""
+    """Return whether a text has wildcards or braces."""
     return is_glob(text) or has_braces(text)
 
 
@@ -30,14 +30,14 @@ def is_glob(text: str) -> bool:
 
 
 def has_braces(text: str) -> bool:
-    """Return whether a text has braces, which stand for several texts."""
+    """Return whether a text has a pair of braces."""
     return _BRACES.search(text) is not None
 
 
 def matches_glob(path: str, pattern: str) -> bool:
-    """Return whether a path, with "/" between its parts, is one that a glob names; `**` is any number of folders.
+    """Return whether a path, with "/" between its parts, matches a glob; `**` matches any number of folders.
 
-    Wildcards do not stand for a leading dot, as in shells.
+    As in shells, wildcards do not match a leading dot.
 
     Examples:
         >>> matches_glob("photos/cat/1.jpg", "photos/*/*.jpg"), matches_glob("photos/cat/1.jpg", "photos/*.jpg")
@@ -49,29 +49,29 @@ def matches_glob(path: str, pattern: str) -> bool:
 
 
 def fixed_part(pattern: str) -> str:
-    """Return the folder of a pattern, up to the first part with a wildcard or a brace.
+    """Return the folder of a pattern: all parts before the first part with a wildcard or a brace.
 
     Examples:
         >>> fixed_part("photos/in/*.jpg"), fixed_part("*.jpg")
         ('photos/in', '')
     """
     parts = pattern.split("/")
-    count = next((place for place, part in enumerate(parts) if is_pattern(part)), len(parts) - 1)
+    count = next((index for index, part in enumerate(parts) if is_pattern(part)), len(parts) - 1)
     return "/".join(parts[:count])
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """Return the texts that a pattern with braces stands for, as bash expands it; zero padding is kept.
+    """Return the texts that a pattern with braces expands to, as in bash; zero padding is kept.
 
     Raises:
-        OptionError: braces are not in pairs, or stand for too many files or for one twice.
+        OptionError: braces are not in pairs, or expand to too many files, or to the same file twice.
 
     Examples:
         >>> expand_braces("shard-{08..10}.tar")
         ['shard-08.tar', 'shard-09.tar', 'shard-10.tar']
     """
-    # braceexpand holds every range in memory, so files are counted before it expands any. The count is exact where
-    # braces are not nested; for others the expansion itself is cut off.
+    # Files are counted before the expansion, because braceexpand holds every range in memory. The count is exact if
+    # braces are not nested; otherwise the expansion itself is limited.
     total = prod(_count_alternatives(braces, pattern) for braces in _BRACES.findall(pattern))
     if total > _FILE_LIMIT:
         raise OptionError(f"{pattern}: names {total:,} files; expected at most {_FILE_LIMIT:,}")
@@ -101,7 +101,7 @@ def _match_parts(parts: Sequence[str], patterns: Sequence[str]) -> bool:
 
 
 def _count_alternatives(braces: str, pattern: str) -> int:
-    """Return how many texts the content of a pair of braces stands for: `000..009` or `a,b`."""
+    """Return the number of alternatives in a pair of braces, whose content is such as `000..009` or `a,b`."""
     ends = _RANGE.fullmatch(braces)
     if not ends:
         return braces.count(",") + 1

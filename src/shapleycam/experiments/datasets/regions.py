@@ -1,4 +1,4 @@
-"""Where objects are on the photographs of a dataset, and which pixels of the network's input those are."""
+"""`Region`: an annotated object in a photograph, and `masks_of`: its pixels in the network's input."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _EXCHANGING_SIDES = range(5, 9)
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """One object: its label, and its box, its mask or both.
+    """An annotated object with a box, a mask or both.
 
     Attributes:
-        label: name or number of its class, None where the annotation has none.
-        box: (left, top, right, bottom), the edges in pixels of `size`; 0 is the left and top edge of the photograph.
+        label: name or number of the object's class; None if the annotation has none.
+        box: (left, top, right, bottom), the edges in pixels of `size`; 0 is the left or top edge of the photograph.
         mask: boolean (height, width), of `size`.
-        size: (width, height) in pixels of the photograph that was annotated; None: as the photograph itself.
+        size: (width, height) in pixels of the photograph that was annotated; None for the size of the dataset's
+            photograph.
     """
 
     label: str | int | None
@@ -37,26 +38,28 @@ class Region:
 
 
 class Annotations(ABC):
-    """Regions of photographs by the photograph's name in its dataset; it can be pickled.
+    """Regions in photographs, by the photograph's name in its dataset; annotations can be pickled.
 
-    `origin` is the path that the user named.
+    `origin` is the path as the user gave it.
     """
 
     origin: str
 
     @abstractmethod
     def regions_of(self, name: str) -> list[Region] | None:
-        """Return the objects on a photograph: an empty list where there are none, None where it is not annotated.
+        """Return the objects in a photograph: an empty list if there are none, None if it is not annotated.
 
         Raises:
-            ImageError: its annotation is damaged, or several annotations may be of it.
+            ImageError: the annotation is damaged, or several annotations match the photograph.
         """
 
-    def source_of(self, name: str) -> Hashable | None:  # noqa: ARG002  # of those that are found by names
-        """Return what is the same for photographs that would share an annotation; None where none can.
+    def source_of(self, name: str) -> Hashable | None:  # noqa: ARG002  # subclasses that match by names use it
+        """Return a key of the photograph's annotation, which is equal for photographs with the same annotation.
+
+        None if there is no annotation, or if photographs cannot share one.
 
         Raises:
-            ImageError: several annotations may be of it.
+            ImageError: several annotations match the photograph.
         """
         return None
 
@@ -64,23 +67,29 @@ class Annotations(ABC):
 def mask_of(
     regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int]
 ) -> Bool[Tensor, "h w"]:
-    """Return which pixels of the network's input have their centre in one of the regions; arguments as `masks_of`."""
+    """Return a mask of the input pixels whose centre is in one of the regions; arguments as for `masks_of`."""
     return masks_of(regions, box, photo_size, size).any(0)
 
 
 def masks_of(
     regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int], orientation: int = 1
 ) -> Bool[Tensor, "n h w"]:
-    """Return which pixels of the network's input have their centre in each region.
+    """Return for each region a mask of the pixels of the network's input whose centre is in it.
 
-    `box` is the (left, top, right, bottom) of the photograph that the network saw (`Preprocess.box`), `photo_size` the
-    photograph's (width, height), both in its pixels; `size` is the input's (height, width). `orientation` is the EXIF
-    orientation of the photograph's file, 1 where it is not turned. A region with a mask is its mask, without one its
-    box. Padding around the photograph is in no region.
+    A region consists of its mask, or of its box if it has no mask. Padding around the photograph is in no region.
+
+    Args:
+        regions: the objects in the photograph.
+        box: (left, top, right, bottom) of the part that the network sees, in pixels of the photograph
+            (`Preprocess.box`).
+        photo_size: (width, height) of the upright photograph in pixels.
+        size: (height, width) of the network's input.
+        orientation: the EXIF orientation of the photograph's file; 1 if the photograph is not rotated.
 
     Raises:
-        ImageError: what was annotated has other proportions than the photograph, as where one of them is turned; or the
-            photograph is turned by its EXIF orientation, and the annotation fits it both turned and as it is stored.
+        ImageError: the annotated picture has another aspect ratio than the photograph, for example because only one of
+            them is rotated; or the photograph is rotated by its EXIF orientation, and the annotation fits both the
+            rotated photograph and the stored pixels.
     """
     for region in regions:
         _check_proportions(region, photo_size)
@@ -95,10 +104,10 @@ def masks_of(
 
 
 def _check_proportions(region: Region, photo_size: tuple[int, int]) -> None:
-    """Refuse a region of another picture than the photograph or a copy of it in another size.
+    """Refuse a region whose picture has another aspect ratio than the photograph.
 
     Raises:
-        ImageError: it is one.
+        ImageError: the aspect ratio differs.
     """
     annotated = _annotated_size(region)
     if annotated is not None and not _is_copy(annotated, photo_size):
@@ -110,13 +119,14 @@ def _check_proportions(region: Region, photo_size: tuple[int, int]) -> None:
 
 
 def _check_turn(region: Region, photo_size: tuple[int, int], orientation: int) -> None:
-    """Refuse a region of which nobody can say whether it is of the upright photograph or of its pixels as stored.
+    """Refuse a region that may refer either to the upright photograph or to the pixels as stored.
 
-    Programs that annotate differ in whether they follow the orientation. Where it exchanges the sides, the annotation's
-    size tells; where it does not, or the photograph is square, or no size is stated, nothing does.
+    Annotation programs differ in whether they apply the EXIF orientation. If the orientation exchanges width and
+    height, the annotation's size shows which is meant. This is not possible if the orientation does not exchange them,
+    the photograph is square, or the annotation states no size.
 
     Raises:
-        ImageError: it is such a region.
+        ImageError: it is not clear which is meant.
     """
     if orientation == 1:
         return
@@ -130,19 +140,19 @@ def _check_turn(region: Region, photo_size: tuple[int, int], orientation: int) -
 
 
 def _annotated_size(region: Region) -> tuple[int, int] | None:
-    """Return the (width, height) of the picture that was annotated, None where it is not known."""
+    """Return the (width, height) of the picture that was annotated; None if it is not known."""
     return region.size if region.mask is None else (region.mask.shape[1], region.mask.shape[0])
 
 
 def _is_copy(annotated: tuple[int, int], photo_size: tuple[int, int]) -> bool:
-    """Return whether one size may be that of a copy; its sides are rounded to whole pixels, each by itself."""
+    """Return whether two sizes have the same aspect ratio, up to rounding of each side to whole pixels."""
     return abs(annotated[0] * photo_size[1] - annotated[1] * photo_size[0]) <= max(photo_size)
 
 
 def _pixels_in(
     region: Region, rows: NDArray[np.float64], columns: NDArray[np.float64], photo_size: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Return which of the points `rows` x `columns` of the photograph lie in a region."""
+    """Return a mask of the points `rows` x `columns` of the photograph that lie in a region."""
     width, height = photo_size
     if region.mask is not None:
         mask_height, mask_width = region.mask.shape

@@ -1,4 +1,4 @@
-"""Names of photographs that are listed by their paths."""
+"""`relative_names`: names of photographs from their paths."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shapleycam.printable import printable_name
 def relative_names(paths: Sequence[str], folder: str | None = None) -> tuple[str, ...]:
     """Return a printable name for each absolute path, with "/" between its parts.
 
-    Names are relative to `folder`, where all files lie below it, otherwise to the folder that is common to all. On
-    Windows files may have none in common, on two drives: names are then whole paths.
+    If all files lie in `folder`, names are relative to it; otherwise they are relative to the common folder of all
+    files. On Windows, files on different drives have no common folder; then names are absolute paths.
 
     Examples:
         >>> relative_names(["/data/photos/a.jpg", "/data/b.jpg"], "/data/photos")
@@ -25,7 +25,7 @@ def relative_names(paths: Sequence[str], folder: str | None = None) -> tuple[str
 
 
 def _common(paths: Sequence[str]) -> str:
-    """Return the folder that paths have in common, "" for none."""
+    """Return the common folder of paths; "" if there is none."""
     try:
         return os.path.commonpath(paths)
     except ValueError:  # two drives

@@ -1,4 +1,4 @@
-"""Files at URLs: s3, gs, abfs and hdfs by pyarrow, as for results, and others by fsspec."""
+"""`list_url`: files at URLs, opened by pyarrow (s3, gs, abfs, hdfs, as for results) or through fsspec (others)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ from shapleycam.experiments.datasets.patterns import expand_braces, fixed_part, 
 from shapleycam.wording import on_one_line
 
 _PYARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
-"""Schemes of URLs that pyarrow opens itself; it opens others by fsspec."""
+"""Schemes of URLs that pyarrow opens itself; it opens others through fsspec."""
 _WEB_SCHEMES = frozenset({"http", "https", "ftp"})
-"""Servers of these have no list of their files, and photographs are not downloaded one by one."""
-_PATIENCE = {"gs": "retry_limit_seconds=30", "gcs": "retry_limit_seconds=30"}
-"""Options for stores that would otherwise try for a quarter of an hour where there are no credentials."""
+"""Schemes that are refused: their servers cannot list files."""
+_RETRY_LIMITS = {"gs": "retry_limit_seconds=30", "gcs": "retry_limit_seconds=30"}
+"""Options for stores that otherwise retry for 15 minutes if there are no credentials."""
 _URL = re.compile(
     r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<authority>[^/?]*)/*(?P<path>.*?)(?P<options>\?[^/?=]+=[^/]*)?",
     re.DOTALL,
 )
 _READ_AHEAD = 1 << 20
-"""Bytes of one request, where small pieces are read one after the other."""
+"""Size of a request in bytes, if small parts of a file are read one after the other."""
 
 
 @dataclass(frozen=True)
 class RemoteFile(ByteSource):
     """A file at a URL.
 
-    `base` is the URL of its file system, with options; `version` is the file's size and time of change, as they were
-    when the dataset was opened.
+    Attributes:
+        base: the URL of the file system, with options.
+        path: the path in the file system.
+        version: the file's size and time of change when the dataset was opened.
     """
 
     base: str
@@ -44,7 +46,7 @@ class RemoteFile(ByteSource):
     version: str
 
     def open(self) -> IO[bytes]:
-        """Open the file, if it is the one that it was when the dataset was opened."""
+        """Open the file, if it has not changed since the dataset was opened."""
         files = _file_system(self.base, os.getpid())[0]
         try:
             current = _version(files, files.get_file_info(self.path))
@@ -58,7 +60,7 @@ class RemoteFile(ByteSource):
         return io.BufferedReader(opened, _READ_AHEAD)
 
     def signature(self, start: int = 0, size: int | None = None) -> str:
-        """Return the file's size and time of change, and the part; the file itself is not asked again."""
+        """Return the file's size and time of change when the dataset was opened, and the part; without a request."""
         return self.version if size is None else f"{self.version} {start} {size}"
 
     def __str__(self) -> str:
@@ -67,17 +69,17 @@ class RemoteFile(ByteSource):
 
 @dataclass(frozen=True)
 class RemoteListing:
-    """Files that a URL names: `files`, in order, and their `names` relative to the folder that the URL names."""
+    """The files of a URL in order, and their names relative to the folder of the URL."""
 
     files: Sequence[RemoteFile]
     names: Sequence[str]
 
 
 def list_url(url: str) -> RemoteListing:
-    """Return the files that a URL names: one, those below a folder, or those of a glob or a brace pattern.
+    """Return the files of a URL: a single file, all files in a folder, or the matches of a glob or brace pattern.
 
     Raises:
-        OptionError: there are none, the URL's file system cannot be used, or its driver is not installed.
+        OptionError: there are no files, the URL's file system cannot be used, or its driver is not installed.
     """
     base, path = _split(url)
     files, root = _open(url, base)
@@ -102,7 +104,7 @@ def _split(url: str) -> tuple[str, str]:
         raise OptionError(f"{url}: no address; expected a URL such as s3://bucket/photos/*.jpg")
     if match["scheme"].lower() in _WEB_SCHEMES:
         raise OptionError(f"{url}: a URL of a web server, which is not fetched; download it, and name the file")
-    authority = match["authority"] or "/"  # of a scheme without hosts, such as local:///photos
+    authority = match["authority"] or "/"  # for a scheme without hosts, such as local:///photos
     return f"{match['scheme'].lower()}://{authority}{match['options'] or ''}", match["path"].rstrip("/")
 
 
@@ -118,17 +120,17 @@ def _open(url: str, base: str) -> tuple[Any, str]:
 
 @lru_cache(maxsize=4)
 def _file_system(base: str, process: int) -> tuple[Any, str]:  # noqa: ARG001  connections are of one process
-    """Return the file system of a URL, pyarrow's own or otherwise fsspec's, and the path of its root."""
+    """Return the file system for a URL, pyarrow's own if it has one and else fsspec's, and the path of its root."""
     scheme = base.partition("://")[0]
     address = base if scheme in _PYARROW_SCHEMES else f"fsspec+{base}"
-    if scheme in _PATIENCE and _PATIENCE[scheme].partition("=")[0] not in base:
-        address += f"{'&' if '?' in base else '?'}{_PATIENCE[scheme]}"
+    if scheme in _RETRY_LIMITS and _RETRY_LIMITS[scheme].partition("=")[0] not in base:
+        address += f"{'&' if '?' in base else '?'}{_RETRY_LIMITS[scheme]}"
     files, root = fs.FileSystem.from_uri(address)
     return files, root.rstrip("/")
 
 
 def _list(url: str, files: Any, path: str) -> dict[str, str]:
-    """Return the path and version of each file that a path or a glob names, or that is below a folder."""
+    """Return the version of each file by path, for a path of a file or folder, or for a glob."""
     fixed = fixed_part(f"{path}/")
     try:
         if fixed != path:
@@ -149,7 +151,7 @@ def _list(url: str, files: Any, path: str) -> dict[str, str]:
 
 
 def _matching(files: Any, folder: str, patterns: Sequence[str]) -> Iterator[Any]:
-    """Yield what matches a glob below a folder; only folders that it names are listed, since buckets may be large."""
+    """Yield the entries in a folder that match a glob; only matching folders are listed, since buckets may be large."""
     deep = patterns[0] == "**"
     for info in files.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=deep)):
         parts = info.path[len(folder) :].strip("/")
@@ -161,7 +163,7 @@ def _matching(files: Any, folder: str, patterns: Sequence[str]) -> Iterator[Any]
 
 
 def _version(files: Any, info: Any) -> str:
-    """Return a file's size and time of change; where the store has no times, a sample of its content."""
+    """Return a file's size and time of change, or a hash of a sample of its content if the store has no times."""
     if info.type != fs.FileType.File:
         return "missing"
     if info.mtime_ns is not None:
@@ -171,6 +173,6 @@ def _version(files: Any, info: Any) -> str:
 
 
 def _folder_of(path: str, files: Sequence[str]) -> str:
-    """Return the folder to which names are relative: that of a glob, the folder that was named, or a file's own."""
+    """Return the folder to which names are relative: the fixed part of a glob, the given folder, or a file's folder."""
     fixed = fixed_part(f"{path}/")
     return fixed.rpartition("/")[0] if fixed in files else fixed

@@ -1,4 +1,4 @@
-"""A dataset of photographs at URLs."""
+"""`open_remote_photographs`: a dataset of photographs at URLs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapleycam.printable import printable_name
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RemoteDataset(Dataset):
-    """Photographs at URLs, each fetched when it is opened."""
+    """Photographs at URLs; each is fetched when it is opened."""
 
     origin: str
     files: Sequence[RemoteFile]
@@ -27,10 +27,10 @@ class RemoteDataset(Dataset):
     classes: Sequence[str] | None = None
 
     def open(self, index: int) -> Image.Image:
-        """Fetch a photograph.
+        """Fetch and return a photograph.
 
         Raises:
-            ImageError: it cannot be fetched, has changed since the dataset was opened, or is not a picture.
+            ImageError: the photograph cannot be fetched, has changed since the dataset was opened, or is not a picture.
         """
         try:
             content = self.files[index].read(0, ENCODED_LIMIT + 1)
@@ -39,25 +39,25 @@ class RemoteDataset(Dataset):
         return open_encoded_image(content, self.names[index])
 
     def content_signature(self, index: int) -> str:
-        """Return the file's size and time of change, as they were when the dataset was opened."""
+        """Return the file's size and time of change when the dataset was opened."""
         return self.files[index].signature()
 
 
 def open_remote_photographs(origin: str, listing: RemoteListing) -> RemoteDataset:
-    """Open the photographs among the files that a URL names; the label of each is its first sub-folder.
+    """Return a dataset of the photographs among the files of a URL; the label of each is its first sub-folder.
 
     Raises:
-        ImageError: there are none.
+        ImageError: there are no photographs.
     """
     pictures = [
         (file, name)
         for file, name in zip(listing.files, listing.names, strict=True)
         if is_picture(name.rpartition("/")[2])
     ]
-    kept = [(file, printable_name(name)) for file, name in pictures if not is_hidden(name)]
+    visible = [(file, printable_name(name)) for file, name in pictures if not is_hidden(name)]
     warn_of_hidden(origin, [name for _, name in pictures if is_hidden(name)])
-    if not kept:
+    if not visible:
         raise ImageError(f"{origin}: no pictures there; expected files such as .jpg or .png")
-    names = tuple(name for _, name in kept)
+    names = tuple(name for _, name in visible)
     labels, classes = label_by_folder(names)
-    return RemoteDataset(origin, tuple(file for file, _ in kept), names, labels, classes)
+    return RemoteDataset(origin, tuple(file for file, _ in visible), names, labels, classes)

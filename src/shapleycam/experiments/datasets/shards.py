@@ -1,4 +1,4 @@
-"""The members of a tar shard and where their bytes are, without extracting anything."""
+"""`list_members`: the members of a tar shard with the positions of their bytes; nothing is extracted."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from shapleycam.wording import counted, on_one_line
 _BLOCK = 512
 LABEL_SUFFIXES = ("cls", "json")
 _LABEL_LIMIT = 1 << 20
-"""A file that should hold a label is not read if it has more bytes than this."""
+"""Maximum size of a file with a label, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in a shard: `size` bytes from `offset` on.
+    """A file in a shard.
 
-    `key` is its path up to the first dot of its base name; `text` is the content of a file with a label.
+    Attributes:
+        shard: the shard.
+        key: the file's path up to the first dot in its base name.
+        suffix: the rest of its base name after this dot, in lower case.
+        offset: position of the file's first byte in the shard.
+        size: size of the file in bytes.
+        text: the content, if the file holds a label; None for other files.
     """
 
     shard: ByteSource
@@ -36,7 +42,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Return how messages call the member."""
+        """Return the name of the member for messages."""
         return printable_name(f"{self.shard}: {self.key}.{self.suffix}")
 
     def content(self) -> bytes:
@@ -55,13 +61,14 @@ class Member:
 
 
 def list_members(shard: ByteSource) -> Iterator[Member]:
-    """Yield the files of a shard in its order, without folders, devices and webdataset's `__notes__`.
+    """Yield the files of a shard in order, without folders, devices and webdataset's `__notes__`.
 
-    A hard link is the file that it names, where that is in the shard; pictures that are other links are left out with
-    a `DatasetWarning`.
+    A hard link to an earlier file in the shard is read as this file. Pictures that are other links are left out, with a
+    `DatasetWarning`.
 
     Raises:
-        ImageError: it cannot be read, is no plain tar, is cut short, or holds a file whose path leads out of it.
+        ImageError: the shard cannot be read, is not a plain tar, is truncated, or holds a file whose path leads out of
+            the shard.
     """
     links: list[str] = []
     try:
@@ -90,7 +97,7 @@ def list_members(shard: ByteSource) -> Iterator[Member]:
 
 
 def _members(shard: ByteSource, file: IO[bytes], tar: tarfile.TarFile, links: list[str]) -> Iterator[Member]:
-    """Yield the members of an open shard; the paths of pictures that are links go to `links`."""
+    """Yield the members of an open shard; append the paths of pictures that are links to `links`."""
     by_path: dict[str, Member] = {}
     for info in tar:
         member = _member_of(shard, info, by_path)
@@ -105,7 +112,7 @@ def _members(shard: ByteSource, file: IO[bytes], tar: tarfile.TarFile, links: li
 
 
 def _member_of(shard: ByteSource, info: tarfile.TarInfo, by_path: dict[str, Member]) -> Member | None:
-    """Return the member of a header, None where it is none; `by_path` are those before it."""
+    """Return the member for a tar header, or None if the entry is not used; `by_path` has the earlier members."""
     path = PurePosixPath(info.name)
     if any(part.startswith("__") and part.endswith("__") for part in path.parts):
         return None
@@ -126,7 +133,7 @@ def _member_of(shard: ByteSource, info: tarfile.TarInfo, by_path: dict[str, Memb
 def _read_label(file: IO[bytes], member: Member) -> bytes:
     if member.size > _LABEL_LIMIT:
         raise ImageError(f"{member.name} has {member.size:,} bytes; expected a label of at most {_LABEL_LIMIT:,}")
-    file.seek(member.offset)  # tarfile seeks by itself before it reads the next header
+    file.seek(member.offset)  # does not disturb tarfile, which seeks before it reads the next header
     return file.read(member.size)
 
 

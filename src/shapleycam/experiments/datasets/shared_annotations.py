@@ -1,4 +1,4 @@
-"""Refuses annotations that several photographs would share: by one name, of which only one of them is meant."""
+"""Check that no annotation matches several different photographs because these have the same name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shapleycam.experiments.datasets.snapshot import Snapshot
 
 
 def check_annotations_are_not_shared(dataset: Dataset, annotations: Annotations, snapshot: Snapshot) -> None:
-    """Refuse annotations that are found for photographs of other content by the name that these have in common.
+    """Refuse an annotation that matches several photographs of different content by their common name.
 
-    A photograph that is there twice, as in the folders of two of its classes, has one annotation.
+    Copies of the same photograph, for example in the folders of two classes, may share an annotation.
 
     Raises:
-        OptionError: there are such.
+        OptionError: there is such an annotation.
 
     Examples:
         >>> import tempfile
@@ -41,7 +41,7 @@ def check_annotations_are_not_shared(dataset: Dataset, annotations: Annotations,
     for index, name in enumerate(dataset.names):
         try:
             source = annotations.source_of(name)
-        except ImageError:  # of several annotations, which the photograph's row says
+        except ImageError:  # several annotations match; reported in the row of the photograph
             continue
         if source is not None:
             by_source[source].append(index)

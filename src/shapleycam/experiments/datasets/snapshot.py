@@ -1,4 +1,4 @@
-"""The content of a dataset's images when a run began, by which later changes are noticed."""
+"""`Snapshot`: hashes of a dataset's content when a run began, which show later changes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from shapleycam.experiments.datasets.dataset import Dataset
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The fingerprint of a dataset, and 8 bytes of hash of the content signature of each of its images."""
+    """The fingerprint of a dataset, and a hash of 8 bytes of each image's content signature."""
 
     fingerprint: str
     hashes: NDArray[np.uint64]
 
     def differs(self, dataset: Dataset, index: int) -> bool:
-        """Return whether an image's content is another one now."""
+        """Return whether an image's content has changed since the snapshot."""
         return bool(self.hashes[index] != _hash(dataset.content_signature(index)))
 
 
 def take_snapshot(dataset: Dataset) -> Snapshot:
-    """Return the snapshot of a dataset, for which each content signature is computed once.
+    """Return the snapshot of a dataset; each content signature is computed once.
 
     Examples:
         >>> from matplotlib.cbook import get_sample_data

@@ -1,4 +1,4 @@
-"""The datasets of torchvision."""
+"""`open_torchvision`: datasets of torchvision."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from shapleycam.regular_files import is_folder, is_there
 from shapleycam.wording import on_one_line
 
 _SPLIT = re.compile(r"[\w.+-]*")
-"""Not what follows the colon of a drive, as in `C:\\data`."""
+"""The name of a split. It does not match the rest of a Windows path after the drive, as in `C:\\data`."""
 _FORM = "torchvision:NAME:FOLDER or torchvision:NAME:FOLDER:SPLIT"
 
 
 def open_torchvision(spec: str) -> ItemDataset:
-    """Open the dataset `torchvision:NAME:FOLDER[:SPLIT]` from disk; nothing is downloaded.
+    """Return the dataset `torchvision:NAME:FOLDER[:SPLIT]` from disk; nothing is downloaded.
 
-    Without a split: the test images, or the validation images where the dataset has no others.
+    Without a split, these are the test images, or the validation images if the dataset has no test images.
 
     Raises:
-        OptionError: an unknown name or split, or the dataset is not in the folder.
+        OptionError: the name or split is unknown, or the dataset is not in the folder.
     """
     name, _, rest = spec.removeprefix("torchvision:").partition(":")
     dataset_type = getattr(torchvision.datasets, name, None)
@@ -49,7 +49,7 @@ def _root_and_split(rest: str) -> tuple[str, str | None]:
 
 
 def _parameters(dataset_type: type) -> set[str]:
-    """Return the parameters of a dataset's constructor, with those that it passes on to its parents."""
+    """Return the parameters of a dataset's constructor, including those that it passes on to its base classes."""
     names: set[str] = set()
     for parent in dataset_type.__mro__:
         parameters = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]
@@ -60,7 +60,7 @@ def _parameters(dataset_type: type) -> set[str]:
 
 
 def _construct(dataset_type: type, root: str, split: str | None, spec: str) -> Any:
-    """Return the dataset of this split, or without one of the first split that it has."""
+    """Return the dataset for this split, or for the first default split that it has."""
     reason: Exception = ValueError("there is no split to try")
     for arguments in _arguments(_parameters(dataset_type), split, spec):
         if dataset_type is torchvision.datasets.CelebA:
@@ -78,7 +78,7 @@ def _construct(dataset_type: type, root: str, split: str | None, spec: str) -> A
 
 
 def _arguments(parameters: set[str], split: str | None, spec: str) -> list[dict[str, Any]]:
-    """Return the keyword arguments to try the constructor with, the best first."""
+    """Return the alternatives for the constructor's keyword arguments, in the order in which to try them."""
     key = next((key for key in ("split", "image_set") if key in parameters), None)
     test_images: dict[str, Any] = {"train": False} if "train" in parameters else {}
     if key is not None:

@@ -1,4 +1,4 @@
-"""WebDataset's tar shards, read in any order."""
+"""`open_shards`: a dataset from WebDataset's tar shards, with random access."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from shapleycam.wording import counted
 _PICTURES = tuple(
     sorted((suffix[1:] for suffix in SUFFIXES), key=lambda suffix: (suffix not in {"jpg", "jpeg"}, suffix))
 )
-"""Suffixes of pictures, photographs first: a .png next to a .jpg is a mask."""
+"""Suffixes of pictures, with .jpg and .jpeg first, because a .png beside a .jpg is usually a mask."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ShardDataset(Dataset):
-    """Photographs in tar files; a shard is opened for each, and nothing is extracted to disk."""
+    """Photographs in tar files; the shard is opened for each photograph, and nothing is extracted to disk."""
 
     origin: str
     pictures: Sequence[Member]
@@ -37,7 +37,7 @@ class ShardDataset(Dataset):
     labels: Sequence[Label]
 
     def open(self, index: int) -> Image.Image:
-        """Return the picture in its member.
+        """Return the picture in a member of a shard.
 
         Raises:
             ImageError: the shard cannot be read, or the member is not a picture.
@@ -54,13 +54,13 @@ class ShardDataset(Dataset):
 
 
 def open_shards(origin: str, shards: Sequence[ByteSource]) -> ShardDataset:
-    """Open the photographs in tar files, in the order of the files and of their members.
+    """Return a dataset of the photographs in tar files, in the order of the files and of their members.
 
-    The label is the text or number in a sample's .cls, else "label" or "cls" of its .json. Samples without a picture
-    are left out with a `DatasetWarning`.
+    The label of a sample is the text or number in its .cls, or else "label" or "cls" in its .json. Samples without a
+    picture are left out, with a `DatasetWarning` if they have a label.
 
     Raises:
-        ImageError: a shard is missing, damaged or cut short, has no pictures, or an invalid name or label.
+        ImageError: a shard is missing, damaged or truncated, or has an invalid name or label; or there are no pictures.
     """
     pictures: list[Member] = []
     names: list[str] = []
@@ -83,7 +83,7 @@ def open_shards(origin: str, shards: Sequence[ByteSource]) -> ShardDataset:
 
 
 def _samples(shard: ByteSource) -> dict[str, dict[str, Member]]:
-    """Return the members of a shard by key and suffix; members of one key are one sample."""
+    """Return the samples of a shard by key; a sample is all members with the same key, by suffix."""
     samples: dict[str, dict[str, Member]] = {}
     for member in list_members(shard):
         sample = samples.setdefault(member.key, {})
@@ -133,7 +133,7 @@ def _text(member: Member) -> str:
 
 
 def _shard_names(shards: Sequence[ByteSource]) -> Sequence[str]:
-    """Return the shards' file names, or relative paths where several have one file name, as they can be printed."""
+    """Return a printable name for each shard: its file name, or a relative path if file names are not unique."""
     names = [printable_name(PurePath(shard.path).name) for shard in shards]
     if len(set(names)) == len(names):
         return names

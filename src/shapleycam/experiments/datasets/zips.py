@@ -1,4 +1,4 @@
-"""Zip archives of photographs, read without extracting anything."""
+"""`open_zip`: a dataset of the photographs in a zip archive; nothing is extracted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ _WINDOWS = 0
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A picture in an archive: its name there, its path with the characters that were meant, its size in bytes."""
+    """A picture in an archive.
+
+    Attributes:
+        name: its name in the archive, as zipfile reads it.
+        path: its path in the correct encoding; see `_path_of`.
+        size: its size in bytes.
+    """
 
     name: str
     path: str
@@ -46,10 +52,10 @@ class ZipDataset(Dataset):
     classes: Sequence[str] | None = None
 
     def open(self, index: int) -> Image.Image:
-        """Return a picture of the archive.
+        """Return a picture in the archive.
 
         Raises:
-            ImageError: the archive cannot be read, or the picture is damaged, or far too large.
+            ImageError: the archive cannot be read, or the picture is damaged or too large.
         """
         name, entry = self.names[index], self.entries[index]
         if entry.size > ENCODED_LIMIT:
@@ -64,7 +70,8 @@ class ZipDataset(Dataset):
             problem = f"damaged, or packed in an unusual way ({on_one_line(error)[:200]}); unpack it"
         else:
             return open_encoded_image(content, name)
-        raise ImageError(f"{name}: {problem}")  # outside of the handlers, or its traceback would keep the archive open
+        # Not raised in the handlers, because the traceback of their error would keep the archive open.
+        raise ImageError(f"{name}: {problem}")
 
     def _read(self, entry: _Entry) -> bytes:
         with self._archive().open(entry.name) as member:
@@ -74,7 +81,7 @@ class ZipDataset(Dataset):
         return _open(self.archive, self.archive.signature(), os.getpid())
 
     def content_signature(self, index: int) -> str:
-        """Return the size and the checksum of the picture, as the archive now states them; "missing" without it."""
+        """Return the picture's size and checksum as the archive now states them; "missing" if it is not there."""
         try:
             info = self._archive().getinfo(self.entries[index].name)
         except (OSError, KeyError, zipfile.BadZipFile):
@@ -83,12 +90,13 @@ class ZipDataset(Dataset):
 
 
 def open_zip(origin: str, archive: ByteSource) -> ZipDataset:
-    """Open the photographs in a zip archive; the label of each is its first folder.
+    """Return a dataset of the photographs in a zip archive; the label of each is its first folder.
 
-    A folder that holds all others, as archives have it that are called like it, is no label.
+    A top folder that contains everything else, often with the name of the archive, is not a label.
 
     Raises:
-        ImageError: it cannot be read, is encrypted, has no photographs, a name twice or one that leads out of it.
+        ImageError: the archive cannot be read, is encrypted, has no photographs, has a name twice, or has a path that
+            leads out of it.
     """
     try:
         infos = _open(archive, archive.signature(), os.getpid()).infolist()
@@ -131,10 +139,10 @@ def _pictures(origin: str, infos: Sequence[zipfile.ZipInfo]) -> Iterator[_Entry]
 
 
 def _path_of(info: zipfile.ZipInfo) -> str:
-    """Return a member's path with the characters that were meant.
+    """Return a member's path in the correct encoding, with "/" between folders.
 
-    Where the archive does not say that names are UTF-8, zipfile reads them as code page 437; Linux and macOS write
-    UTF-8 there all the same. Old programs of Windows separate folders by backslashes.
+    If the archive does not declare that names are UTF-8, zipfile reads them as code page 437; but programs on Linux and
+    macOS write UTF-8 without a declaration. Old Windows programs separate folders by backslashes.
     """
     name = info.filename
     if not info.flag_bits & _NAME_IS_UTF8:
@@ -150,9 +158,9 @@ def _signature(info: zipfile.ZipInfo) -> str:
 
 
 def _without_common_folder(names: Sequence[str], stem: str) -> list[str]:
-    """Return names without the folder that holds all of them, where it is no class.
+    """Return names without the top folder that contains all of them, if this folder is not a class.
 
-    It is none where it is called like the archive, or where every photograph lies in a folder inside it.
+    It is not a class if it has the name of the archive, or if every photograph lies in a folder inside it.
     """
     tops = {name.partition("/")[0] for name in names if "/" in name}
     inner = [name.partition("/")[2] for name in names]
@@ -162,7 +170,7 @@ def _without_common_folder(names: Sequence[str], stem: str) -> list[str]:
 
 
 class _OwningZipFile(zipfile.ZipFile):
-    """An archive that closes the file that it was given, also where that is no archive."""
+    """An archive that closes the file that it was given, even if this file is not an archive."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -173,12 +181,15 @@ class _OwningZipFile(zipfile.ZipFile):
             raise
 
     def close(self) -> None:
-        """Close the archive, which its destructor does too, and the file."""
+        """Close the archive and the file; the destructor of `ZipFile` calls this too."""
         super().close()
         self._file.close()
 
 
 @lru_cache(maxsize=4)
 def _open(archive: ByteSource, signature: str, process: int) -> zipfile.ZipFile:  # noqa: ARG001
-    """Return an open archive; it is opened anew where it has changed, and in each process: they share no position."""
+    """Return an open archive from a cache.
+
+    A changed archive is opened again. `process` is part of the key, because forks must not share a file position.
+    """
     return _OwningZipFile(archive.open())

@@ -1,4 +1,4 @@
-"""Engines: where the work of an evaluation is done, in this process or on a Ray cluster."""
+"""Engines, which run the work of an evaluation: in this process, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ __all__ = ["Engine", "Local", "Ray"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the engine of Ray, with pyarrow, when it is first used."""
+    """Import the Ray engine, which imports pyarrow, on first use."""
     return import_name(__name__, {"Ray": "ray"}, name)

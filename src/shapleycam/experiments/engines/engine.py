@@ -1,4 +1,4 @@
-"""The interface of an engine, which does the same two steps for each of many items."""
+"""`Engine`: the interface for running the same two steps on each of many items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 class Engine(Protocol):
-    """Works on items: `prepare` of each where a processor is free, then `perform` where the model is.
+    """Runs two steps on each item: `prepare` on any free processor, then `perform` in the process of the model.
 
     Examples:
         >>> from shapleycam.experiments.engines import Engine, Local
@@ -26,15 +26,15 @@ class Engine(Protocol):
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
     ) -> Generator[Result, None, None]:
-        """Yield the results of all items; those of one item are in order, items may overtake each other.
+        """Yield the results of all items; the results of one item are in order, but items may come in any order.
 
-        The caller closes the generator. Both steps can be pickled, and do the same when they are called twice for an
-        item, since an item whose worker dies is tried again by another. `perform` may keep what is slow to build, such
-        as the model, from call to call in one process.
+        The caller must close the generator. Both steps must be picklable and idempotent, because an item is tried again
+        by another worker if its worker dies. `perform` may cache objects that are slow to build, such as the model,
+        between calls in one process.
 
         Raises:
-            ShapleyCamError: what a step raised, or a worker that cannot be started or was lost.
+            ShapleyCamError: a step raised it, or a worker cannot be started or was lost.
         """
 
     def provenance(self) -> dict[str, Any]:
-        """Return what the manifest says of the engine."""
+        """Return the engine's entries in the manifest."""

@@ -1,4 +1,4 @@
-"""Metrics measured on maps that should be good, and on maps that should not (after MetaQuantus, arXiv:2302.07265)."""
+"""`check_metrics`: tests metrics on maps that should and should not be good (after MetaQuantus, arXiv:2302.07265)."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _RANDOM = "randomcam"
-"""The method of the random maps: the layer's own channels, added with random weights."""
-_NOT_OF_A_MAP = {
+"""The method that makes random maps: a sum of the layer's channels with random weights."""
+_UNCHECKABLE = {
     "disturbed": "explanations of other images than the given ones",
     "objects": "to know where objects are",
     "randomised": "explanations of other models than the given one",
 }
-"""Quantities of metrics that are not of the model, the image and a given map alone, in words."""
+"""Quantities that are not a function of the model, the image and a given map, with what they need in words."""
 _CONDITIONS = 3
-"""Every image is explained and measured three times: as it is, with noise, and by the maps of random weights."""
+"""Each image is explained and measured in three conditions: unchanged, with noise, and with maps of random weights."""
 
 
 def check_metrics(
@@ -46,23 +46,26 @@ def check_metrics(
     options: MetricOptions | None = None,
     **estimator_options: Unpack[EstimatorKeywords],
 ) -> MetricCheck:
-    """Measure which metrics deserve trust on this model and these images.
+    """Return scores of each metric's reliability for this model and these images.
 
-    Four questions are asked of a metric, each of the same images and methods. Are the methods' maps better by it than
-    RandomCAM's? Are they better than those that the methods make of the same model with random weights (other ones for
-    each image)? Does the order of the methods stay when noise within `options.sensitivity_radius` is added to the
-    image? Does the order agree with that of the other metrics?
+    A metric is checked by four questions, on the same images and methods:
+
+    - Does it rate the methods' maps better than RandomCAM's?
+    - Does it rate them better than the maps of the same methods for the same model with random weights? (The weights
+      differ from image to image.)
+    - Does the order of the methods stay the same if noise within `options.sensitivity_radius` is added to the image?
+    - Does the order of the methods agree with that of the other metrics?
 
     Args:
-        explainer: of the model, at one layer.
-        batches: the images, as `shapleycam.explaining.inputs.batch_of` makes them.
-        metrics: names of metrics, or the sets "paper" and "all": those of a given map, without objects.
-        methods: names of methods, or sets; three at least beside those of random weights.
-        options: of the metrics; `seed` is also of the noise and of the random weights.
+        explainer: an explainer of the model, at one layer.
+        batches: the images, as `shapleycam.explaining.inputs.batch_of` returns them.
+        metrics: names of metrics, or the sets "paper" and "all", which stand for their metrics that can be checked.
+        methods: names of methods, or sets; at least three methods that are not baselines with random weights.
+        options: options of the metrics; their `seed` also determines the noise and the random weights.
         estimator_options: as in `Explainer.compare`.
 
     Raises:
-        OptionError: a metric that cannot be checked, fewer than three methods, or no images.
+        OptionError: a metric cannot be checked, there are fewer than three methods, or there are no images.
 
     Examples:
         >>> import torch
@@ -85,16 +88,16 @@ def check_metrics(
     measured = [measurement.measure(batch) for batch in batches]
     if not measured:
         raise OptionError("no images were given; expected at least one")
-    compared = [method for method in compared if all(method in part.methods for part in measured)]
+    compared = [method for method in compared if all(method in batch.methods for batch in measured)]
     _refuse_few(compared)
     return _score(measured, names, compared)
 
 
 def checkable_metrics(metrics: Sequence[str]) -> list[str]:
-    """Return the metrics that names and sets mean, of those that can be checked.
+    """Return the metrics that names and sets stand for; a set stands for its metrics that can be checked.
 
     Raises:
-        OptionError: an unknown name, or a metric by name that changes the model or the image itself, or needs objects.
+        OptionError: a name is unknown, or names a metric that needs objects, or itself changes the model or the image.
 
     Examples:
         >>> from shapleycam.experiments.metric_check import checkable_metrics
@@ -104,18 +107,18 @@ def checkable_metrics(metrics: Sequence[str]) -> list[str]:
     chosen: list[str] = []
     for name in metrics:
         members = expand_metrics([name])
-        kept = [member for member in members if not required_quantities([member]) & set(_NOT_OF_A_MAP)]
-        if not kept:
-            needed = sorted(required_quantities(members) & set(_NOT_OF_A_MAP))
+        checkable = [member for member in members if not required_quantities([member]) & set(_UNCHECKABLE)]
+        if not checkable:
+            needed = sorted(required_quantities(members) & set(_UNCHECKABLE))
             raise OptionError(
-                f"metric {members[0]!r} needs {_NOT_OF_A_MAP[needed[0]]}, so that it cannot be checked; leave it out"
+                f"metric {members[0]!r} needs {_UNCHECKABLE[needed[0]]}, so that it cannot be checked; leave it out"
             )
-        chosen += kept
+        chosen += checkable
     return list(dict.fromkeys(chosen))
 
 
 def passes_of_check(metrics: Sequence[str], methods: Sequence[str], players: int) -> int:
-    """Return how many forward passes an image takes at most: where each method has a map of its own.
+    """Return the maximum number of forward passes for one image, which is reached if all methods' maps differ.
 
     Examples:
         >>> from shapleycam.experiments.metric_check import passes_of_check
@@ -128,25 +131,26 @@ def passes_of_check(metrics: Sequence[str], methods: Sequence[str], players: int
 
 
 def _score(measured: Sequence[MeasuredBatch], metrics: Sequence[str], methods: Sequence[str]) -> MetricCheck:
-    """Return the scores, of all batches together."""
+    """Return the scores over the images of all batches."""
 
-    def figures(condition: str, of_methods: Sequence[str]) -> dict[str, Array]:
-        batches = [getattr(part, condition) for part in measured]
+    def scores(condition: str, names: Sequence[str]) -> dict[str, Array]:
+        """Return for each metric its values (images, methods) in one condition."""
+        batches = [getattr(batch, condition) for batch in measured]
         return {
-            name: np.concatenate([np.stack([batch[name][method] for method in of_methods], 1) for batch in batches])
-            for name in metrics
+            metric: np.concatenate([np.stack([batch[metric][name] for name in names], 1) for batch in batches])
+            for metric in metrics
         }
 
-    plain = figures("plain", methods)
+    plain = scores("plain", methods)
     trusts, pairs = score_metrics(
-        plain, figures("plain", [_RANDOM]), figures("random", methods), figures("noisy", methods)
+        plain, scores("plain", [_RANDOM]), scores("random", methods), scores("noisy", methods)
     )
     return MetricCheck(tuple(trusts), tuple(pairs), tuple(methods), len(next(iter(plain.values()))))
 
 
 def _compared_methods(methods: Sequence[str]) -> list[str]:
-    """Return the methods that names and sets mean, without those of random weights."""
-    expanded = Protocol(methods=tuple(methods)).methods  # of sets what an evaluation has of them
+    """Return the methods that names and sets stand for, without baselines with random weights."""
+    expanded = Protocol(methods=tuple(methods)).methods  # sets are expanded as in an evaluation
     compared = [name for name in expanded if not METHODS[name].is_baseline]
     _refuse_few(compared)
     return compared
@@ -155,6 +159,6 @@ def _compared_methods(methods: Sequence[str]) -> list[str]:
 def _refuse_few(methods: Sequence[str]) -> None:
     if len(methods) < FEWEST_METHODS:
         raise OptionError(
-            f"{len(methods)} methods were given beside random ones ({', '.join(methods) or 'none'}); expected at least "
-            f"{FEWEST_METHODS}, whose order metrics can agree on"
+            f"{len(methods)} methods were given besides random ones ({', '.join(methods) or 'none'}); expected at "
+            f"least {FEWEST_METHODS}, because metrics are compared by the order of methods"
         )

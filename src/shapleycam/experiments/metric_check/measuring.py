@@ -1,4 +1,4 @@
-"""What metrics say of good maps, of maps of noisy images, and of maps of models with random weights."""
+"""`Measurement`: computes metrics for the methods' maps, for maps of noisy images, and for maps of random weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ Explanations: TypeAlias = Mapping[str, Explanation]
 
 @dataclass(frozen=True)
 class MeasuredBatch:
-    """The figures of a batch by metric and method (b,), in each condition."""
+    """The values of metrics for a batch, in each condition: arrays (b,) by metric and method; higher is better.
+
+    Attributes:
+        methods: the methods, including the one that makes random maps.
+        plain: for the maps of the unchanged images.
+        noisy: for the maps of images with noise, measured on these.
+        random: for the maps of the model with random weights, measured on the unchanged model and images.
+    """
 
     methods: tuple[str, ...]
     plain: Mapping[str, Mapping[str, Array]]
@@ -38,11 +45,11 @@ class Measurement:
     """Measures batches of images in the three conditions.
 
     Args:
-        explainer: of the model, at one layer.
+        explainer: an explainer of the model, at one layer.
         metrics: names of metrics that can be checked.
-        methods: names of the methods, the one of random maps among them.
-        options: of the metrics.
-        estimator: of the methods.
+        methods: names of the methods, including the one that makes random maps.
+        options: options of the metrics.
+        estimator: options of the methods.
     """
 
     def __init__(
@@ -59,8 +66,8 @@ class Measurement:
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     def measure(self, batch: Batch) -> MeasuredBatch:
-        """Return the figures of a batch."""
-        with ignore_warnings(BlankHeatmapWarning):  # of a random map it is no fault, and metrics know what it is worth
+        """Return the values of the metrics for a batch in the three conditions."""
+        with ignore_warnings(BlankHeatmapWarning):  # a random map may be blank, and metrics are defined for it
             [comparison] = self._explainer.compare_with(self._estimator, batch, self._methods, [None])
         explanations: Explanations = dict(comparison)
         first, methods = next(iter(explanations.values())), list(explanations)
@@ -73,15 +80,15 @@ class Measurement:
         noisy = replace(explained, images=batch.images + noise)
         return MeasuredBatch(
             tuple(methods),
-            self._figures(explained, explanations),
-            self._figures(noisy, noisy.explain(noisy.images, methods)),
-            self._figures(explained, self._with_maps_of_random_models(explained, explanations)),
+            self._metric_values(explained, explanations),
+            self._metric_values(noisy, noisy.explain(noisy.images, methods)),
+            self._metric_values(explained, self._with_maps_of_random_models(explained, explanations)),
         )
 
     def _with_maps_of_random_models(self, batch: ExplainedBatch, explanations: Explanations) -> Explanations:
-        """Return the explanations with the values and maps of models of random weights, another one for each image.
+        """Return the explanations with values and maps from models with random weights, drawn for each image.
 
-        Output and utility stay the model's own: that is what a metric measures these maps by.
+        The output and the utility remain those of the model itself, by which a metric measures these maps.
         """
         images = []
         for index, seed in enumerate(batch.seeds(self._options.seed)):
@@ -100,8 +107,8 @@ class Measurement:
             for method, explanation in explanations.items()
         }
 
-    def _figures(self, batch: ExplainedBatch, explanations: Explanations) -> dict[str, dict[str, Array]]:
-        """Return what the metrics say of explanations: by metric and method, (b,), where higher is better."""
+    def _metric_values(self, batch: ExplainedBatch, explanations: Explanations) -> dict[str, dict[str, Array]]:
+        """Return arrays (b,) by metric and method, negated if lower is better, so that higher is always better."""
         evaluator = MetricEvaluator(batch, explanations, self._metrics, self._options)
         return {
             name: {

@@ -1,4 +1,4 @@
-"""What a check of metrics says: scores with intervals, and one sentence."""
+"""`MetricCheck`: the result of a check of metrics, with a summary in one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shapleycam.wording import counted
 
 _CHANCE = 0.5
 _FEWEST_IMAGES = 6
-"""Of fewer, that all have one sign may be chance by the sign test at 5%, and the bootstrap does not see it."""
+"""With fewer images, a sign test at 5% cannot rule out chance even if all signs agree; the bootstrap ignores this."""
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,14 @@ class MetricTrust:
     """The scores of a metric, each a mean over images with its 95% interval.
 
     Attributes:
-        metric: its name.
-        separation: the share of methods whose map is better by it than a random one; 0.5 is chance.
-        reaction: the share of methods whose map is better by it than the one that they make of a model of random
+        metric: the name of the metric.
+        separation: fraction of methods whose map the metric rates better than a random map; 0.5 is chance.
+        reaction: fraction of methods whose map the metric rates better than the method's map for a model with random
             weights; 0.5 is chance.
-        resilience: the rank correlation over methods of its figures without and with a little noise in the image; 1
-            where the order stays.
-        agreement: the rank correlation over methods with the other metrics, in the mean; of no help alone, since
-            metrics may agree on what is wrong.
+        resilience: rank correlation, over methods, between the metric's values without and with a little noise in the
+            image; 1 if the order of the methods stays the same.
+        agreement: rank correlation, over methods, with the other metrics, averaged over these. It proves nothing by
+            itself, because metrics may agree on a wrong order.
 
     Examples:
         >>> from shapleycam.experiments.metric_check import MetricTrust
@@ -45,23 +45,23 @@ class MetricTrust:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Return what speaks against the metric; empty where nothing does."""
+        """Return the reasons not to trust the metric, in words; empty if there are none."""
         return tuple(self._find_faults())
 
     @property
     def is_trusted(self) -> bool:
-        """Return whether nothing speaks against the metric."""
+        """Return whether there is no reason not to trust the metric."""
         return not self.faults
 
     def _find_faults(self) -> Iterator[str]:
         if self.separation.n < _FEWEST_IMAGES:
-            yield f"could be asked of random maps on {counted(self.separation.n, 'image')} only"
+            yield f"could be compared with random maps on {counted(self.separation.n, 'image')} only"
         elif self.separation.high < _CHANCE:
             yield "prefers random maps"
         elif not self.separation.low > _CHANCE:
             yield "does not tell methods from random maps by more than chance"
         if self.reaction.n < _FEWEST_IMAGES:
-            yield f"could be asked of random weights on {counted(self.reaction.n, 'image')} only"
+            yield f"could be compared with maps of random weights on {counted(self.reaction.n, 'image')} only"
         elif self.reaction.high < _CHANCE:
             yield "prefers maps of random weights"
         elif not self.reaction.low > _CHANCE:
@@ -74,7 +74,7 @@ class MetricTrust:
 
 @dataclass(frozen=True)
 class PairAgreement:
-    """How far two metrics agree on the order of methods on an image: rank correlation, the mean over images.
+    """The agreement of two metrics: their rank correlation over methods on each image, averaged over images.
 
     Examples:
         >>> from shapleycam.experiments.metric_check import PairAgreement
@@ -93,10 +93,10 @@ class MetricCheck:
     """The check of several metrics on one model and its photographs.
 
     Attributes:
-        metrics: the scores of each.
-        pairs: how far each two agree.
-        methods: which methods' maps were measured.
-        images: how many images there were.
+        metrics: the scores of each metric.
+        pairs: the agreement of each pair of metrics.
+        methods: the names of the methods whose maps were measured.
+        images: the number of images.
 
     Examples:
         >>> from shapleycam.experiments.metric_check import MetricCheck, MetricTrust
@@ -114,7 +114,7 @@ class MetricCheck:
 
     @property
     def sentence(self) -> str:
-        """Return in a sentence which metrics nothing speaks against, and what speaks against the others."""
+        """Return a sentence with the metrics that nothing speaks against, and the faults of the other metrics."""
         trusted = [trust.metric for trust in self.metrics if trust.is_trusted]
         parts = [f"nothing speaks against {', '.join(trusted) if trusted else 'no metric'}"]
         parts += [f"{trust.metric} {', '.join(trust.faults)}" for trust in self.metrics if trust.faults]

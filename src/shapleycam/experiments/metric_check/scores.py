@@ -1,4 +1,4 @@
-"""Scores of a metric, from its figures of maps that should be good and of maps that should not."""
+"""`score_metrics`: scores metrics by their values for maps that should be good and for maps that should not."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shapleycam.experiments.results.statistics import TIE, Estimate, column_mean
 
 
 def share_better(figures: Array, rivals: Array) -> Array:
-    """Return for each image the share of methods whose figure is better than its rival's; a tie is half.
+    """Return for each image the fraction of methods whose value is higher than the rival value; a tie counts half.
 
     Args:
-        figures: (images, methods), where higher is better; NaN where undefined.
-        rivals: likewise, or (images, 1) for one rival of all methods.
+        figures: values (images, methods), where higher is better; NaN if undefined.
+        rivals: the rival values (images, methods), or (images, 1) for one rival of all methods.
 
     Returns:
-        (images,), NaN where no method has both.
+        (images,), NaN if both values are defined for no method.
 
     Examples:
         >>> import numpy as np
@@ -41,13 +41,13 @@ def score_metrics(
     of_random_models: Mapping[str, Array],
     of_noise: Mapping[str, Array],
 ) -> tuple[list[MetricTrust], list[PairAgreement]]:
-    """Return the scores of each metric, and how far each two agree.
+    """Return the scores of each metric, and the agreement of each pair of metrics.
 
     Args:
-        figures: by metric, (images, methods), where higher is better.
-        of_random_maps: likewise, of one random map of each image, (images, 1).
-        of_random_models: likewise, of the maps that the methods make of models of random weights.
-        of_noise: likewise, of the same images with noise, explained and measured anew.
+        figures: values (images, methods) by metric, where higher is better.
+        of_random_maps: values (images, 1) by metric, for one random map of each image.
+        of_random_models: values as `figures`, for the methods' maps of models with random weights.
+        of_noise: values as `figures`, for the same images with noise, explained and measured again.
 
     Examples:
         >>> import numpy as np
@@ -65,7 +65,7 @@ def score_metrics(
             separation=_mean(share_better(figures[name], of_random_maps[name])),
             reaction=_mean(share_better(figures[name], of_random_models[name])),
             resilience=_mean(image_correlations(figures[name], of_noise[name])),
-            agreement=_mean(_mean_of([values for pair, values in correlations.items() if name in pair])),
+            agreement=_mean(_mean_over([values for pair, values in correlations.items() if name in pair])),
         )
         for name in figures
     ]
@@ -77,6 +77,6 @@ def _mean(values: Array) -> Estimate:
     return estimates(values[:, None])[0]
 
 
-def _mean_of(several: Sequence[Array]) -> Array:
-    """Return the mean for each image of several values (images,); NaN where there is none."""
-    return column_means(np.stack(several)) if several else np.full(1, np.nan)
+def _mean_over(arrays: Sequence[Array]) -> Array:
+    """Return for each image the mean over several arrays (images,); a single NaN if there are no arrays."""
+    return column_means(np.stack(arrays)) if arrays else np.full(1, np.nan)

@@ -1,11 +1,11 @@
-"""Published figures that are in doubt, and why."""
+"""`explain_doubt`: the reasons to doubt some published figures."""
 
 from __future__ import annotations
 
 from shapleycam.experiments.results.cells import CellKey
 
 _HOOKED = {"gradcam", "shapleycam", "shapleycam-x"}
-"""Elementwise methods are not concerned: where the ReLU changes the activation, their derivative is zero."""
+"""The affected methods. Elementwise methods are not: where the ReLU changes the activation, their gradient is zero."""
 _OVERWRITTEN = (
     "vgg16 at last-conv: an in-place ReLU follows this convolution and overwrites the activation that a hook keeps, "
     "unless the hook copies it from a GPU before, as for GradCAM. Very probably ShapleyCAM's published figures are of "
@@ -21,7 +21,7 @@ _UNNAMED = (
 
 
 def explain_doubt(key: CellKey) -> str | None:
-    """Return why a published figure may not be of what its key names, None where there is no doubt."""
+    """Return why a published figure may not belong to its key; None if there is no doubt."""
     model, layer, _, method, metric = key
     if metric == "road":
         return _UNNAMED

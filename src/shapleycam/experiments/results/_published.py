@@ -1,4 +1,4 @@
-"""Published figures, and the differences of measured figures from them."""
+"""`compare_with_published`: the differences between measured and published figures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class PublishedFigures:
     """Published figures.
 
     Attributes:
-        source: where they were published.
+        source: the publication of the figures.
         percent: the figures in percent, by (model, layer, utility, method, metric).
-        remarks: sentences for the reader of a comparison: how the measurement differs from the published one.
-        other_sources: where figures were published that are not from `source`, by their keys.
+        remarks: sentences for the reader of a comparison, on how the measurement differs from the published one.
+        other_sources: for figures that are not from `source`, their publication, by their keys.
 
     Examples:
         >>> from shapleycam.experiments.results import PublishedFigures
@@ -31,13 +31,13 @@ class PublishedFigures:
     other_sources: Mapping[CellKey, str] = field(default_factory=dict)
 
     def source_of(self, key: CellKey) -> str:
-        """Return where a figure was published."""
+        """Return the publication of a figure."""
         return self.other_sources.get(key, self.source)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A measured figure and the published one, in percent; NaN where the measured one is undefined.
+    """A measured figure and the published figure, in percent; `measured` is NaN if it is undefined.
 
     Examples:
         >>> from shapleycam.experiments.results import Difference
@@ -57,10 +57,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """All cells of a summary that have a published counterpart, and the figures of either side that have none.
+    """The comparison of a summary with published figures, including the figures that only one of them has.
 
     Attributes:
-        source: where the published figures are from that are compared.
+        source: the publication of the compared figures.
         differences: one for each figure that is both measured and published.
         unpublished: the keys of measured figures that are not published.
         unmeasured: the keys of published figures that are not measured.
@@ -80,7 +80,7 @@ class PublishedComparison:
 
 
 def compare_with_published(summary: ResultsSummary, against: PublishedFigures) -> PublishedComparison:
-    """Compare each measured figure with the published one; list cells and figures without a counterpart.
+    """Return the difference of each measured figure from the published one, and the figures without a counterpart.
 
     Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary

@@ -1,9 +1,11 @@
-"""The figures that the paper and its author published (Cai 2025, arXiv:2501.06261), from this package's data.
+"""`load_published`: the figures that the paper and its author published (Cai 2025, arXiv:2501.06261).
 
-- `published.csv`: the paper's two tables: both layers, ReST, twelve networks, ten methods, six metrics, in percent.
-- `published_ablations.csv`: the same columns with other utilities, `logit` before pooling and `log_probability` at both
-  layers, of some methods, from the logs in the author's repository; without those of a network that the tables lack.
-- `published_road.csv`: ROAD of three networks, a fraction, from the same logs.
+- `published.csv`: the paper's two tables, with both layers, ReST, twelve networks, ten methods and six metrics, in
+  percent.
+- `published_ablations.csv`: the same columns for some methods with other utilities, from the logs in the author's
+  repository: `logit` before pooling, and `log_probability` at both layers. One network in the logs is omitted, because
+  the paper's tables do not have it.
+- `published_road.csv`: ROAD of three networks, as a fraction, from the same logs.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ _TABLES, _ABLATIONS, _ROAD = "published.csv", "published_ablations.csv", "publis
 _PAPER = "Cai 2025, arXiv:2501.06261"
 _LOGS = "the author's logs, github.com/caihuaiguang/pytorch-shapley-cam"
 _ROAD_LAYER, _ROAD_UTILITIES = "last-conv", ("rest", "log_probability")
-"""What the logs of ROAD may be of: those utilities of which the author has figures at this layer. See `_doubts`."""
+"""The layer and the possible utilities of the ROAD logs, which do not name them: see `_doubts`."""
 
 
 @cache
 def load_published() -> PublishedFigures:
     """Return the figures of the paper's tables, of the author's ablations by utility, and of ROAD, in percent.
 
-    The published ADCC is that of means. Of the ablations, what the logs lack is missing here too.
+    The published ADCC is the ADCC of means. Ablations that are not in the author's logs are missing.
 
     Examples:
         >>> from shapleycam.experiments.results import load_published

@@ -1,4 +1,4 @@
-"""Tables of results for a terminal, of whatever width it is."""
+"""`terminal`: tables of results for a terminal of any width."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from shapleycam.terminal_tables import Head, build_table
 
 @dataclass(frozen=True)
 class TerminalTable:
-    """The table of one layer and utility, as rich prints it: best bold, second underlined.
+    """The table of one layer and utility, for rich: the best figure is bold, the second underlined.
 
     Attributes:
-        caption: layer, utility and number of images, and the network where it is the only one.
-        parts: (heading, table) of each part: one, where all networks and metrics fit side by side. Otherwise a part is
-            of one network, which its heading names where there are several, and of as many metrics as fit.
+        caption: layer, utility and number of images, and the network if there is only one.
+        parts: (heading, table) of each part. If all networks and metrics fit into the width, there is one part.
+            Otherwise each part has one network and as many metrics as fit; the heading is the network's name if there
+            are several networks.
         notes: sentences below the table.
 
     Examples:
@@ -37,8 +38,8 @@ class TerminalTable:
     notes: tuple[str, ...]
 
     def __rich__(self) -> Group:
-        """Return all of it, one below the other."""
-        parts = (piece for heading, table in self.parts for piece in ([Text(heading)] if heading else []) + [table])
+        """Return the caption, the parts and the notes, one below the other."""
+        parts = (item for heading, table in self.parts for item in ([Text(heading)] if heading else []) + [table])
         return Group(Text(self.caption, "bold"), *parts, *(Text(note, "dim") for note in self.notes))
 
 
@@ -49,10 +50,10 @@ def terminal(
     intervals: bool = True,
     against: PublishedFigures | None = None,
 ) -> list[TerminalTable]:
-    """Return a table for each layer and utility, at most `width` cells wide, or as wide as it is where that is None.
+    """Return a table for each layer and utility, at most `width` characters wide; None for no limit.
 
-    A single network has no column. Where the width does not suffice, intervals and differences are on lines of their
-    own, and then there are several parts below each other. Names are never cut.
+    There is no column for the network if there is only one. If the table is too wide, intervals and differences are put
+    on separate lines. If it is still too wide, it is divided into several parts. Names are never truncated.
 
     Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, terminal
@@ -67,7 +68,7 @@ def terminal(
 
 
 def terminal_tables(tables: Sequence[TextTable], width: int | None) -> list[TerminalTable]:
-    """Return tables as rich prints them, at most `width` cells wide, or as wide as they are where that is None.
+    """Return tables for rich, at most `width` characters wide; None for no limit.
 
     Examples:
         >>> from shapleycam.experiments.results import terminal_tables
@@ -81,7 +82,7 @@ def terminal_tables(tables: Sequence[TextTable], width: int | None) -> list[Term
 
 
 def _caption(table: TextTable) -> str:
-    """Return the caption with the network, where there is one alone."""
+    """Return the caption, with the network's name if there is only one network."""
     models = {row.model for row in table.rows}
     return f"{table.caption}; network {models.pop()}" if len(models) == 1 else table.caption
 
@@ -103,13 +104,13 @@ def _parts(table: TextTable, width: int | None) -> Iterator[tuple[str, Table]]:
 
 
 def _side_by_side(heads: Sequence[Head], rows: Sequence[Sequence[Text]], width: int | None) -> Iterator[Table]:
-    """Yield tables of as many figures as fit beside the names, which are the first column; of one at least."""
+    """Yield tables with the names in the first column and as many further columns as fit, but at least one."""
     start = 1
     while start < len(heads):
         for end in range(len(heads), start, -1):
-            places = [0, *range(start, end)]
+            columns = [0, *range(start, end)]
             allowed = width if end > start + 1 else None
-            part = build_table([heads[p] for p in places], [[row[p] for p in places] for row in rows], allowed)
+            part = build_table([heads[c] for c in columns], [[row[c] for c in columns] for row in rows], allowed)
             if part is not None:
                 yield part
                 start = end
@@ -117,7 +118,7 @@ def _side_by_side(heads: Sequence[Head], rows: Sequence[Sequence[Text]], width: 
 
 
 def _cells(row: TableRow) -> list[Text]:
-    """Return method and figures."""
+    """Return the cells of a row: the method and its figures."""
     figures = (Text(entry.text + "*" * entry.marked, style=_style(entry)) for entry in row.entries)
     return [Text(row.method), *figures]
 

@@ -17,7 +17,14 @@ from shapleycam.experiments.results.plots import metric_against_metric
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure that can be drawn: its file name without suffix, its title, a text in its place, and a function."""
+    """A figure that can be drawn.
+
+    Attributes:
+        name: the file name without suffix.
+        title: the title.
+        alt: the alternative text for readers who cannot see the figure.
+        draw: a function that draws it.
+    """
 
     name: str
     title: str
@@ -26,7 +33,10 @@ class FigureSpec:
 
 
 def available_figures(summary: ResultsSummary, mean_curves: Sequence[MeanCurve] | None) -> Iterator[FigureSpec]:
-    """Yield metric against metric, ranks over networks, and curves; `summary` is of one layer and utility."""
+    """Yield the figures for a summary of one layer and utility.
+
+    These are: the first metric against the last, ranks over networks for each metric, and curves.
+    """
     ((layer, utility),) = summary.settings
     columns, end = summary.columns, f"{layer}_{utility}"
     if len(columns) > 1:

@@ -1,8 +1,8 @@
-"""MaxBoxAcc (Choe 2020, arXiv:2007.04178): how often boxes fit, at the threshold that is best for all images together.
+"""MaxBoxAcc (Choe 2020, arXiv:2007.04178): the accuracy of boxes at the best threshold for all images together.
 
-Its parts are the shares of images whose box overlaps the object's enough, one part for each threshold of the maps. They
-are read off the lists of overlaps in the rows: a part is named by the list, the overlap that is enough, and the
-threshold's position.
+A box is accurate if its intersection over union (IoU) with the object's box is large enough. MaxBoxAcc is computed from
+"parts": for each threshold of the maps, the fraction of images whose box is accurate. The parts are read from the lists
+of IoUs in the rows. The name of a part consists of the list's column, the required IoU, and the threshold's position.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import polars as pl
 from shapleycam.experiments.results.resampling import Array
 
 _THRESHOLDS = 50
-"""The length of the lists; a test holds it against `metrics.boxes`, which imports torch."""
-_ENOUGH = (0.3, 0.5, 0.7)
-"""Overlaps over which the second version is averaged."""
+"""The length of the lists; a test compares it with `metrics.boxes`, which imports torch."""
+_REQUIRED_IOUS = (0.3, 0.5, 0.7)
+"""The required IoUs over which the second version is averaged."""
 
 
-def _parts(curve: str, enough: float) -> tuple[str, ...]:
-    return tuple(f"{curve} {enough} {position}" for position in range(_THRESHOLDS))
+def _parts(curve: str, required: float) -> tuple[str, ...]:
+    return tuple(f"{curve} {required} {position}" for position in range(_THRESHOLDS))
 
 
 MAX_BOX_PARTS = _parts("box_iou_curve", 0.5)
-MAX_BOX_V2_PARTS = tuple(part for enough in _ENOUGH for part in _parts("any_box_iou_curve", enough))
+MAX_BOX_V2_PARTS = tuple(part for required in _REQUIRED_IOUS for part in _parts("any_box_iou_curve", required))
 
 
 def stored_column(part: str) -> str:
-    """Return the column of the rows that a part is read from.
+    """Return the column of the rows from which a part is read.
 
     Examples:
         >>> from shapleycam.experiments.results.box_hits import stored_column
@@ -38,22 +38,25 @@ def stored_column(part: str) -> str:
 
 
 def part_values(part: str) -> pl.Expr:
-    """Return the values of a part: 1 where the overlap is enough, NaN where it is undefined, null if not measured."""
-    column, _, hit = part.partition(" ")
-    if not hit:
+    """Return the values of a part for each image: the column of a metric, or whether the box is accurate.
+
+    The latter is 1 or 0, NaN if the IoU is undefined, and null if it was not measured.
+    """
+    column, _, condition = part.partition(" ")
+    if not condition:
         return pl.col(part)
-    enough, position = hit.split(" ")
-    overlap = pl.col(column).list.get(int(position))
-    return pl.when(overlap.is_nan()).then(overlap).otherwise(overlap >= float(enough)).cast(pl.Float64).alias(part)
+    required, position = condition.split(" ")
+    iou = pl.col(column).list.get(int(position))
+    return pl.when(iou.is_nan()).then(iou).otherwise(iou >= float(required)).cast(pl.Float64).alias(part)
 
 
 def max_box_accuracy(shares: Array) -> Array:
-    """Return the largest share over thresholds: (..., thresholds) -> (...)."""
+    """Return the largest accuracy over thresholds: (..., thresholds) -> (...)."""
     largest: Array = shares.max(-1)
     return largest
 
 
 def max_box_accuracy_v2(shares: Array) -> Array:
-    """Return the mean over overlaps of the largest share over thresholds: (..., overlaps · thresholds) -> (...)."""
-    largest: Array = shares.reshape(*shares.shape[:-1], len(_ENOUGH), _THRESHOLDS).max(-1)
+    """Return the largest accuracy over thresholds, averaged over IoUs: (..., IoUs · thresholds) -> (...)."""
+    largest: Array = shares.reshape(*shares.shape[:-1], len(_REQUIRED_IOUS), _THRESHOLDS).max(-1)
     return np.asarray(largest.mean(-1))

@@ -1,4 +1,4 @@
-"""The summary of an evaluation: a cell for each model, layer, utility, method and metric, and the missing results."""
+"""`ResultsSummary`: a cell for each model, layer, utility, method and metric, and the images without results."""
 
 from __future__ import annotations
 
@@ -17,20 +17,26 @@ CellKey: TypeAlias = tuple[str, str, str, str, str]
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: a mean over images with its 95% interval, as fractions; NaN where there is none.
+    """One figure: a mean over images with its 95% interval, as fractions; NaN where it is undefined.
 
     Attributes:
-        model: name of the network; `layer`, `utility`, `method` and `metric` are names too.
-        mean: over the `n` images where the metric is defined.
-        low: lower end of the 95% interval, `high` the upper one.
-        n: how many images are in the mean.
-        undefined: how many images have the value NaN, and are not in the mean. Images where the metric was not measured
-            are in neither count.
-        rank: among the methods of the same model, layer, utility and metric, from 1; ties share their mean rank.
-        best: whether it is the best mean, or shares it; `second`, whether it is or shares the next one.
-        lead_significant: whether the best leads the second by more than chance; None for cells that are not best, and
-            where there is nothing to compare with.
-        p: of that lead, two-sided; None likewise.
+        model: name of the network.
+        layer: name of the layer.
+        utility: name of the utility.
+        method: name of the method.
+        metric: name of the metric.
+        mean: the mean over the `n` images for which the metric is defined.
+        low: lower end of the 95% interval.
+        high: upper end of the 95% interval.
+        n: number of images in the mean.
+        undefined: number of images whose value is NaN; they are not in the mean. Images for which the metric was not
+            measured are not counted in `n` or `undefined`.
+        rank: rank among the methods of the same model, layer, utility and metric, from 1; ties share their mean rank.
+        best: whether the mean is the best one, possibly tied with others.
+        second: whether the mean is the second best one, possibly tied with others.
+        lead_significant: whether the best method's lead over the second is significant; None for cells that are not
+            best, or if there is no other method.
+        p: two-sided p-value of this lead; None if `lead_significant` is.
 
     Examples:
         >>> from shapleycam.experiments.results import Cell
@@ -62,7 +68,7 @@ class Cell:
 
     @property
     def measured(self) -> bool:
-        """Return whether the metric was measured on any image, defined or not."""
+        """Return whether the metric was measured on any image, even if it is undefined there."""
         return self.n + self.undefined > 0
 
     @property
@@ -73,7 +79,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class ResultGroup:
-    """A model at a layer with a utility, and how many images it was measured on.
+    """A model at a layer with a utility, and the number of images on which it was measured.
 
     Examples:
         >>> from shapleycam.experiments.results import ResultGroup
@@ -89,7 +95,7 @@ class ResultGroup:
 
 @dataclass(frozen=True)
 class MissingResult:
-    """An image without results of a model at a layer, and why: an error, or the class rule left it out.
+    """An image without results for a model at a layer, because of an error, or because the class rule excludes it.
 
     Examples:
         >>> from shapleycam.experiments.results import MissingResult
@@ -107,7 +113,17 @@ class MissingResult:
 
 @dataclass(frozen=True)
 class ResultsSummary:
-    """The figures of an evaluation; cells are in the order of tables.
+    """The figures of an evaluation.
+
+    Attributes:
+        columns: the columns of its tables.
+        groups: the models, layers and utilities.
+        cells: the figures, in the order of tables.
+        absent: the images without results.
+        removal: the removal, the same for all figures.
+        precision: the precision of the network before the layer, the same for all figures.
+        smooth: the smoothing of the maps, the same for all figures.
+        copies: pairs (copy, original) of images with the same content; copies count again in the means.
 
     Examples:
         >>> from shapleycam.experiments.results import Column, ResultGroup, ResultsSummary
@@ -123,17 +139,13 @@ class ResultsSummary:
     cells: tuple[Cell, ...]
     absent: tuple[MissingResult, ...] = ()
     removal: str = "zero"
-    """What stood in for absent places, the same in all."""
     precision: str = "full"
-    """Of what comes before the layer, the same in all."""
     smooth: str = "none"
-    """How the maps were smoothed, the same in all."""
     copies: tuple[tuple[str, str], ...] = ()
-    """Images that are copies of earlier ones, which count again, each with the first of its content."""
 
     @cached_property
     def by_key(self) -> dict[CellKey, Cell]:
-        """Return each cell by model, layer, utility, method and metric."""
+        """Return the cells by model, layer, utility, method and metric."""
         return {cell.key: cell for cell in self.cells}
 
     @property
@@ -143,12 +155,12 @@ class ResultsSummary:
 
     @property
     def left_out(self) -> tuple[MissingResult, ...]:
-        """Return the images that the class rule left out."""
+        """Return the images that the class rule excludes."""
         return tuple(image for image in self.absent if image.status == "left out")
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """Return the pairs of layer and utility, each of which has a table."""
+        """Return the pairs (layer, utility); there is a table for each pair."""
         return list(dict.fromkeys((group.layer, group.utility) for group in self.groups))
 
     def at(self, layer: str, utility: str) -> ResultsSummary:
@@ -165,7 +177,7 @@ class ResultsSummary:
         """Return the column of this name.
 
         Raises:
-            OptionError: there is none.
+            OptionError: there is no such column.
         """
         columns = {column.name: column for column in self.columns}
         name = name if name in columns else canonical_metric(name) or name
@@ -175,6 +187,6 @@ class ResultsSummary:
 
 
 def sort_by_table(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return names in the order of the known ones, then others by the alphabet, whatever their order was."""
+    """Return distinct names: first known names in the order of `known`, then other names in alphabetical order."""
     index = {name: position for position, name in enumerate(known)}
     return sorted(set(names), key=lambda name: (index.get(name, len(index)), name))

@@ -1,4 +1,4 @@
-"""The columns of tables: metrics, and figures computed from the means of several metrics."""
+"""`Column`: a column of tables, either a metric or a figure computed from the means of several metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ADCC_PARTS = ("coherency", "complexity", "average_drop")
 MAX_BOX_ACCURACY, MAX_BOX_ACCURACY_V2 = "max_box_accuracy", "max_box_accuracy_v2"
 _PARTS = {ADCC_OF_MEANS: ADCC_PARTS, MAX_BOX_ACCURACY: MAX_BOX_PARTS, MAX_BOX_ACCURACY_V2: MAX_BOX_V2_PARTS}
 _OF_METRIC = {MAX_BOX_ACCURACY: "best_box_iou", MAX_BOX_ACCURACY_V2: "best_any_box_iou"}
-"""The metrics whose lists of overlaps the parts are read from."""
+"""The metrics whose lists of IoUs contain the parts."""
 _ADCC_OF_IMAGES = "ADCC (mean of images)"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the tables: a metric's mean, or a figure made of several means.
+    """A column of tables: the mean of a metric, or a figure computed from several means.
 
     Examples:
         >>> from shapleycam.experiments.results import Column
@@ -41,17 +41,17 @@ class Column:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Return the metrics from whose means the figure is computed."""
+        """Return the names of the means from which the figure is computed."""
         return _PARTS.get(self.name, (self.name,))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Return the metrics that have to be measured for the figure."""
+        """Return the metrics that must be measured for the figure."""
         return (_OF_METRIC[self.name],) if self.name in _OF_METRIC else self.parts
 
     @property
     def described_by(self) -> str:
-        """Return the metric that says in words what the figure is about."""
+        """Return the metric whose summary describes the figure."""
         return "adcc" if self.name == ADCC_OF_MEANS else self.metrics[0]
 
     @property
@@ -61,22 +61,24 @@ class Column:
 
 
 OF_MEANS = Column(ADCC_OF_MEANS, "ADCC (of means)", "high", percent=True)
-"""Computed from the three means as printed, each over its own images; its `n` counts images that have all three."""
+"""The ADCC of the three means; each mean is over the images that have it, but `n` counts images that have all three."""
 _BOX_COLUMNS = {
     "best_box_iou": Column(MAX_BOX_ACCURACY, "MaxBoxAcc", "high", percent=True),
     "best_any_box_iou": Column(MAX_BOX_ACCURACY_V2, "MaxBoxAccV2", "high", percent=True),
 }
-"""What is added after the overlap of each image at its own threshold: the accuracy at one threshold for all."""
+"""The columns added after a box metric (best threshold for each image): accuracy at one threshold for all images."""
 OF_SEVERAL_MEANS = {column.name: column for column in (OF_MEANS, *_BOX_COLUMNS.values())}
-"""The columns that are no metric of one image, by name."""
+"""The columns that are not the mean of a metric, by name."""
 
 
 def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> tuple[Column, ...]:
-    """Return the columns of metrics; what is a column already stays as it is.
+    """Return the columns for metrics; columns among `metrics` are returned unchanged.
 
-    The ADCC of means, which is the published one, is added: after the ADCC of images, where its parts are among the
-    metrics that were `measured`, or at the end, where the parts are all among `metrics`. So is MaxBoxAcc, after the
-    overlap of images' boxes, where the lists of overlaps are in `measured` too.
+    Two kinds of columns are added:
+
+    - the ADCC of means, which is the published one: after the ADCC of images, if its parts are in `measured`; without
+      the ADCC of images, at the end, if all its parts are in `metrics`;
+    - MaxBoxAcc: after the box metric, if the lists of IoUs are in `measured`.
 
     Examples:
         >>> from shapleycam.experiments.results import columns_of
@@ -99,7 +101,7 @@ def columns_of(metrics: Sequence[Metric | Column], measured: Iterable[str]) -> t
 
 
 def parts_of(columns: Sequence[Column]) -> list[str]:
-    """Return the metrics that columns are computed from, each once; those with a column of their own come first.
+    """Return the names of the distinct means for columns; metrics that have their own column come first.
 
     Examples:
         >>> from shapleycam.experiments.results import OF_MEANS, parts_of

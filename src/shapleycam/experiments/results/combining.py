@@ -1,4 +1,4 @@
-"""Figures of columns, computed from means: of one metric the mean itself, of several what they make together."""
+"""`combine_of`: the functions that compute a column's figure from one or several means."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapleycam.experiments.results.statistics import Combine, harmonic_mean, si
 def adcc_of(parts: Array) -> Array:
     """Return the ADCC (Poppi 2021, arXiv:2104.10252) of coherency, complexity and average drop: (..., 3) -> (...).
 
-    All are fractions.
+    All numbers are fractions.
     """
     return harmonic_mean(np.stack([parts[..., 0], 1 - parts[..., 1], 1 - parts[..., 2]], axis=-1))
 
@@ -34,12 +34,12 @@ _COMBINE: dict[str, Combine] = {
 
 @dataclass(frozen=True)
 class ColumnParts:
-    """A column, and the indices of the metrics from whose means its figures are computed."""
+    """A column, and the indices of the means from which its figures are computed."""
 
     column: Column
     parts: tuple[int, ...]
 
     @property
     def combine(self) -> Combine:
-        """Return the function that computes the figure from those means."""
+        """Return the function that computes the column's figure from these means."""
         return combine_of(self.column)

@@ -1,4 +1,4 @@
-"""Insertion and deletion curves of an evaluation's methods."""
+"""`curves`: plots the mean insertion and deletion curves of methods."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ _CURVES = {"insertion_curve": ("insertion", "pixels added %"), "deletion_curve":
 
 
 def curves(means: Sequence[MeanCurve], *, layer: str | None = None, utility: str | None = None) -> Figure:
-    """Plot insertion and deletion curves: the mean over images by method, with each point's 95% interval (Student).
+    """Return a figure of the mean curves over images of each method, with each point's 95% interval (Student).
 
-    A curve is the probability of the class from the first step to the last. A panel is of one model and curve.
+    A curve is the probability of the class from the first step to the last. There is a panel for each model and each of
+    insertion and deletion.
 
     Raises:
-        OptionError: no curves, several layers or utilities to choose from, or images with curves of unlike lengths.
+        OptionError: there are no curves; there are several layers or utilities to choose from; or the curves of a
+            method have different lengths.
     """
     if not means:
         raise OptionError(

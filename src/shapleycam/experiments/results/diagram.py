@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks over networks, and which methods do not differ (Demšar 2006).
+"""`rank_diagram`: the critical-difference diagram of mean ranks over networks (Demšar 2006).
 
 This is our own code because the packages that also draw it (scikit-posthocs, Orange) depend on pandas.
 """
@@ -15,18 +15,20 @@ from shapleycam.experiments.results.ranks import NetworkRanks, cliques, rank_ove
 from shapleycam.experiments.results.statistics import Array
 
 _STEP = 0.5
-"""Height between two names, in units of the axis."""
+"""Vertical distance between two names, in units of the axis."""
 
 
 def rank_diagram(
     summary: ResultsSummary, metric: str, *, layer: str | None = None, utility: str | None = None
 ) -> Figure:
-    """Plot mean ranks over networks, rank 1 the best; bars join methods that Nemenyi's test does not separate at 5%.
+    """Return a diagram of mean ranks over networks; rank 1 is the best.
 
-    Methods without a figure on some network are left out, and the title names them.
+    Bars join methods that Nemenyi's test does not separate at 5%. Methods that lack a figure on some network are
+    omitted, and the title names them.
 
     Raises:
-        OptionError: fewer than two networks or three methods; an unknown or ambiguous metric, layer or utility.
+        OptionError: there are fewer than two networks or three methods; or a metric, layer or utility is unknown or
+            ambiguous.
     """
     column = summary.column(metric)
     results = summary.at(*select_setting(summary.settings, layer, utility))
@@ -49,7 +51,7 @@ def methods_in(summary: ResultsSummary) -> list[str]:
 
 
 def _figures(summary: ResultsSummary, metric: str) -> tuple[list[str], Array]:
-    """Return the methods, and their means (networks, methods), NaN where there is none."""
+    """Return the methods, and their means (networks, methods); NaN where there is no mean."""
     methods = methods_in(summary)
     cells = {(cell.model, cell.method): cell.mean for cell in summary.cells if cell.metric == metric}
     models = [group.model for group in summary.groups]
@@ -57,7 +59,7 @@ def _figures(summary: ResultsSummary, metric: str) -> tuple[list[str], Array]:
 
 
 def _draw(names: list[str], ranking: NetworkRanks, title: str) -> Figure:
-    """Draw the scale, the names on both sides with lines to their ranks, and the bars that join methods."""
+    """Return a figure with the scale, the names on both sides with lines to their ranks, and the bars."""
     count = len(names)
     bars = cliques(ranking.rank, ranking.critical)
     first_depth = 0.5 + 0.22 * len(bars)
@@ -83,7 +85,7 @@ def _draw(names: list[str], ranking: NetworkRanks, title: str) -> Figure:
 
 
 def _draw_scale(axis: Axes, count: int, critical: float) -> None:
-    """Draw the ranks from 1, and above them the critical difference as a length."""
+    """Draw the axis of ranks, and above it the critical difference as a length."""
     axis.plot([1, count], [0, 0], color="black", linewidth=1)
     for rank in range(1, count + 1):
         axis.plot([rank, rank], [0, 0.15], color="black", linewidth=1)

@@ -1,4 +1,4 @@
-"""The images on which methods differ most."""
+"""`find_disagreements`: the images on which methods differ most by a metric."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ _GROUP_COLUMNS = ("model", "layer", "utility")
 
 @dataclass(frozen=True)
 class Disagreement:
-    """How far methods differ on one image by one metric; values are as in the rows.
+    """The difference between the best and the worst method on one image by one metric.
 
     Attributes:
         index: the image's position in the dataset.
-        image: its name.
+        image: the image's name.
         model: the network's name.
-        best: the method with the best value, `best_value`.
-        worst: the method with the worst value, `worst_value`.
-        spread: the distance of the two values, above 0.
+        best: the method with the best value.
+        best_value: its value, as in the rows.
+        worst: the method with the worst value.
+        worst_value: its value, as in the rows.
+        spread: the absolute difference of the two values, above 0.
 
     Examples:
         >>> from shapleycam.experiments.results import Disagreement
@@ -54,14 +56,23 @@ def find_disagreements(
     methods: Sequence[str] | None = None,
     count: int = 8,
 ) -> list[Disagreement]:
-    """Return the `count` images on which methods differ most by a metric, the widest spread first.
+    """Return the `count` images on which methods differ most by a metric, largest spread first.
 
-    `rows` are an evaluation's (see `experiments.rows`). `methods` are those compared; None for all but those of random
-    weights, which differ by design. Images on which fewer than two methods have a value, or all have the same, are left
-    out. Of methods that share the best or the worst value, the first in the order of the table of methods is named.
+    Images are omitted if fewer than two methods have a value, or if all methods have the same value. If several methods
+    share the best or the worst value, the first of them in the table of methods is returned.
+
+    Args:
+        rows: rows of an evaluation; see `experiments.rows`.
+        metric: the name of a metric.
+        model: the name of a network.
+        layer: the name of a layer in the rows.
+        utility: the name of a utility.
+        methods: names of the methods to compare; None for all except baselines with random weights.
+        count: maximum number of images.
 
     Raises:
-        OptionError: an unknown metric, a column is missing, or no rows of this model, layer, utility or method.
+        OptionError: the metric is unknown, a column is missing, or there are no rows of this model, layer, utility or
+            method.
 
     Examples:
         >>> import polars as pl
@@ -89,7 +100,7 @@ def find_disagreements(
     differing = (
         measured.select("index", pl.col("image").cast(pl.String), value, method.cast(compared, strict=False))
         .filter(method.is_not_null(), value.cast(pl.Float64).is_finite())
-        .sort(method)  # so that the first of those with the same value is the first in the table of methods
+        .sort(method)  # so that of equal values the first is that of the first method in the table
         .group_by("index", "image")
         .agg(best=method.get(best), best_value=value.get(best), worst=method.get(worst), worst_value=value.get(worst))
         .with_columns(spread=(pl.col("best_value") - pl.col("worst_value")).abs())

@@ -1,4 +1,4 @@
-"""The cells of one model, layer and utility: figures with intervals, ranks, and the leads of the best methods."""
+"""`cells_of_group`: the figures, intervals, ranks and significance of the best for one model, layer and utility."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from shapleycam.experiments.results.statistics import Lead, column_means, estima
 
 
 def cells_of_group(group: GroupValues, columns: Sequence[ColumnParts], resampler: Resampler) -> list[Cell]:
-    """Return all cells of a group, one method after the other, from one pass over the resamples."""
+    """Return all cells of a group, ordered by method, from a single pass over the resamples."""
     mean = column_means(group.values)
     figures = [column.combine(mean[:, list(column.parts)]) for column in columns]
     ranks = [rank_methods(figure, column.column.better) for figure, column in zip(figures, columns, strict=True)]
     pairs = _pairs(group.values, columns, ranks)
-    gaps = [pair.values for pair in pairs if not np.isfinite(pair.values).all()]
-    drawn, *drawn_gaps = resampler.means_of_tables([group.values, *gaps])
+    incomplete = [pair.values for pair in pairs if not np.isfinite(pair.values).all()]
+    drawn, *drawn_incomplete = resampler.means_of_tables([group.values, *incomplete])
     leads: list[dict[int, Lead]] = [{} for _ in columns]
     for pair in pairs:
         column = columns[pair.column]
-        # A pair without gaps has the means of its methods; of one with gaps they are of the images that both have.
-        whole = np.isfinite(pair.values).all()
-        drawn_pair = drawn[:, pair.methods][:, :, column.parts] if whole else drawn_gaps.pop(0)
+        # If both methods have all images, the resampled means of the group are those of the pair. Otherwise the pair
+        # needs means over the images that both methods have.
+        is_complete = np.isfinite(pair.values).all()
+        drawn_pair = drawn[:, pair.methods][:, :, column.parts] if is_complete else drawn_incomplete.pop(0)
         leads[pair.column][pair.best] = lead_from_resamples(pair.values, drawn_pair, column.combine)
     cells = [
         cell
@@ -71,7 +72,14 @@ def _column_cells(
 
 @dataclass(frozen=True)
 class _Pair:
-    """The values (images, 2, parts) of a column's best method and of the first second one, the better first."""
+    """One of a column's best methods and the first of its second best methods.
+
+    Attributes:
+        column: index of the column.
+        best: index of the best method.
+        methods: indices of the two methods; the first is the one with the larger figure.
+        values: their values (images, 2, parts), in the same order.
+    """
 
     column: int
     best: int
@@ -94,7 +102,7 @@ def _pairs(values: Array, columns: Sequence[ColumnParts], ranks: Sequence[Ranks]
 
 
 def _significance(lead: Lead | None, ranks: Ranks, index: int) -> tuple[bool | None, float | None]:
-    """Return whether a method's lead is significant, and its p; None for methods that are not best or have no rival."""
+    """Return whether a method's lead is significant, and its p; None if it is not best or has no other method."""
     if not ranks.best[index] or ranks.best.sum() + ranks.second.sum() < 2:
         return None, None
     if lead is None:  # all methods share the best figure

@@ -1,4 +1,4 @@
-"""An evaluation's rows as arrays: the values of each model, layer and utility, and the images without results."""
+"""`group_values`: converts the rows of an evaluation to an array for each model, layer and utility."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ HEADS = ("index", "image", "model", "layer", "utility", "method", "status", "mes
 
 @dataclass(frozen=True)
 class TableOrder:
-    """The order in which tables show methods and utilities; others follow by the alphabet."""
+    """The order of methods and utilities in tables; other names follow in alphabetical order."""
 
     methods: Sequence[str]
     utilities: Sequence[str]
 
     @classmethod
     def of_all(cls) -> TableOrder:
-        """Return the order of the tables of methods and utilities themselves."""
+        """Return the order of the table of methods and of the table of utilities."""
         from shapleycam.cams import METHODS  # which imports torch
         from shapleycam.utilities import UTILITIES
 
@@ -38,9 +38,13 @@ class TableOrder:
 
 @dataclass(frozen=True)
 class GroupValues:
-    """The values of one group (images, methods, metrics), and which of them were measured.
+    """The values of one group.
 
-    A value is NaN where it is undefined, and also where it was not measured: where there is no row, or a null in it.
+    Attributes:
+        group: model, layer, utility and number of images.
+        methods: the names of the methods.
+        values: (images, methods, metrics); NaN if the value is undefined or was not measured.
+        measured: whether each value was measured: there is a row, and the value in it is not null.
     """
 
     group: ResultGroup
@@ -50,7 +54,7 @@ class GroupValues:
 
 
 def group_values(rows: pl.DataFrame, names: Sequence[str], order: TableOrder) -> Iterator[GroupValues]:
-    """Yield the values of each model, layer and utility, one at a time."""
+    """Yield the values of each model, layer and utility, so that only one group is in memory."""
     good = rows.lazy().filter(pl.col("status") == "ok")
     for key in good.select(_GROUP_COLUMNS).unique().collect().rows():
         conditions = [pl.col(name) == part for name, part in zip(_GROUP_COLUMNS, key, strict=True)]
@@ -60,7 +64,7 @@ def group_values(rows: pl.DataFrame, names: Sequence[str], order: TableOrder) ->
 
 
 def sort_groups(groups: Iterable[ResultGroup], order: TableOrder) -> list[ResultGroup]:
-    """Return groups in the order of tables: by layer, utility and network."""
+    """Return groups sorted as in tables: by layer, utility and network."""
     groups = list(groups)
     layers = sort_by_table((group.layer for group in groups), _LAYERS)
     utilities = sort_by_table((group.utility for group in groups), order.utilities)
@@ -90,7 +94,7 @@ def _values_of(rows: pl.DataFrame, key: tuple[str, str, str], names: Sequence[st
 
 
 def find_missing(rows: pl.DataFrame) -> Iterator[MissingResult]:
-    """Yield each image without results, once for each model and layer."""
+    """Yield the images without results, each once for each model and layer."""
     fields = ("model", "layer", "index", "image", "status", "message")
     without_result = rows.filter(pl.col("status") != "ok").select(fields)
     without_result = without_result.with_columns(pl.col(pl.Categorical).cast(pl.String)).sort(fields, nulls_last=True)
@@ -99,7 +103,7 @@ def find_missing(rows: pl.DataFrame) -> Iterator[MissingResult]:
 
 
 def check_columns(rows: pl.DataFrame, names: Sequence[str]) -> None:
-    """Refuse rows that lack a column of these metrics.
+    """Refuse rows that lack a required column or the column of a metric.
 
     Raises:
         OptionError: a column is missing, or there are no metrics.

@@ -1,4 +1,4 @@
-"""Tables as plain text in four forms: Markdown, LaTeX, HTML, and CSV with one line for each figure."""
+"""Tables as Markdown, LaTeX and HTML, and as CSV with one line for each figure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _TIDY_HEADS = (
     *("layer", "utility", "model", "method", "metric", "better"),
     *("mean", "low", "high", "n", "undefined", "rank", "p", "removal", "precision", "smooth"),
 )
-_OF_ALL = ("removal", "precision", "smooth")
-"""Columns that are the same for all figures."""
+_CONSTANT_HEADS = ("removal", "precision", "smooth")
+"""Columns whose value is the same for all figures."""
 _COMPARED_HEADS = ("published_percent", "difference_points", "remarks")
 
 
 class TableLayout(Interface):
-    """A form of the tables as text."""
+    """A function that returns the tables of a summary as text."""
 
     def __call__(
         self, summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None
@@ -33,7 +33,7 @@ class TableLayout(Interface):
 
 
 def markdown(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
-    """Return GitHub's Markdown: best bold, second underlined by <ins>.
+    """Return tables in GitHub's Markdown; the best figure is bold, the second underlined by <ins>.
 
     Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, markdown
@@ -50,7 +50,7 @@ def markdown(summary: ResultsSummary, *, intervals: bool = True, against: Publis
 
 
 def latex(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
-    r"""Return a LaTeX table environment for each layer and utility, which needs no package.
+    r"""Return a LaTeX table environment for each layer and utility; it needs no LaTeX packages.
 
     Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, latex
@@ -67,7 +67,7 @@ def latex(summary: ResultsSummary, *, intervals: bool = True, against: Published
 
 
 def html(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
-    """Return a fragment of HTML that needs no style sheet and can be put into any page.
+    """Return a fragment of HTML that needs no style sheet, and can be inserted into any page.
 
     Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, html
@@ -84,10 +84,10 @@ def html(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
 
 
 def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None) -> str:
-    """Return CSV, one line for each figure: fractions at full precision, empty where undefined.
+    """Return CSV with one line for each figure: fractions at full precision, empty if undefined.
 
-    Published figures are in percent. Without `intervals` the columns low and high are left out. CSV has no room for
-    notes: the remarks on a comparison are in the line of each figure that is compared.
+    Published figures are in percent. Without `intervals`, there are no columns low and high. Instead of notes below the
+    table, the remarks on a comparison are repeated in the line of each compared figure.
 
     Examples:
         >>> from shapleycam.experiments.results import Cell, Column, ResultGroup, ResultsSummary, tidy
@@ -110,12 +110,12 @@ def tidy(summary: ResultsSummary, *, intervals: bool = True, against: PublishedF
     writer = csv.DictWriter(text, [*heads, *(_COMPARED_HEADS if against else ())], lineterminator="\n")
     writer.writeheader()
     for cell in summary.cells:
-        fields = {head: _csv_value(getattr(cell, head)) for head in heads if head not in {"better", *_OF_ALL}}
+        fields = {head: _csv_value(getattr(cell, head)) for head in heads if head not in {"better", *_CONSTANT_HEADS}}
         if (figure := compared.get(cell.key)) is not None:
             remark = " ".join(filter(None, (explain_doubt(cell.key), *remarks)))
             fields |= dict(zip(_COMPARED_HEADS, (figure.published, _csv_value(figure.points), remark), strict=True))
-        of_all = {head: getattr(summary, head) for head in _OF_ALL}
-        writer.writerow({**fields, "better": better[cell.metric], **of_all})
+        constants = {head: getattr(summary, head) for head in _CONSTANT_HEADS}
+        writer.writerow({**fields, "better": better[cell.metric], **constants})
     return text.getvalue()
 
 
@@ -138,9 +138,9 @@ def lead_text(leads: LeadTables, form: str) -> str:
 
 _MARKUP = {"markdown": markup.markdown_of, "latex": markup.latex_of, "html": markup.html_of}
 LAYOUTS: dict[str, TableLayout] = {"markdown": markdown, "latex": latex, "html": html, "csv": tidy}
-"""The forms that are plain text, by name."""
+"""The functions that return tables as text, by the name of their format."""
 
 
 def _csv_value(value: float | str | None) -> float | str:
-    """Return a value as CSV has it, "" for an undefined one."""
+    """Return a value for CSV; "" if it is undefined."""
     return "" if value is None or (isinstance(value, float) and not isfinite(value)) else value

@@ -1,4 +1,7 @@
-"""Figures of leads: networks down, the lead with its interval across, a colour for each utility, a panel a layer."""
+"""`lead_figures`: plots of the leads of one method over another.
+
+Rows are networks, the horizontal axis is the lead with its interval, colours are utilities, panels are layers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from shapleycam.experiments.results.leads import MethodLead
 from shapleycam.experiments.results.panels import add_legend, label_axes, make_panels
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#777777", "#000000")
-"""Of utilities, safe for the colour-blind."""
+"""Colours of utilities, which colour-blind readers can distinguish."""
 _ROW_INCHES = 0.35
 
 
@@ -33,7 +36,7 @@ def lead_figures(tables: LeadTables) -> Iterator[FigureSpec]:
 
 
 def lead_figure(tables: LeadTables, column: Column) -> Figure:
-    """Plot the leads by one metric; published ones are hollow diamonds."""
+    """Return a figure of the leads by one metric; published leads are hollow diamonds."""
     leads = [lead for lead in tables.leads if lead.metric == column.name]
     layers = list(dict.fromkeys(lead.group.layer for lead in leads))
     models = list(dict.fromkeys(lead.group.model for lead in leads))
@@ -46,9 +49,9 @@ def lead_figure(tables: LeadTables, column: Column) -> Figure:
         axis.set_yticks(range(len(models)), models, parse_math=False)
         axis.set_ylim(len(models) - 0.5, -0.5)
         for lead in (lead for lead in leads if lead.group.layer == layer):
-            place = utilities.index(lead.group.utility)
-            height = models.index(lead.group.model) + 0.6 * ((place + 0.5) / len(utilities) - 0.5)
-            _draw(axis, lead, height, _COLOURS[place % len(_COLOURS)], column, tables.published_points(lead))
+            index = utilities.index(lead.group.utility)
+            height = models.index(lead.group.model) + 0.6 * ((index + 0.5) / len(utilities) - 0.5)
+            _draw(axis, lead, height, _COLOURS[index % len(_COLOURS)], column, tables.published_points(lead))
     add_legend(figure, axes)
     return figure
 

@@ -1,4 +1,7 @@
-"""The leads of one method over another as tables: networks and utilities down, metrics across, one for each layer."""
+"""`LeadTables`: tables of the leads of one method over another.
+
+There is a table for each layer; rows are networks and utilities, columns are metrics.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ _PUBLISHED_HEAD = "published_points"
 
 @dataclass(frozen=True)
 class LeadTables:
-    """The leads of the first method of a pair over the second, and what they are of.
+    """The leads of the first method of a pair over the second.
 
     Attributes:
         pair: names of the methods.
-        leads: as `find_leads` returns them.
+        leads: leads as `find_leads` returns them.
         columns: the metrics.
-        published: figures whose leads stand beside those that were measured; None for none.
+        published: published figures, whose leads are shown beside the measured ones; None to show none.
 
     Examples:
         >>> from shapleycam.experiments.results import Column, LeadTables, MethodLead, ResultGroup
@@ -50,7 +53,7 @@ class LeadTables:
         return [self._text_table([lead for lead in self.leads if lead.group.layer == layer]) for layer in layers]
 
     def csv(self) -> str:
-        """Return one line for each lead: fractions at full precision, and published leads in percentage points."""
+        """Return CSV with one line for each lead: fractions at full precision, published leads in percentage points."""
         text = StringIO()
         heads = [*_HEADS, *([_PUBLISHED_HEAD] if self.published else [])]
         writer = csv.DictWriter(text, heads, lineterminator="\n")
@@ -67,7 +70,7 @@ class LeadTables:
         return text.getvalue()
 
     def published_points(self, lead: MethodLead) -> float | None:
-        """Return the published lead of the same cell, None where there is none."""
+        """Return the published lead of the same cell in percentage points; None if there is none."""
         column = next(column for column in self.columns if column.name == lead.metric)
         return None if self.published is None else published_lead(self.published, lead.group, column, self.pair)
 
@@ -75,7 +78,7 @@ class LeadTables:
         groups = list(dict.fromkeys(lead.group for lead in leads))
         by_key = {(lead.group, lead.metric): lead for lead in leads}
         models = list(dict.fromkeys(group.model for group in groups))
-        groups.sort(key=lambda group: models.index(group.model))  # the utilities of a network one below the other
+        groups.sort(key=lambda group: models.index(group.model))  # puts the utilities of a network in adjacent rows
         rows = [
             TableRow(
                 group.model,
@@ -111,7 +114,7 @@ class LeadTables:
 
     def _notes(self, leads: Sequence[MethodLead]) -> Iterator[str]:
         yield (
-            f"Above 0 {self.pair[0]} is better, whatever the metric's direction; in brackets the 95% interval over "
+            f"Above 0 {self.pair[0]} is better, for metrics of both directions; in brackets the 95% interval over "
             f"images (paired bootstrap, {RESAMPLES_OF_LEADS:,} resamples)."
         )
         yield f"* By more than chance: p at most 5%, corrected by Holm's method for all {len(self.leads)} leads."

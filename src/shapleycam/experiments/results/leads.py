@@ -1,4 +1,4 @@
-"""By how much one method is better than another on the same images: for each model, layer, utility and metric."""
+"""`find_leads`: by how much one method is better than another, for each model, layer, utility and metric."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.results.statistics import holm, lead_from_resamples, pair_values
 
 RESAMPLES_OF_LEADS = 10_000
-"""So many that p can be as small as Holm's correction needs in a family of a hundred figures."""
+"""Number of resamples, large enough for the small p that Holm's correction needs in a family of a hundred leads."""
 
 
 @dataclass(frozen=True)
 class MethodLead:
-    """By how much `first` is better than `second` by one metric; above 0 it is better, whatever the metric's direction.
+    """The lead of one method over another by one metric; above 0 the first is better, for both directions of metrics.
 
     Attributes:
-        group: model, layer and utility, and how many images have a result.
+        group: model, layer and utility, and the number of images with a result.
         metric: the name of the metric.
-        mean: the difference of the means over the images where both are defined, as a fraction; NaN for fewer than
+        mean: the difference of the means over the images for which both are defined, as a fraction; NaN for fewer than
             two images.
-        low: lower end of its 95% bootstrap interval, `high` the upper one; NaN likewise.
-        n: how many images have both.
-        p: two-sided; `p_holm` is corrected for all leads that were asked for together.
+        low: lower end of the 95% bootstrap interval; NaN if `mean` is.
+        high: upper end of the 95% bootstrap interval; NaN if `mean` is.
+        n: number of images for which both are defined.
+        p: two-sided p-value.
+        p_holm: the p-value corrected for all leads of one call of `find_leads`.
 
     Examples:
         >>> from shapleycam.experiments.results import MethodLead, ResultGroup
@@ -52,7 +54,7 @@ class MethodLead:
 
     @property
     def is_significant(self) -> bool:
-        """Return whether one of the two is better by more than chance: at most 5%, among all leads together."""
+        """Return whether one of the methods is significantly better, at 5% for all leads together."""
         return self.p_holm <= 0.05 and (self.low > 0 or self.high < 0)
 
 
@@ -64,14 +66,14 @@ def find_leads(
     *,
     resampler: Resampler | None = None,
 ) -> list[MethodLead]:
-    """Return how far the first method of a pair leads the second, in the order of tables.
+    """Return the leads of the first method of a pair over the second, in the order of tables.
 
     Args:
-        frames: rows of an evaluation, each frame with all rows of its models; see `experiments.rows`.
+        frames: rows of an evaluation; each frame has all rows of its models; see `experiments.rows`.
         columns: the metrics.
         pair: names of the two methods.
-        order: of utilities; None for that of their table.
-        resampler: of the images; several calls may share one, which draws once. None for 10,000 resamples.
+        order: the order of utilities; None for the order of the table of utilities.
+        resampler: draws the images; several calls may share it to draw only once. None for 10,000 resamples.
 
     Raises:
         OptionError: no model was measured with both methods.
@@ -128,7 +130,7 @@ def _leads_of_group(
 def published_lead(
     published: PublishedFigures, group: ResultGroup, column: Column, pair: tuple[str, str]
 ) -> float | None:
-    """Return the published lead in percentage points, None where a figure of either method is not published.
+    """Return the published lead in percentage points; None if the figure of either method is not published.
 
     Examples:
         >>> from shapleycam.experiments.results import OF_MEANS, ResultGroup, load_published, published_lead

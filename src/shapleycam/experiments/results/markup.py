@@ -1,4 +1,4 @@
-"""A text table in Markdown, LaTeX or HTML; what users named is escaped."""
+"""Conversion of a `TextTable` to Markdown, LaTeX or HTML; special characters in names are escaped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LATEX_TABLE = r"""\begin{{table}}
 
 @dataclass(frozen=True)
 class _Language:
-    """How a language writes text, the best, the second, and the mark of a significant lead."""
+    """How a language writes text, the best and the second best figure, and the mark of a significant lead."""
 
     escape: Callable[[str], str]
     best: str
@@ -54,12 +54,12 @@ class _Language:
     minus: str = "-"
 
     def entry(self, entry: TableEntry) -> str:
-        """Return a figure in the language."""
+        """Return a figure as text in the language."""
         form = self.best if entry.best else self.second if entry.second else "%s"
         return form % self.escape(entry.text.replace("-", self.minus)) + self.mark * entry.marked
 
     def cells(self, row: TableRow) -> list[str]:
-        """Return network (in the first of its rows), method and figures."""
+        """Return the cells of a row: network (in the first of its rows only), method and figures."""
         names = [self.escape(row.model if row.first else ""), self.escape(row.method)]
         return [*names, *map(self.entry, row.entries)]
 
@@ -77,7 +77,7 @@ _LATEX = _Language(_escape_latex, r"\textbf{%s}", r"\underline{%s}", "$^{*}$", m
 
 
 def markdown_of(table: TextTable) -> str:
-    """Return a bold caption, the table, and a paragraph for each note."""
+    """Return Markdown: a bold caption, the table, and a paragraph for each note."""
     rows = [
         [_escape_markdown(head) for head in table.heads],
         ["---" if index < 2 else "---:" for index in range(len(table.heads))],
@@ -89,7 +89,7 @@ def markdown_of(table: TextTable) -> str:
 
 
 def latex_of(table: TextTable) -> str:
-    """Return a table environment with a plain tabular; the notes are small and below."""
+    """Return a LaTeX table environment with a tabular, and small notes below."""
     rows = []
     for row in table.rows:
         rows += [r"\hline"] * row.first + [" & ".join(_LATEX.cells(row)) + r" \\"]
@@ -103,5 +103,5 @@ def latex_of(table: TextTable) -> str:
 
 
 def html_of(table: TextTable) -> str:
-    """Return an HTML table with its caption, its notes in the foot."""
+    """Return an HTML table with its caption, and its notes in the foot."""
     return _TEMPLATES.get_template("table.html").render(table=table) + "\n"

@@ -1,4 +1,4 @@
-"""The mean insertion and deletion curve of each method, over the images of an evaluation."""
+"""`mean_curves`: averages insertion and deletion curves over images, for each method."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ _KEY = ("model", "layer", "utility", "method")
 
 @dataclass(frozen=True)
 class MeanCurve:
-    """The mean curve of a method on a model at a layer with a utility, and half of each point's 95% interval.
+    """The mean curve of a method for a model at a layer with a utility.
 
     Attributes:
-        model: name of the network; `layer`, `utility` and `method` are names too.
+        model: name of the network.
+        layer: name of the layer.
+        utility: name of the utility.
+        method: name of the method.
         curve: "insertion_curve" or "deletion_curve".
-        lengths: how many points the images' curves have, ascending; where there are several there is no mean.
-        mean: (points,) over images without gaps in their curves, (0,) where there are none.
-        half: (points,), by Student's distribution; NaN for a single image.
+        lengths: the distinct lengths of the images' curves, ascending; if there are several, there is no mean.
+        mean: the mean curve (points,) over images with finite curves; (0,) if there is no mean.
+        half: half of each point's 95% interval (points,), by Student's distribution; NaN for a single image.
     """
 
     model: str
@@ -39,9 +42,9 @@ class MeanCurve:
 
 
 def mean_curves(frames: Iterable[pl.DataFrame]) -> list[MeanCurve]:
-    """Return the mean curves of rows in several frames, each with all rows of its models.
+    """Return the mean curves of rows in several frames; each frame has all rows of its models.
 
-    Only one frame at a time is in memory, if `frames` yields them one by one.
+    If `frames` is a generator, only one frame at a time is in memory.
 
     Examples:
         >>> import polars as pl
@@ -68,7 +71,10 @@ def _mean_curves(rows: pl.DataFrame) -> Iterator[MeanCurve]:
 
 
 def mean_and_half_width(values: Array) -> tuple[Array, Array]:
-    """Return the mean of each column (n, columns) and half of its 95% interval (Student), NaN for n = 1."""
+    """Return the mean of each column (n, columns), and half of its 95% interval (Student).
+
+    The interval is NaN for n = 1. Both are empty for n = 0.
+    """
     n = len(values)
     if n < 2:
         return values.sum(0) if n else np.empty(0), np.full(values.shape[1] if n else 0, np.nan)

@@ -1,4 +1,4 @@
-"""The notes below a table: what the marks mean, and which images are not in the means."""
+"""`notes_of`: the notes below a table, which explain its marks and list images that are not in the means."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from shapleycam.experiments.results.columns import (
 from shapleycam.wording import counted
 
 DOUBTED = "\u2020"
-"""Marks differences from published figures that are in doubt."""
+"""The mark of differences from published figures that are in doubt."""
 _NAMED = 3
-"""How many images a note names; the summary has all."""
+"""Maximum number of images that a note names; the summary has all."""
 _FEW = 10
-"""Of fewer images the bootstrap's intervals are far too narrow. Simulated, of normal and of exponential figures they
-hold the mean of 3 in 74% and 70% of cases, of 5 in 84% and 80%, of 10 in 90% and 86%, of 50 in 95% and 93%."""
+"""With fewer images, bootstrap intervals are far too narrow. In simulations with normal and with exponential numbers,
+they contained the mean for 3 images in 74% and 70% of cases, for 5 in 84% and 80%, for 10 in 90% and 86%, and for 50 in
+95% and 93%."""
 _DIMENSIONS = ("network", "layer", "utility", "method", "metric")
 
 
 def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *, intervals: bool) -> Iterator[str]:
-    """Yield the notes of the table of one layer and utility."""
+    """Yield the notes for the table of one layer and utility."""
     if summary.removal != "zero":
-        yield f"Removal {summary.removal}: it stood in for the content of absent places, where the paper has zero."
+        yield f"Removal {summary.removal}: it replaced the content of absent places; the paper uses zero."
     if summary.precision != "full":
-        yield f"Precision {summary.precision}: of what comes before the layer; what comes after it ran in float32."
+        yield f"Precision {summary.precision}: of the network before the layer; the network after it ran in float32."
     if summary.smooth != "none":
         yield f"Maps smoothed by {summary.smooth.replace(',', ', ')}: their values divide no score."
     if intervals:
@@ -52,7 +53,7 @@ def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *,
 
 
 def no_result_message(missing: Sequence[MissingResult]) -> str:
-    """Return the message where no image has a result: how many images there are, the first of them and why."""
+    """Return the message for results without any measured image, with the first image of each reason."""
     if not missing:
         return "no image was measured yet, expected results of one at least; evaluate first: the same command goes on"
     kinds = {
@@ -71,7 +72,7 @@ def no_result_message(missing: Sequence[MissingResult]) -> str:
 
 
 def number_of_images(groups: Sequence[ResultGroup]) -> str:
-    """Return in words how many images the models were measured on."""
+    """Return in words the number of images on which the models were measured."""
     fewest, most = min(group.images for group in groups), max(group.images for group in groups)
     if fewest < most:
         return f"{fewest:,} to {most:,} images"
@@ -79,7 +80,7 @@ def number_of_images(groups: Sequence[ResultGroup]) -> str:
 
 
 def _interval_notes(summary: ResultsSummary) -> Iterator[str]:
-    """Yield what ± means, and that it is too small where there are few images."""
+    """Yield a note on the meaning of ±, and a note that it is too small if there are few images."""
     yield "± is half of the 95% bootstrap interval over images."
     if any(1 < cell.n < _FEW for cell in summary.cells):
         yield (
@@ -89,12 +90,12 @@ def _interval_notes(summary: ResultsSummary) -> Iterator[str]:
 
 
 def _undefined_note(summary: ResultsSummary) -> Iterator[str]:
-    """Yield one sentence: which metric is undefined for how many images, on which networks, for which methods."""
+    """Yield a sentence with the number of images for which metrics are undefined, by network and method."""
     methods: dict[tuple[str, str, int], list[str]] = {}
     all_methods: dict[str, set[str]] = {}
     for cell in summary.cells:
         all_methods.setdefault(cell.model, set()).add(cell.method)
-        if cell.undefined and cell.metric not in OF_SEVERAL_MEANS:  # the sentence names what they are made of
+        if cell.undefined and cell.metric not in OF_SEVERAL_MEANS:  # the sentence names their parts instead
             methods.setdefault((cell.metric, cell.model, cell.undefined), []).append(cell.method)
     images = {group.model: group.images for group in summary.groups}
     models: dict[tuple[str, str], list[str]] = {}
@@ -110,7 +111,7 @@ def _undefined_note(summary: ResultsSummary) -> Iterator[str]:
 
 
 def _missing_note(reason: str, missing: Sequence[MissingResult], groups: Sequence[ResultGroup]) -> Iterator[str]:
-    """Yield one sentence: how many images are missing, and the first of them with their messages."""
+    """Yield a sentence with the number of missing images, and the names and messages of the first ones."""
     if not missing:
         return
     messages: dict[tuple[int, str], dict[str, list[str]]] = {}
@@ -129,7 +130,7 @@ def _missing_note(reason: str, missing: Sequence[MissingResult], groups: Sequenc
 
 
 def _comparison_notes(summary: ResultsSummary, comparison: PublishedComparison) -> Iterator[str]:
-    """Yield what the differences are, and which cells and figures have no counterpart."""
+    """Yield notes on the differences from published figures, and on figures without a counterpart."""
     yield f"In brackets: difference from the published figure in percentage points ({comparison.source})."
     titles = {column.name: column.title for column in summary.columns}
     published = [difference.key for difference in comparison.differences] + list(comparison.unmeasured)
@@ -146,7 +147,7 @@ def _comparison_notes(summary: ResultsSummary, comparison: PublishedComparison) 
 
 
 def _keys_in_words(keys: Iterable[CellKey], others: Sequence[CellKey], titles: dict[str, str]) -> str:
-    """Return keys in words: by the parts that no other key has, or else whole."""
+    """Return keys in words: only the names that do not occur in `others`, or the whole key if there are none."""
     known = [{key[dimension] for key in others} for dimension in range(len(_DIMENSIONS))]
     names: dict[str, list[str]] = {dimension: [] for dimension in (*_DIMENSIONS, "cell")}
     for key in keys:

@@ -1,4 +1,4 @@
-"""The parts that figures share: panels of one size, labels, a legend beside them, and saving to a file."""
+"""Parts that several figures share: panels, labels, a legend, and `save`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SUFFIXES = ("png", "svg", "pdf")
 _INCHES, _LEGEND_INCHES = 3.4, 1.7
 _COLUMNS = 3
 _MOST_IN_A_COLUMN = 20
-"""Names in a column of the legend: as many as are as high as a row of panels."""
+"""Maximum number of names in a column of the legend, which has the height of one row of panels."""
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, SVG or PDF by the suffix; the file is whole or absent.
+    """Write a figure as PNG, SVG or PDF, by the path's suffix, and return the path; the file is complete or absent.
 
     Raises:
-        OptionError: another suffix, or a folder that cannot be written.
+        OptionError: the suffix is another one, or the folder cannot be written.
     """
     form = path.suffix.removeprefix(".").lower()
     if form not in _SUFFIXES:
@@ -37,7 +37,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def make_panels(count: int, title: str, columns: int = _COLUMNS) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` panels in rows of `columns`, and room for a legend."""
+    """Return a figure with space for a legend, and its `count` panels in rows of at most `columns`."""
     columns = min(columns, count)
     rows = ceil(count / columns)
     size = (columns * _INCHES + _LEGEND_INCHES, max(rows * _INCHES, 3.8))
@@ -59,7 +59,7 @@ def label_axes(axis: Axes, title: str, x: str, y: str) -> None:
 
 
 def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Add one legend for the methods of all panels, beside them."""
+    """Add a legend for all panels, on the right of them."""
     artists: dict[str, Artist] = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
@@ -80,10 +80,10 @@ def add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
 
 
 def select_setting(settings: Sequence[tuple[str, str]], layer: str | None, utility: str | None) -> tuple[str, str]:
-    """Return the layer and utility of a figure: those that were given, or the only ones there are.
+    """Return the layer and utility of a figure: the given names, or the only existing ones.
 
     Raises:
-        OptionError: an unknown one, or several to choose from.
+        OptionError: a name is unknown, or there are several layers or utilities and none is given.
     """
     for index, (kind, name) in enumerate((("layer", layer), ("utility", utility))):
         known = list(dict.fromkeys(setting[index] for setting in settings))

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: metric against metric, mean ranks over networks, insertion and deletion curves."""
+"""Figures of an evaluation: metric against metric (defined here), ranks over networks, and curves."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def metric_against_metric(
     methods: Sequence[str] | None = None,
     over_models: bool = False,
 ) -> Figure:
-    """Plot methods by two metrics, a panel for each model; with `over_models` one of the means over models.
+    """Return a figure with a point for each method, by two metrics, in a panel for each model.
 
-    `methods` are those shown, None for all: beside randomcam the others are often one spot. Bars are 95% intervals:
-    over images (bootstrap), or with `over_models` over the models (Student). A method has no point where one of its
-    figures is undefined, or missing for a model of the panel.
+    With `over_models`, there is one panel with means over the models. `methods` are the methods to show; None for all.
+    Bars are 95% intervals over images (bootstrap), or with `over_models` over models (Student). A method has no point
+    if one of its figures is undefined, or is missing for a model of the panel.
 
     Raises:
-        OptionError: an unknown metric, layer or utility, or several to choose from.
+        OptionError: a metric, layer or utility is unknown, or there are several to choose from.
     """
     columns = (summary.column(x), summary.column(y))
     setting = select_setting(summary.settings, layer, utility)
@@ -73,7 +73,7 @@ def _cells(
 
 
 def _interval(cells: Sequence[Cell], column: Column, models: int) -> tuple[float, float, float]:
-    """Return low, mean and high: of one cell its own, of several those of their mean; NaN where one is missing."""
+    """Return (low, mean, high) of the only cell, or of the mean of several cells; NaN if a model's cell is missing."""
     scale = 100 if column.percent else 1
     if len(cells) != models:
         return np.nan, np.nan, np.nan

@@ -1,4 +1,4 @@
-"""Whether two metrics put the methods into the same order: of each image, and of the means over images."""
+"""`rank_agreement`: how well two metrics agree on the order of methods, by image and by the means over images."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from shapleycam.experiments.results.resampling import Array, Resampler
 from shapleycam.experiments.results.statistics import TIE, Estimate, column_means, estimate
 
 FEWEST_METHODS = 3
-"""Two methods have two orders alone, so that a correlation of their ranks is -1 or 1 by chance."""
+"""Minimum number of methods; two methods have only two orders, so that their rank correlation is always -1 or 1."""
 
 
 @dataclass(frozen=True)
 class RankAgreement:
-    """Spearman's rank correlation over methods of two metrics, with 95% bootstrap intervals over images.
+    """Spearman's rank correlation of two metrics over methods, with 95% bootstrap intervals over images.
 
     Attributes:
-        methods: how many methods were ranked; methods that share both figures of every image count once.
-        of_means: of the methods' means over images.
-        of_images: the mean over images of each image's own correlation; an image of which a metric does not tell
-            the methods apart has none.
+        methods: number of ranked methods; methods with the same values of both metrics on all images count once.
+        of_means: the correlation of the methods' means over images.
+        of_images: the correlation on each image, averaged over images; it is undefined for an image on which a metric
+            has the same value for all methods.
 
     Examples:
         >>> from shapleycam.experiments.results.rank_agreement import RankAgreement
@@ -38,18 +38,19 @@ class RankAgreement:
 
 
 def rank_agreement(first: Array, second: Array, resampler: Resampler | None = None) -> RankAgreement:
-    """Return how far two metrics agree on the order of methods, each with one figure of an image and a method.
+    """Return how well two metrics agree on the order of methods.
 
     Args:
-        first: (images, methods), where higher is better; NaN where undefined. A method without any figure is left out.
-        second: likewise, of the same images and methods.
-        resampler: of the images; None for 1,000 resamples.
+        first: the values (images, methods) of one metric, where higher is better; NaN if undefined. A method without
+            any value is omitted.
+        second: the values of the other metric, for the same images and methods.
+        resampler: draws the images; None for 1,000 resamples.
 
     Returns:
-        The agreement; without numbers (NaN) where fewer than three distinct methods have figures.
+        The agreement; its numbers are NaN if fewer than three distinct methods have values.
 
     Raises:
-        OptionError: the two are not of the same images and methods.
+        OptionError: the two arrays have different shapes.
 
     Examples:
         >>> import numpy as np
@@ -80,14 +81,14 @@ def rank_agreement(first: Array, second: Array, resampler: Resampler | None = No
 
 
 def image_correlations(first: Array, second: Array) -> Array:
-    """Return for each image the rank correlation over methods of two metrics; arguments as in `rank_agreement`.
+    """Return for each image the rank correlation of two metrics over methods; arguments as in `rank_agreement`.
 
     Returns:
-        (images,), NaN where a figure is undefined, a metric does not tell the methods apart, or fewer than three
-        distinct methods have figures.
+        (images,); NaN where a value is undefined or a metric has the same value for all methods, and for all images if
+        fewer than three distinct methods have values.
 
     Raises:
-        OptionError: the two are not of the same images and methods.
+        OptionError: the two arrays have different shapes.
 
     Examples:
         >>> import numpy as np
@@ -102,9 +103,9 @@ def image_correlations(first: Array, second: Array) -> Array:
 
 
 def rank_correlation(first: Array, second: Array) -> Array:
-    """Return Spearman's rank correlation over the last axis: (..., methods) twice -> (...).
+    """Return Spearman's rank correlation of two arrays (..., methods) over the last axis: (...).
 
-    Figures within `TIE` (1e-6) share their mean rank. NaN where one side is all ties, or has a NaN.
+    Values within `TIE` (1e-6) share their mean rank. NaN where all values of one array are tied, or one is NaN.
 
     Examples:
         >>> import numpy as np
@@ -127,26 +128,28 @@ def _stack(first: Array, second: Array) -> Array:
 
 
 def _tied_ranks(figures: Array) -> Array:
-    """Return ranks over the last axis, where figures that follow each other within `TIE` are equal; NaN for NaN."""
+    """Return ranks over the last axis; in sorted order, neighbours within `TIE` are tied. The rank of NaN is NaN."""
     order = np.argsort(figures, -1)
     ordered = np.take_along_axis(figures, order, -1)
-    opens = np.diff(ordered, axis=-1, prepend=-np.inf) > TIE
+    starts_new_rank = np.diff(ordered, axis=-1, prepend=-np.inf) > TIE
     merged = np.empty_like(ordered)
-    np.put_along_axis(merged, order, np.maximum.accumulate(np.where(opens, ordered, -np.inf), -1), -1)
+    np.put_along_axis(merged, order, np.maximum.accumulate(np.where(starts_new_rank, ordered, -np.inf), -1), -1)
     ranks: Array = stats.rankdata(np.where(np.isnan(figures), np.nan, merged), axis=-1, nan_policy="propagate")
     return ranks
 
 
 def _distinct_methods(both: Array) -> Array:
-    """Return figures (images, methods, 2) without methods that have none, or those of an earlier one throughout."""
-    kept: list[int] = []
+    """Return values (images, methods, 2) without methods that lack values or repeat those of an earlier method."""
+    distinct: list[int] = []
     for method in np.flatnonzero(np.isfinite(both).any(0).all(-1)):
-        same = (np.isclose(both[:, method], both[:, other], rtol=0, atol=TIE, equal_nan=True).all() for other in kept)
+        same = (
+            np.isclose(both[:, method], both[:, other], rtol=0, atol=TIE, equal_nan=True).all() for other in distinct
+        )
         if not any(same):
-            kept.append(int(method))
-    return both[:, kept]
+            distinct.append(int(method))
+    return both[:, distinct]
 
 
 def _split(both: Array) -> tuple[Array, Array]:
-    """Return the figures of the two metrics (..., methods), of both together (..., methods, 2)."""
+    """Return the values (..., methods) of each of the two metrics, from an array (..., methods, 2)."""
     return both[..., 0], both[..., 1]

@@ -17,9 +17,12 @@ from shapleycam.metrics.metric import Direction
 
 @dataclass(frozen=True)
 class Ranks:
-    """The rank of each method (methods,), from 1; ties share their mean rank, and the rank of NaN is NaN.
+    """Ranks of methods by one figure.
 
-    `best` are all methods that share the best figure, `second` all that share the next one.
+    Attributes:
+        rank: the rank of each method (methods,), from 1; ties share their mean rank, and the rank of NaN is NaN.
+        best: whether each method has the best figure, possibly tied with others.
+        second: whether each method has the second best figure, possibly tied with others.
     """
 
     rank: Array
@@ -28,7 +31,7 @@ class Ranks:
 
 
 def rank_methods(figures: Array, better: Direction) -> Ranks:
-    """Rank methods by one figure each (methods,); figures within `TIE` (1e-6) are equal."""
+    """Return the ranks of methods by their figures (methods,); figures within `TIE` (1e-6) are tied."""
     losses = _merge_ties(-figures if better == "high" else figures)
     rank = stats.rankdata(losses, nan_policy="omit")
     distinct = [*np.unique(losses[np.isfinite(losses)]), inf, inf]
@@ -38,8 +41,8 @@ def rank_methods(figures: Array, better: Direction) -> Ranks:
 def critical_difference(methods: int, networks: int, level: float = 0.05) -> float:
     """Return Nemenyi's critical difference of mean ranks, q·√(k(k+1) / 6N) (Demšar 2006, section 3.2.2).
 
-    Methods whose mean ranks differ by more are not equal. q is the studentized range's quantile for k methods
-    and infinite degrees of freedom, over √2.
+    Methods whose mean ranks differ by more are significantly different. q is the quantile of the studentized range for
+    k methods and infinite degrees of freedom, divided by √2.
     """
     q = float(stats.studentized_range.ppf(1 - level, methods, inf)) / sqrt(2)
     return q * sqrt(methods * (methods + 1) / (6 * networks))
@@ -47,7 +50,13 @@ def critical_difference(methods: int, networks: int, level: float = 0.05) -> flo
 
 @dataclass(frozen=True)
 class NetworkRanks:
-    """Mean ranks (methods,) over networks, Friedman's p that all methods are equal, and the critical difference."""
+    """Ranks of methods over several networks.
+
+    Attributes:
+        rank: the mean rank of each method (methods,).
+        p: the p-value of Friedman's test that all methods are equal.
+        critical: Nemenyi's critical difference of mean ranks.
+    """
 
     rank: Array
     p: float
@@ -55,10 +64,10 @@ class NetworkRanks:
 
 
 def rank_over_networks(figures: Array, better: Direction) -> NetworkRanks:
-    """Rank methods over networks by figures (networks, methods).
+    """Return the ranks of methods over networks by their figures (networks, methods).
 
     Raises:
-        OptionError: fewer than two networks or three methods.
+        OptionError: there are fewer than two networks or three methods.
     """
     networks, methods = figures.shape
     if networks < 2 or methods < 3:
@@ -73,7 +82,7 @@ def rank_over_networks(figures: Array, better: Direction) -> NetworkRanks:
 
 
 def cliques(rank: Array, critical: float) -> list[tuple[float, float]]:
-    """Return the widest groups of mean ranks that differ by no more than the critical difference, as (first, last)."""
+    """Return (first, last) of each maximal group of mean ranks that differ by at most the critical difference."""
     ordered = np.sort(rank)
     ranges = [(first, ordered[ordered <= first + critical][-1]) for first in ordered]
     groups = [(float(first), float(last)) for first, last in ranges if last > first]
@@ -85,7 +94,7 @@ def cliques(rank: Array, critical: float) -> list[tuple[float, float]]:
 
 
 def _merge_ties(figures: Array) -> Array:
-    """Make figures equal that are within `TIE` of the lowest of them; `TIE` is relative for figures above 1."""
+    """Return figures in which those within `TIE` of a lower figure are replaced by it; `TIE` is relative above 1."""
     merged: Array = figures.copy()
     order = [int(index) for index in np.argsort(figures) if np.isfinite(figures[index])]
     for previous, current in pairwise(order):

@@ -1,8 +1,8 @@
-"""Means of resampled images, of which the bootstrap's intervals and tests are made.
+"""`Resampler`: means over resampled images, from which bootstrap intervals and tests are computed.
 
-This is our own code because one pass over the draws serves all methods, metrics and paired differences of a network,
-also where values are missing for some of them; scipy.stats.bootstrap would draw images anew for every statistic.
-Resamples are counts of how often each image is drawn, in blocks of 16 MiB: a matrix product then gives all means.
+This is our own code because scipy.stats.bootstrap would draw images again for every statistic. Here one pass over the
+resamples serves all methods, metrics and paired differences of a network, even if some have missing values. A resample
+is stored as counts of how often each image is drawn, in blocks of 16 MiB; a matrix product then gives all means.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 RESAMPLES = 1000
 _BLOCK_BYTES = 1 << 24
-"""Of the counts in a block, as floats."""
-_KEPT_BYTES = 1 << 26
-"""Of the counts that are kept, a byte each: those of a thousand resamples of 67,108 images."""
+"""Size of the counts in a block, as floats."""
+_CACHED_BYTES = 1 << 26
+"""Maximum size of the cached counts, with one byte each: a thousand resamples of 67,108 images."""
 _Counts: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 
 class Resampler:
-    """Means over images drawn with replacement; tables of as many images share the draws.
+    """Computes means over images that are drawn with replacement.
 
-    The draws are the same for each number of images. Those of the last number are kept, so that the groups of an
-    evaluation, which mostly have as many images, are not drawn for again.
+    Tables with the same number of images share the same draws. The draws for the last number of images are cached,
+    because most groups of an evaluation have the same number of images.
 
     Args:
-        resamples: how many times as many images are drawn.
-        seed: of the draws.
+        resamples: number of resamples, each of as many images as the table has.
+        seed: the seed of the draws.
 
     Examples:
         >>> import numpy as np
@@ -41,20 +41,21 @@ class Resampler:
 
     def __init__(self, resamples: int = RESAMPLES, seed: int = 0) -> None:
         self._resamples, self._seed = resamples, seed
-        self._kept_images = -1
-        self._kept_blocks: list[_Counts] = []
+        self._cached_images = -1
+        self._cached_blocks: list[_Counts] = []
 
     def means(self, values: Array) -> Array:
         """Return the mean of each column in each resample: (images, ...) -> (resamples, ...).
 
-        Values that are not finite are left out of their column's mean; NaN where none is left.
+        Values that are not finite are not in their column's mean; the mean is NaN if there are no others.
         """
         (drawn,) = self.means_of_tables([values])
         return drawn
 
     def means_of_tables(self, tables: Sequence[Array]) -> list[Array]:
-        """Return `means` of several tables of the same images, in one pass over the draws."""
-        columns = np.concatenate([table.reshape(len(table), -1) for table in tables], axis=1)  # a copy, changed below
+        """Return `means` for several tables of the same images, from a single pass over the draws."""
+        # concatenate returns a copy, which may be changed below.
+        columns = np.concatenate([table.reshape(len(table), -1) for table in tables], axis=1)
         defined = np.isfinite(columns)
         partly = ~defined.all(0)
         present = defined[:, partly].astype(float)
@@ -74,11 +75,11 @@ class Resampler:
 
     def _blocks(self, images: int) -> Iterable[_Counts]:
         """Return how often each image is drawn, in blocks (rows, images) of all resamples."""
-        if images * self._resamples > _KEPT_BYTES:
+        if images * self._resamples > _CACHED_BYTES:
             return self._draw_blocks(images)
-        if images != self._kept_images:
-            self._kept_images, self._kept_blocks = images, list(self._draw_blocks(images))
-        return self._kept_blocks
+        if images != self._cached_images:
+            self._cached_images, self._cached_blocks = images, list(self._draw_blocks(images))
+        return self._cached_blocks
 
     def _draw_blocks(self, images: int) -> Iterator[_Counts]:
         generator = np.random.default_rng(self._seed)
@@ -88,7 +89,7 @@ class Resampler:
 
 
 def _draw_counts(generator: np.random.Generator, images: int, rows: int) -> _Counts:
-    """Return how often each image is drawn: (rows, images), in the smallest type that holds all counts."""
+    """Return how often each image is drawn (rows, images), in the smallest integer type that can hold the counts."""
     counts: _Counts = np.zeros((rows, images), np.uint8)
     for row in range(rows):
         drawn = np.bincount(generator.integers(images, size=images), minlength=images)

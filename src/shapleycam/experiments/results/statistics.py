@@ -12,18 +12,23 @@ import numpy as np
 from shapleycam.experiments.results.resampling import RESAMPLES, Array, Resampler
 
 Combine: TypeAlias = Callable[[Array], Array]
-"""Computes one figure from the means of several parts: (..., parts) -> (...)."""
+"""A function that computes a figure from the means of several parts: (..., parts) -> (...)."""
 
 TIE = 1e-6
-"""Figures this near are equal: maps that are equal but for rounding have means that differ by 1e-8."""
+"""Figures that differ by at most this are tied; the means of maps that are equal up to rounding differ by 1e-8."""
 _LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over the `n` images where a figure is defined, and its 95% interval; `undefined` images have none.
+    """A mean over images with its 95% interval.
 
-    The mean is NaN where n is 0, the interval where n is below 2.
+    Attributes:
+        mean: the mean over the images for which the value is defined; NaN if there are none.
+        low: lower end of the 95% interval; NaN if `n` is below 2.
+        high: upper end of the 95% interval; NaN if `n` is below 2.
+        n: number of images for which the value is defined.
+        undefined: number of images for which it is not.
     """
 
     mean: float
@@ -35,9 +40,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Lead:
-    """The difference of one method's figure from another's over the `n` images where both are defined.
+    """The difference between the figures of two methods, over the images for which both are defined.
 
-    `p` is two-sided; `significant` means that the 95% interval lies above 0 and p is at most 0.05.
+    Attributes:
+        mean: the difference.
+        low: lower end of the 95% interval.
+        high: upper end of the 95% interval.
+        n: number of images for which both are defined.
+        p: two-sided p-value.
+        significant: whether the 95% interval lies above 0 and p is at most 0.05.
     """
 
     mean: float
@@ -49,7 +60,7 @@ class Lead:
 
 
 def column_means(values: Array) -> Array:
-    """Return the mean of each column over its finite values: (images, ...) -> (...), NaN where there are none."""
+    """Return the mean of each column over its finite values: (images, ...) -> (...); NaN if there are none."""
     defined = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         mean: Array = np.where(defined, values, 0.0).sum(0) / defined.sum(0)
@@ -57,9 +68,9 @@ def column_means(values: Array) -> Array:
 
 
 def estimates(values: Array, resamples: int = RESAMPLES, seed: int = 0) -> list[Estimate]:
-    """Return the mean of each method and its interval, of values (images, methods) that are NaN where undefined.
+    """Return the mean with its interval for each method, from values (images, methods); NaN marks undefined values.
 
-    With the images in the order of their numbers, the same images give the same figures to the last bit.
+    The result is reproducible to the last bit if the images are always in the same order.
     """
     mean_values, drawn = column_means(values), Resampler(resamples, seed).means(values)
     count = np.isfinite(values).sum(0)
@@ -76,14 +87,14 @@ def estimate(mean: float, drawn: Array, n: int, undefined: int) -> Estimate:
 
 
 def pair_values(first: Array, second: Array) -> Array:
-    """Return two methods' values (images, parts) as (images, 2, parts), NaN in images where not all are defined."""
+    """Return two methods' values (images, parts) as (images, 2, parts); NaN for images with any undefined value."""
     both = np.stack([first, second], axis=1)
     both[~np.isfinite(both).all((1, 2))] = np.nan
     return both
 
 
 def lead(first: Array, second: Array, resamples: int = RESAMPLES, seed: int = 0) -> Lead:
-    """Return how far `first` (images,) is above `second`, on the same images and the same resamples of them."""
+    """Return the lead of `first` (images,) over `second`, on the same resamples of the same images."""
     pair = pair_values(first[:, None], second[:, None])
     return lead_from_resamples(pair, Resampler(resamples, seed).means(pair), single_mean)
 
@@ -91,8 +102,8 @@ def lead(first: Array, second: Array, resamples: int = RESAMPLES, seed: int = 0)
 def lead_from_resamples(pair: Array, drawn: Array, combine: Combine) -> Lead:
     """Return the lead of the first of a pair (images, 2, parts) from its resampled means (resamples, 2, parts).
 
-    Resamples of few images are too certain: where all n differences have one sign, no test can give less than
-    2 / 2ⁿ (the sign test), so p is not below that, and fewer than six images are never significant.
+    The bootstrap is too certain for few images. So p is at least 2 / 2ⁿ, the p-value of the sign test if all n
+    differences have the same sign. Because of this, a lead on fewer than six images is never significant.
     """
     n = int(np.isfinite(pair).all((1, 2)).sum())
     if n < 2:
@@ -106,9 +117,10 @@ def lead_from_resamples(pair: Array, drawn: Array, combine: Combine) -> Lead:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number by Holm's step-down method (Holm 1979); NaN stays, and counts not.
+    """Return p-values corrected for multiple tests by Holm's step-down method (Holm 1979).
 
-    Our own code, as scipy has the false discovery rate alone, and statsmodels depends on pandas.
+    NaN stays, and does not count as a test. This is our own code because scipy has only the false discovery rate, and
+    statsmodels depends on pandas.
     """
     corrected = np.array(p, dtype=float)
     order = [int(index) for index in np.argsort(corrected) if np.isfinite(corrected[index])]
@@ -118,13 +130,13 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def single_mean(parts: Array) -> Array:
-    """Return the figure of one part: its mean."""
+    """Return the mean of the only part: (..., 1) -> (...)."""
     mean: Array = parts[..., 0]
     return mean
 
 
 def harmonic_mean(parts: Array) -> Array:
-    """Return the harmonic mean over the last axis: 0 where a part is 0 or less, NaN where one is NaN."""
+    """Return the harmonic mean over the last axis: 0 if a part is 0 or less, but NaN if a part is NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = parts.shape[-1] / (1 / parts).sum(-1)
     mean = np.where((parts <= 0).any(-1), 0.0, mean)
@@ -132,7 +144,7 @@ def harmonic_mean(parts: Array) -> Array:
 
 
 def _difference(figures: Array) -> Array:
-    """Return first minus second of the last axis; 0 where that is rounding."""
+    """Return the first minus the second element of the last axis; 0 if the difference is at most `TIE`."""
     difference = figures[..., 0] - figures[..., 1]
     return np.where(np.abs(difference) <= TIE, 0.0, difference)
 
@@ -146,6 +158,9 @@ def _interval(drawn: Array) -> tuple[float, float]:
 
 
 def _two_sided(differences: Array) -> float:
-    """Return twice the share of the differences on the rarer side of 0, with the data as one more resample."""
+    """Return the two-sided p-value: twice the fraction of differences on the rarer side of 0.
+
+    The data count as one more resample on that side, so that p is never 0.
+    """
     rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(1.0, 2 * (rarer + 1) / (len(differences) + 1))

@@ -1,4 +1,4 @@
-"""Summarise the rows of an evaluation: a cell for each model, layer, utility, method and metric."""
+"""`summarise`: computes means, intervals and ranks from the rows of an evaluation."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from shapleycam.metrics.metric import Metric
 def summarise(
     rows: pl.DataFrame, metrics: Sequence[Metric | Column], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> ResultsSummary:
-    """Return means over images with 95% bootstrap intervals, ranks, and the missing results of an evaluation's rows.
+    """Return means over images with 95% bootstrap intervals, ranks, and the images without results.
 
     Args:
-        rows: one for each image, model, layer, utility and method, in any order; see `experiments.rows`.
+        rows: rows of an evaluation, one for each image, model, layer, utility and method, in any order; see
+            `experiments.rows`.
         metrics: the columns of the summary; `OF_MEANS` is the ADCC of means, which is not a metric of one image.
-        resamples: how many times as many images are drawn with replacement.
-        seed: of the draws; the same rows and seed give the same figures to the last bit.
+        resamples: number of bootstrap resamples.
+        seed: the seed of the resamples; the same rows and seed give the same figures to the last bit.
 
     Raises:
-        OptionError: a column is missing, no row has a result, or a result is there twice.
+        OptionError: a column is missing, no row has a result, or a result occurs twice.
 
     Examples:
         >>> import polars as pl
@@ -59,10 +60,10 @@ def summarise_frames(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> ResultsSummary:
-    """Summarise rows in several frames, each with all rows of its models, as `summarise` does.
+    """Return the summary, as `summarise` does, of rows in several frames; each frame has all rows of its models.
 
-    Only one frame at a time is in memory, if `frames` yields them one by one. `order` is that of methods and utilities;
-    None for that of their tables.
+    If `frames` is a generator, only one frame at a time is in memory. `order` is the order of methods and utilities;
+    None for the order of their tables.
 
     Raises:
         OptionError: as in `summarise`.

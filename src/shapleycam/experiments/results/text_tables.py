@@ -1,4 +1,4 @@
-"""Tables as text, before they have a form: caption, heads, figures as text, notes."""
+"""`text_tables`: tables whose figures are text, before they are written as Markdown, LaTeX, HTML or for a terminal."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shapleycam.experiments.results.columns import Column
 from shapleycam.experiments.results.notes import DOUBTED, notes_of, number_of_images
 
 NO_FIGURE = "\u2013"
-"""Stands where a figure is undefined."""
+"""The text of an undefined figure."""
 
 
 @dataclass(frozen=True)
 class TableEntry:
-    """The text of one figure, and how it is set off: best, second, and whether the best's lead is significant."""
+    """The text of one figure, whether it is the best or the second best, and whether its lead is significant."""
 
     text: str
     best: bool = False
@@ -27,7 +27,7 @@ class TableEntry:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A method on a network; `first` is true for the first of the network's rows."""
+    """The figures of a method on a network; `first` is true for the first of the network's rows."""
 
     model: str
     method: str
@@ -48,10 +48,10 @@ class TextTable:
 def text_tables(
     summary: ResultsSummary, *, intervals: bool = True, against: PublishedFigures | None = None
 ) -> list[TextTable]:
-    """Return a table for each layer and utility: networks and methods down, metrics across.
+    """Return a table for each layer and utility; rows are networks and methods, columns are metrics.
 
-    With `intervals`, each mean has ± half of its 95% interval; with `against`, its difference from a published figure
-    in percentage points, where there is one.
+    With `intervals`, each mean is followed by ± half of its 95% interval. With `against`, it is followed by the
+    difference from its published figure in percentage points, if there is one.
     """
     return [
         _text_table(summary.at(layer, utility), f"Layer {layer}, utility {utility}", against, intervals=intervals)
@@ -88,7 +88,7 @@ def _text_table(summary: ResultsSummary, title: str, against: PublishedFigures |
 
 
 def _entry(cell: Cell, column: Column, points: dict[CellKey, float], *, intervals: bool, alone: bool) -> TableEntry:
-    """Return a figure as text; the only method of a network is not set off as its best."""
+    """Return a figure as text; the only method of a network is not marked as the best."""
     if isnan(cell.mean):
         return TableEntry(NO_FIGURE)
     scale, decimals = (100, 2) if column.percent else (1, 3)
@@ -101,6 +101,6 @@ def _entry(cell: Cell, column: Column, points: dict[CellKey, float], *, interval
 
 
 def signed(figure: float, decimals: int = 2) -> str:
-    """Return a difference with its sign; what is rounded to nothing is +0."""
+    """Return a difference as text with its sign; a difference that is rounded to zero has the sign +."""
     text = f"{figure:+.{decimals}f}"
     return text.replace("-", "+") if float(text) == 0 else text

@@ -1,8 +1,9 @@
-"""Images and networks whose right explanation is known by how they are made.
+"""Synthetic images and networks for which the correct explanation is known.
 
-`mosaics` joins photographs that a network is sure of, so that the evidence for a class should lie in its cell (the grid
-pointing game). `disconnected` makes a network whose cells cannot interact, so that it must lie there. `PlantedNetwork`
-scores one bright patch, and its Shapley values are known in closed form.
+- `mosaics` joins photographs that a network classifies with high confidence. The evidence for the class of a cell
+  should lie in this cell (the grid pointing game).
+- `disconnected` makes a network whose cells cannot interact, so that the evidence must lie in the cell.
+- `PlantedNetwork` scores one bright patch; its Shapley values are known in closed form.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A network that sees each cell of a mosaic by itself: the right share of evidence in a cell is known to be 1."""
+"""`disconnected`: a network that processes each cell of a mosaic separately, so that all evidence lies in the cell."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from shapleycam.models.resolve import resolve_network
 
 
 def disconnected(network: str | nn.Module | Network, layer: str | None = None, cells: int = 2) -> Network:
-    """Return a network that runs on each cell of a mosaic by itself, with classes of its own for each cell.
+    """Return a network that processes each cell of a mosaic separately; each cell has its own set of classes.
 
     This is DiFull (Rao 2022, arXiv:2205.10435): cells cannot interact, so that all evidence for a class of a cell lies
-    in that cell. Only the activation of `layer` is laid out as one map, and explained. Evaluate it on the mosaics that
-    `MosaicDataset.disconnected` returns, with the class rule "label"; "relevance_mass" should be 1.
+    in that cell. The activations of `layer` for the cells are joined to one map, which is explained. Evaluate the
+    network on the mosaics that `MosaicDataset.disconnected` returns, with the class rule "label"; "relevance_mass"
+    should be 1.
 
-    Scores are log-probabilities among the classes of a cell. So the softmax over the classes of all cells, of which
-    most utilities are made, does not connect them either: it is the cell's own, divided by their number.
+    Scores are log-probabilities over the classes of a cell. So the softmax over the classes of all cells, which most
+    utilities use, does not connect cells either: it is the softmax of the cell, divided by the number of cells.
 
     Args:
         network: a name, a module or a network, which is copied.
-        layer: where the maps of the cells are joined, as in `Explainer`; None for the layer before pooling.
-        cells: how many cells lie side by side, and one above the other.
+        layer: the layer whose maps are joined, as in `Explainer`; None for the layer before pooling.
+        cells: number of cells in a row and in a column.
 
     Returns:
-        A network of images (b, 3, cells · h, cells · w) with cells² · classes scores, in the reading order of cells.
+        A network for images (b, 3, cells · h, cells · w) with cells² · classes scores, in the reading order of cells.
 
     Raises:
-        OptionError: cells is below 2, or the network does not say how it takes photographs.
-        LayerError: the layer is none of the network's, or returns something else than maps (b, channels, h, w).
+        OptionError: cells is below 2, or the network's preprocessing is not known.
+        LayerError: the network does not have the layer, or the layer's output is not maps (b, channels, h, w).
 
     Examples:
         >>> import torch
@@ -78,7 +79,7 @@ def disconnected(network: str | nn.Module | Network, layer: str | None = None, c
 
 
 def _find_map_layer(network: Network, layer: str | None, preprocess: Preprocess) -> str:
-    """Return the dotted name of a layer whose output is proven to be maps with the channels first."""
+    """Return the dotted name of the layer, after a proof that its output is maps with the channels first."""
     explainer = Explainer(network, layer=layer)
     noise = torch.rand(
         1,
@@ -100,12 +101,12 @@ def _find_map_layer(network: Network, layer: str | None, preprocess: Preprocess)
 def _labels_of_cells(labels: tuple[str, ...] | None, cells: int) -> tuple[str, ...] | None:
     if labels is None:
         return None
-    places = [divmod(cell, cells) for cell in range(cells**2)]
-    return tuple(f"{label} in row {row + 1}, column {column + 1}" for row, column in places for label in labels)
+    positions = [divmod(cell, cells) for cell in range(cells**2)]
+    return tuple(f"{label} in row {row + 1}, column {column + 1}" for row, column in positions for label in labels)
 
 
 class _JoinedLayer(nn.Module):
-    """A layer that runs on cells, whose maps are laid out as one for each image; `joined` is what is explained."""
+    """Runs a layer on cells; the output of its submodule `joined`, the explained layer, has one map for each image."""
 
     def __init__(self, layer: nn.Module, cells: int) -> None:
         super().__init__()
@@ -116,7 +117,7 @@ class _JoinedLayer(nn.Module):
 
 
 class _DisconnectedCells(nn.Module):
-    """Runs a network on each cell, and puts the log-probabilities of an image's cells side by side."""
+    """Runs a network on each cell, and concatenates the log-probabilities of an image's cells."""
 
     def __init__(self, network: nn.Module, cells: int) -> None:
         super().__init__()
@@ -128,7 +129,7 @@ class _DisconnectedCells(nn.Module):
 
 
 def split_cells(images: Float[Tensor, "b c H W"], cells: int) -> Float[Tensor, "b_cells c h w"]:
-    """Return the cells of images, those of an image one after the other in reading order.
+    """Return the cells of images as a batch; the cells of an image are adjacent, in reading order.
 
     Examples:
         >>> import torch
@@ -143,7 +144,7 @@ def split_cells(images: Float[Tensor, "b c H W"], cells: int) -> Float[Tensor, "
 
 
 def join_cells(parts: Float[Tensor, "b_cells c h w"], cells: int) -> Float[Tensor, "b c H W"]:
-    """Return the images of which `split_cells` returns these cells."""
+    """Return the images that consist of these cells; the inverse of `split_cells`."""
     _, channels, height, width = parts.shape
     images = parts.reshape(-1, cells, cells, channels, height, width).permute(0, 3, 1, 4, 2, 5)
     return images.reshape(-1, channels, cells * height, cells * width)

@@ -1,4 +1,4 @@
-"""Mosaics of photographs that a network is sure of: the grid pointing game."""
+"""`mosaics`: a dataset for the grid pointing game, from photographs that a network classifies with high confidence."""
 
 from __future__ import annotations
 
@@ -34,30 +34,29 @@ def mosaics(  # all but two have defaults
     seed: int = 0,
     device: str | torch.device | None = None,
 ) -> MosaicDataset:
-    """Make mosaics of photographs that a network is sure of, each of another class (Rao 2022, arXiv:2205.10435).
+    """Return mosaics of confidently classified photographs of different classes (Rao 2022, arXiv:2205.10435).
 
-    The positive evidence for the class of a cell should lie in that cell: `evaluate` with the metric "relevance_mass"
-    and the class rule "label" measures the share that does. Evidence that is spread evenly has 1 / cells².
+    The positive evidence for the class of a cell should lie in that cell. `evaluate` with the metric "relevance_mass"
+    and the class rule "label" measures the fraction that does. For a constant map it is 1 / cells².
 
     Args:
-        data: a dataset, or what `evaluate` takes for one. A photograph with a label that the network knows counts only
-            if its prediction is the label.
-        network: a name, a module or a network that says how it takes photographs.
-        cells: how many photographs lie side by side, and one above the other.
-        count: how many mosaics; None for as many as there are without using a photograph twice.
-        confidence: the softmax probability from which on the network is sure.
-        cell_size: (height, width) of a cell in pixels; None for the size at which the network takes photographs, so
-            that it sees the mosaic in `cells` times its usual size. Networks of one size alone need their size / cells.
-        seed: of which photographs are joined, and where.
-        device: where the network runs; None as `Explainer`.
+        data: a dataset, or data as `evaluate` takes it. A photograph whose label is a class of the network is used only
+            if the network predicts this class.
+        network: a name, a module or a network, with a `Preprocess`.
+        cells: number of photographs in a row and in a column.
+        count: number of mosaics; None for as many as possible without using a photograph twice.
+        confidence: minimum softmax probability of the predicted class.
+        cell_size: (height, width) of a cell in pixels; None for the input size of the network, so that the mosaic is
+            `cells` times as large. A network with a fixed input size needs this size divided by `cells`.
+        seed: the seed for the choice and the positions of photographs.
+        device: the device of the network; None as in `Explainer`.
 
     Returns:
-        A dataset for `evaluate` that brings its annotations. The class that is asked about is another cell's from
-        mosaic to mosaic.
+        A dataset for `evaluate` that includes its annotations. The explained cell changes from mosaic to mosaic.
 
     Raises:
-        OptionError: a number is out of range, the network does not say how it takes photographs, or is sure of
-            photographs of fewer classes than a mosaic has cells.
+        OptionError: a number is out of range, the network's preprocessing is not known, or the confidently classified
+            photographs have fewer classes than a mosaic has cells.
 
     Examples:
         >>> import tempfile
@@ -87,7 +86,7 @@ def mosaics(  # all but two have defaults
             "shapleycam.Preprocess"
         )
     explainer = Explainer(network if isinstance(network, str) else resolved, device=device)
-    photographs = _sure_photographs(dataset, explainer, preprocess, confidence)
+    photographs = _confident_photographs(dataset, explainer, preprocess, confidence)
     if len(photographs) < cells**2:
         raise OptionError(
             f"{dataset.origin}: the network is sure (confidence {confidence:g}) of pictures of {len(photographs)} "
@@ -105,10 +104,10 @@ def _check(cells: int, count: int | None, confidence: float) -> None:
         raise OptionError(f"confidence is {confidence!r}; expected a probability above 0")
 
 
-def _sure_photographs(
+def _confident_photographs(
     dataset: Dataset, explainer: Explainer, preprocess: Preprocess, confidence: float
 ) -> dict[int, list[int]]:
-    """Return by class the positions of photographs that the network is sure of; those that cannot be read are none."""
+    """Return by class the positions of confidently classified photographs; unreadable photographs are skipped."""
     photographs: dict[int, list[int]] = {}
     for start in range(0, len(dataset), _BATCH):
         decoded = (
@@ -122,8 +121,9 @@ def _sure_photographs(
             raise OptionError("the network's output is not of several classes; expected scores (b, classes)")
         probability, predicted = scores.softmax(1).max(1)
         known = class_numbers(dataset.labels, explainer.labels, scores.shape[1], dataset.classes)
-        for image, sure, number in zip(images, (probability >= confidence).tolist(), predicted.tolist(), strict=True):
-            if sure and known[image.index] in {None, number}:
+        is_confident = (probability >= confidence).tolist()
+        for image, confident, number in zip(images, is_confident, predicted.tolist(), strict=True):
+            if confident and known[image.index] in {None, number}:
                 photographs.setdefault(number, []).append(image.index)
     return photographs
 
@@ -131,7 +131,7 @@ def _sure_photographs(
 def _draw_members(
     photographs: Mapping[int, Sequence[int]], cells: int, count: int | None, seed: int
 ) -> list[tuple[Cell, ...]]:
-    """Return the cells of each mosaic. Photographs are used again only when all mosaics of a round are drawn."""
+    """Return the cells of each mosaic; photographs are used again only after all mosaics of a round are drawn."""
     random = np.random.default_rng(seed)
     members = list(_draw_round(photographs, cells, random))
     while count is not None and len(members) < count:
@@ -142,9 +142,12 @@ def _draw_members(
 def _draw_round(
     photographs: Mapping[int, Sequence[int]], cells: int, random: np.random.Generator
 ) -> Iterator[tuple[Cell, ...]]:
-    """Yield mosaics while enough classes have photographs left: of the classes that have most, ties at random."""
-    left = {number: random.permutation(indices).tolist() for number, indices in sorted(photographs.items())}
-    while sum(bool(indices) for indices in left.values()) >= cells:
-        shuffled = random.permutation(sorted(left)).tolist()
-        fullest = sorted(shuffled, key=lambda number: -len(left[number]))[:cells]
-        yield tuple(Cell(left[number].pop(), number) for number in random.permutation(fullest).tolist())
+    """Yield mosaics while enough classes have unused photographs.
+
+    Each mosaic takes the classes with the most unused photographs; ties are broken at random.
+    """
+    unused = {number: random.permutation(indices).tolist() for number, indices in sorted(photographs.items())}
+    while sum(bool(indices) for indices in unused.values()) >= cells:
+        shuffled = random.permutation(sorted(unused)).tolist()
+        fullest = sorted(shuffled, key=lambda number: -len(unused[number]))[:cells]
+        yield tuple(Cell(unused[number].pop(), number) for number in random.permutation(fullest).tolist())

@@ -1,4 +1,4 @@
-"""A dataset of mosaics: each picture joins photographs of different classes, and is asked about one of its cells."""
+"""`MosaicDataset`: a dataset of mosaics of photographs of different classes; in each, one cell's class is explained."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapleycam.models.preprocess import Preprocess
 
 @dataclass(frozen=True)
 class Cell:
-    """A photograph in a mosaic: its position in the dataset of photographs, and the network's class for it."""
+    """A photograph in a mosaic: its position in the dataset of photographs, and the number of its predicted class."""
 
     photograph: int
     number: int
@@ -26,19 +26,19 @@ class Cell:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MosaicDataset(Dataset):
-    """Mosaics of `cells` x `cells` photographs; `mosaics` makes them.
+    """Mosaics of `cells` x `cells` photographs, as the function `mosaics` returns them.
 
-    The label of a mosaic is the class of the cell that is asked about, which is another one from mosaic to mosaic. Its
-    annotations are the cells, each a region with the label of its class.
+    The label of a mosaic is the class of the explained cell, which changes from mosaic to mosaic. The annotations of a
+    mosaic are its cells; each is a region with the label of its class.
 
     Attributes:
-        photographs: what the mosaics are made of.
-        cells: how many lie side by side, and one above the other.
+        photographs: the dataset of photographs.
+        cells: number of photographs in a row and in a column.
         members: the cells of each mosaic, in reading order.
-        preprocess: by which each photograph is cut to what the network sees of it.
+        preprocess: the preprocessing that resizes and crops each photograph.
         cell_size: (height, width) of a cell in pixels.
-        n_classes: None where labels are classes; of a network that is `disconnected`, how many classes each cell has.
-        input_size: (height, width) of a mosaic, at which networks see it whole.
+        n_classes: number of classes of each cell for a network that is `disconnected`; None for other networks.
+        input_size: (height, width) of a mosaic.
 
     Examples:
         >>> from matplotlib.cbook import get_sample_data
@@ -61,10 +61,10 @@ class MosaicDataset(Dataset):
     n_classes: int | None = None
 
     def __post_init__(self) -> None:
-        """Name the mosaics, and label each by the cell that is asked about."""
+        """Set names, and labels by the explained cell of each mosaic."""
         cells = [index % self.cells**2 for index in range(len(self.members))]
-        places = (divmod(cell, self.cells) for cell in cells)
-        names = (f"{index:05d}-row{row + 1}-column{column + 1}" for index, (row, column) in enumerate(places))
+        positions = (divmod(cell, self.cells) for cell in cells)
+        names = (f"{index:05d}-row{row + 1}-column{column + 1}" for index, (row, column) in enumerate(positions))
         height, width = self.cell_size
         attributes = {
             "origin": f"mosaics of {self.cells} x {self.cells} photographs of {self.photographs.origin}",
@@ -78,14 +78,14 @@ class MosaicDataset(Dataset):
         object.__setattr__(self, "annotations", _CellAnnotations(self))
 
     def label(self, index: int, cell: int) -> int:
-        """Return the class of a cell of a mosaic: the network's, or that of the cell's own classes."""
+        """Return the class of a cell of a mosaic; with `n_classes`, the cell's own class."""
         return self.members[index][cell].number + (0 if self.n_classes is None else cell * self.n_classes)
 
     def disconnected(self, n_classes: int) -> MosaicDataset:
-        """Return the same mosaics for a network that is `disconnected`, of which each cell has classes of its own.
+        """Return the same mosaics for a network that is `disconnected`, in which each cell has its own classes.
 
         Raises:
-            OptionError: a cell has a class that is not among so many.
+            OptionError: the class of a cell is not below `n_classes`.
         """
         largest = max(cell.number for members in self.members for cell in members)
         if largest >= n_classes:
@@ -107,7 +107,7 @@ class MosaicDataset(Dataset):
         return mosaic
 
     def content_signature(self, index: int) -> str:
-        """Return a hash of what is in each cell, and how it is cut."""
+        """Return a hash of the photograph and class of each cell, and of the preprocessing."""
         cells = [(self.photographs.content_signature(cell.photograph), cell.number) for cell in self.members[index]]
         geometry = (self.preprocess.resize, self.preprocess.crop, self.preprocess.interpolation.value, self.cell_size)
         return hashlib.sha256(json.dumps([cells, geometry]).encode()).hexdigest()
@@ -115,13 +115,13 @@ class MosaicDataset(Dataset):
     def regions(self, index: int) -> list[Region]:
         """Return a region for each cell of a mosaic."""
         height, width = self.cell_size
-        places = (divmod(position, self.cells) for position in range(self.cells**2))
-        boxes = [(column * width, row * height, (column + 1) * width, (row + 1) * height) for row, column in places]
+        positions = (divmod(cell, self.cells) for cell in range(self.cells**2))
+        boxes = [(column * width, row * height, (column + 1) * width, (row + 1) * height) for row, column in positions]
         return [Region(self.label(index, cell), box) for cell, box in enumerate(boxes)]
 
 
 class _CellAnnotations(Annotations):
-    """The cells of mosaics as regions."""
+    """Annotations that return the cells of a mosaic as regions."""
 
     def __init__(self, dataset: MosaicDataset) -> None:
         self.origin = dataset.origin
@@ -129,6 +129,6 @@ class _CellAnnotations(Annotations):
         self._index_of = {name: index for index, name in enumerate(dataset.names)}
 
     def regions_of(self, name: str) -> list[Region] | None:
-        """Return a region for each cell; None for a name of none of the mosaics."""
+        """Return a region for each cell; None if there is no mosaic of this name."""
         index = self._index_of.get(name)
         return None if index is None else self._dataset.regions(index)

@@ -1,4 +1,4 @@
-"""Networks in which one bright patch decides the class, in every layout: the Shapley value of each cell is known."""
+"""Networks whose class depends on bright patches, in every layout; the Shapley value of each cell is known."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from shapleycam.models.network import Network
 from shapleycam.models.preprocess import Preprocess
 
 STRIDE = 4
-"""The side of a cell's patch in pixels."""
+"""Side of a cell's patch in pixels."""
 
 
 @dataclass(frozen=True)
 class PlantedLayout:
-    """How the activation is laid out.
+    """The layout of the explained activation, and the size of the image.
 
     Attributes:
-        kind: "NCHW", "NHWC", "tokens", or of volumes "NCDHW", "NDHWC".
-        grid: cells along each side, (rows, columns) or (depth, rows, columns).
-        prefix: how many tokens come before those of the cells.
-        ragged: how many pixels more, on the right and below, than the patches cover.
+        kind: "NCHW", "NHWC" or "tokens"; for volumes "NCDHW" or "NDHWC".
+        grid: number of cells on each axis, (rows, columns) or (depth, rows, columns).
+        prefix: number of prefix tokens, before those of the cells.
+        ragged: number of pixels on the right and at the bottom that no patch covers.
 
     Examples:
         >>> from shapleycam.experiments.synthetic import PlantedLayout
@@ -46,7 +46,7 @@ class PlantedLayout:
 
     @property
     def image(self) -> tuple[int, ...]:
-        """Return the sides of the image."""
+        """Return the size of the image, (height, width) or (depth, height, width)."""
         *deep, h, w = self.grid
         return (*deep, *(STRIDE * side + self.ragged for side in (h, w)))
 
@@ -56,7 +56,7 @@ class PlantedLayout:
 
 
 class _Cells(nn.Module):
-    """Brings an activation with the channels first to the layout: the layer that is explained."""
+    """Converts an activation with the channels first to the layout; this is the explained layer."""
 
     def __init__(self, layout: PlantedLayout) -> None:
         super().__init__()
@@ -72,15 +72,15 @@ class _Cells(nn.Module):
 
 
 class PlantedNetwork(nn.Module):
-    """Two classes: s + s²/10, s the sum over cells of their patches' mean of the first colour, and 0.
+    """A network with the logit s + s²/10 for its first class, and 0 for its second.
 
-    The layer `cells` holds the mean colours of the patches; only the first colour counts, the others are noise. Prefix
-    tokens hold ones, and add their number to s. So every cell's share of the first class's logit is known:
-    `planted_values`.
+    s is the sum over cells of the mean first colour of their patches. The output of the layer `cells` is the mean
+    colours of the patches; the logit uses only the first colour, the others are noise. Prefix tokens are ones, and add
+    their number to s. So the Shapley values of the cells for the first class's logit are known: `planted_values`.
 
     Args:
-        layout: of the layer `cells`.
-        videos: whether images are (b, t, c, h, w) rather than (b, c, d, h, w).
+        layout: the layout of the layer `cells`.
+        videos: whether images are (b, t, c, h, w) instead of (b, c, d, h, w).
 
     Examples:
         >>> from shapleycam import Explainer
@@ -111,7 +111,7 @@ class PlantedNetwork(nn.Module):
 
 
 def planted_image(layout: PlantedLayout, cell: tuple[int, ...], *, videos: bool = False) -> Tensor:
-    """Return an image (1, 3, ...) with one patch that is bright in the first colour, on a nearly black ground of noise.
+    """Return an image (1, 3, ...) of almost black noise with one patch that is bright in the first colour.
 
     Examples:
         >>> from shapleycam.experiments.synthetic import PlantedLayout, planted_image
@@ -128,9 +128,10 @@ def planted_image(layout: PlantedLayout, cell: tuple[int, ...], *, videos: bool 
 
 
 def planted_values(layout: PlantedLayout, images: Float[Tensor, "b 3 *sides"]) -> Float[Tensor, "b *grid"]:
-    """Return the Shapley values of the cells for the first class's logit, absent cells being zero: a + a·s/10.
+    """Return the Shapley values of the cells for the first class's logit, with removal "zero": a + a·s/10.
 
-    Of s each cell contributes its a; of s²/10 it has a²/10, and half of each term 2·a·a'/10 with another one.
+    To s, a cell contributes its mean first colour a. From s²/10, it gets a²/10, and half of the term 2·a·a'/10 with
+    each other cell.
 
     Examples:
         >>> from shapleycam.experiments.synthetic import PlantedLayout, planted_image, planted_values
@@ -145,10 +146,10 @@ def planted_values(layout: PlantedLayout, images: Float[Tensor, "b 3 *sides"]) -
 
 
 def planted_dataset(layout: PlantedLayout, count: int) -> tuple[Network, PlantedDataset]:
-    """Return a network, and pictures of which each has its bright patch in another cell, as `evaluate` takes them.
+    """Return a network, and a dataset of pictures with bright patches in different cells, for `evaluate`.
 
     Raises:
-        OptionError: the layout is of volumes, or the count is not from 1 to the number of cells.
+        OptionError: the layout is for volumes, or the count is not from 1 to the number of cells.
 
     Examples:
         >>> from shapleycam.experiments.synthetic import PlantedLayout, planted_dataset
@@ -161,7 +162,7 @@ def planted_dataset(layout: PlantedLayout, count: int) -> tuple[Network, Planted
         raise OptionError(f"the layout is {layout}; expected one of pictures, with a grid of rows and columns")
     if not 1 <= count <= cells:
         raise OptionError(f"count is {count}; expected 1 to {cells}, the number of cells")
-    places = tuple(divmod(index * cells // count, layout.grid[1]) for index in range(count))
+    positions = tuple(divmod(index * cells // count, layout.grid[1]) for index in range(count))
     height, width = layout.image
     preprocess = Preprocess((height, width), (height, width), (0.0,) * 3, (1.0,) * 3)
     network = Network(
@@ -171,15 +172,15 @@ def planted_dataset(layout: PlantedLayout, count: int) -> tuple[Network, Planted
         name=f"planted {layout}",
         layers={"before-pool": "cells"},
     )
-    return network, PlantedDataset(layout, places)
+    return network, PlantedDataset(layout, positions)
 
 
 class PlantedDataset(Dataset):
-    """Pictures with one bright patch each, at these cells; the patch is the object. `planted_dataset` makes it.
+    """Pictures with one bright patch each, which is also their annotated object; see `planted_dataset`.
 
     Attributes:
-        layout: of the network.
-        cells: (row, column) of the patch of each picture.
+        layout: the layout of the network.
+        cells: (row, column) of the patch in each picture.
 
     Examples:
         >>> from shapleycam.experiments.synthetic import PlantedLayout
@@ -207,14 +208,14 @@ class PlantedDataset(Dataset):
 
 
 class _PatchAnnotations(Annotations):
-    """The patches as regions."""
+    """Annotations that return the bright patch of a picture as a region."""
 
     def __init__(self, origin: str, cells: Sequence[tuple[int, int]]) -> None:
         self.origin = origin
         self._cells = {f"{row}-{column}": (row, column) for row, column in cells}
 
     def regions_of(self, name: str) -> list[Region] | None:
-        """Return the region of the patch; None for a name of none of the pictures."""
+        """Return the region of the patch; None if there is no picture of this name."""
         if name not in self._cells:
             return None
         top, left = (STRIDE * position for position in self._cells[name])
@@ -222,7 +223,7 @@ class _PatchAnnotations(Annotations):
 
 
 def _patch_means(images: Tensor, layout: PlantedLayout) -> Tensor:
-    """Return the mean colour of each patch, (b, 3, *grid)."""
+    """Return the mean colour (b, 3, *grid) of each patch."""
     h, w = (STRIDE * side for side in layout.grid[-2:])
     means: Tensor = images[..., :h, :w].unflatten(-2, (-1, STRIDE)).unflatten(-1, (-1, STRIDE)).mean((-3, -1))
     return means

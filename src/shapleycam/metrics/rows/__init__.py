@@ -1,1 +1,1 @@
-"""The rows of the table of metrics, a file for each family."""
+"""The rows of the table of metrics, with one file for each family."""

@@ -1,4 +1,4 @@
-"""Metrics of what happens to the score as pixels are exchanged step by step."""
+"""Rows of metrics of the curve of scores as pixels are exchanged step by step."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CURVES = (
         ("preservation_curve", "deletion_curve"),
         "high",
         _SRG,
-        summary="how much longer the probability lasts when the map's weakest pixels are removed first, behind zero",
+        summary="how much longer the probability lasts if the map's weakest pixels are zeroed first, not its strongest",
     ),
     Metric(
         "srg_blur",
@@ -62,7 +62,7 @@ CURVES = (
         ("blur_preservation_curve", "blur_deletion_curve"),
         "high",
         _SRG,
-        summary="the same where removed pixels become those of a blurred image; with imputed ones it is twice ROAD",
+        summary="as SRG, but removed pixels become those of a blurred image; with imputed pixels it is twice ROAD",
     ),
     Metric(
         "qge_insertion",
@@ -71,7 +71,7 @@ CURVES = (
         ("insertion_curve", "inverse_insertion_curve"),
         "high",
         "Eiras-Franco 2025, arXiv:2502.15403",
-        summary="how much better insertion is than for the inverse map; of deletion this is SRG",
+        summary="how much better insertion is than for the inverse map; the same difference for deletion is SRG",
     ),
     Metric(
         "deletion_correlation",
@@ -81,7 +81,7 @@ CURVES = (
         "high",
         _GOMEZ,
         percent=False,
-        summary="how well the map's strength foretells what the removal of each step's pixels takes away",
+        summary="how well the map's strength predicts what is lost by the removal of each step's pixels",
     ),
     Metric(
         "insertion_correlation",
@@ -91,6 +91,6 @@ CURVES = (
         "high",
         _GOMEZ,
         percent=False,
-        summary="how well the map's strength foretells what the insertion of each step's pixels adds",
+        summary="how well the map's strength predicts what is gained by the insertion of each step's pixels",
     ),
 )

@@ -1,4 +1,4 @@
-"""Metrics of where the map points, which need to know where objects are."""
+"""Rows of the pointing metrics, which need annotations of objects."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ OBJECTS = (
         ("any_box_iou_curve",),
         "high",
         _CHOE,
-        summary="the same, where the best of the boxes around all parts of the map counts",
+        summary="as Box IoU, but with the best of the boxes around all parts of the map",
         caution="the threshold is chosen with the object in sight; MaxBoxAccV2 has one for all photographs",
     ),
 )

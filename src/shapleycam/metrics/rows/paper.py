@@ -1,4 +1,4 @@
-"""The six metrics of the paper's tables."""
+"""Rows of the six metrics in the paper's tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAPER = (
         "low",
         _CHATTOPADHAY,
         in_paper=True,
-        summary="how much of the class's probability is lost where only what the map shows is kept",
+        summary="how much of the class's probability is lost if only what the map shows is kept",
         caution="a map that hides nothing is perfect by it (Poppi 2021, arXiv:2104.10252)",
     ),
     Metric(
@@ -27,7 +27,7 @@ PAPER = (
         "high",
         _POPPI,
         in_paper=True,
-        summary="how alike the map stays where only what it shows is kept",
+        summary="how similar the map stays if only what it shows is kept",
     ),
     Metric(
         "complexity",
@@ -37,7 +37,7 @@ PAPER = (
         "low",
         _POPPI,
         in_paper=True,
-        summary="how much of the image the map colours",
+        summary="how much of the image the map covers",
     ),
     Metric(
         "adcc",
@@ -57,7 +57,7 @@ PAPER = (
         "high",
         _CHATTOPADHAY,
         in_paper=True,
-        summary="on what share of photographs the probability rises where only what the map shows is kept",
+        summary="on what share of photographs the probability rises if only what the map shows is kept",
     ),
     Metric(
         "average_drop_in_deletion",
@@ -67,6 +67,6 @@ PAPER = (
         "high",
         "Jung & Oh 2021",
         in_paper=True,
-        summary="how much of the class's probability is lost where what the map shows is removed",
+        summary="how much of the class's probability is lost if what the map shows is removed",
     ),
 )

@@ -1,4 +1,4 @@
-"""Metrics that compare parts of the map with what the score loses without each alone."""
+"""Rows of metrics that compare the heat of each part of the image with the score that is lost without this part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTS = (
         "high",
         "Wu 2024, arXiv:2404.01415",
         percent=False,
-        summary="whether groups of pixels with more heat take more from the probability, weighted by how much more",
+        summary="whether groups of pixels with more heat take more from the probability, weighted by their heat's gap",
     ),
     Metric(
         "single_deletion",
@@ -25,7 +25,7 @@ PARTS = (
         "high",
         "Hesse 2024, arXiv:2407.11910, without fine-tuning",
         percent=False,
-        summary="how alike the order of patches' values is to the order of what is lost without each alone",
+        summary="how similar the order of patches' values is to the order of what is lost without each patch",
     ),
     Metric(
         "infidelity",
@@ -35,6 +35,6 @@ PARTS = (
         "low",
         _YEH,
         percent=False,
-        summary="how far patches' values, at the best scale, are from what is lost without each alone",
+        summary="how far patches' values, at the best scale, are from what is lost without each patch",
     ),
 )

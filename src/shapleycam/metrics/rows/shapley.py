@@ -1,4 +1,4 @@
-"""Metrics of the distance from the true Shapley values."""
+"""Rows of metrics of the distance to the true Shapley values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPLEY = (
         "high",
         "ours: Spearman(φ̂, φ)",
         percent=False,
-        summary="how alike the order of places is to that of the true Shapley values",
+        summary="how similar the order of places is to that of the true Shapley values",
     ),
     Metric(
         "efficiency_gap",

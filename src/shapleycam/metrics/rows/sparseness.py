@@ -1,4 +1,4 @@
-"""Metrics of how few pixels a map needs."""
+"""Rows of metrics of the sparseness of a heatmap."""
 
 from __future__ import annotations
 

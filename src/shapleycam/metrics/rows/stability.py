@@ -1,4 +1,4 @@
-"""Metrics of how values answer to noise and to random weights."""
+"""Rows of metrics of how values change with noise and with random weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STABILITY = (
         "low",
         _YEH,
         percent=False,
-        summary="how much the values change, at most, under noise that nobody sees",
+        summary="how much the values change, at most, under noise that is too small to see",
         caution="it fails a sanity check of metrics themselves (arXiv:2412.10942)",
     ),
     Metric(
@@ -28,7 +28,7 @@ STABILITY = (
         "low",
         _ADEBAYO,
         percent=False,
-        summary="how alike the order of places is for a model with random weights, which knows nothing",
+        summary="how similar the order of places is for a model with random weights, which knows nothing",
     ),
     Metric(
         "randomisation_ssim",
@@ -38,7 +38,7 @@ STABILITY = (
         "low",
         _ADEBAYO,
         percent=False,
-        summary="how alike the map looks for a model with random weights, which knows nothing",
+        summary="how similar the map looks for a model with random weights, which knows nothing",
     ),
     Metric(
         "smooth_randomisation_spearman",
@@ -48,7 +48,7 @@ STABILITY = (
         "low",
         _HEDSTROEM,
         percent=False,
-        summary="how alike the order of places is for a model with random weights, both averaged over noisy images",
+        summary="how similar the order of places is for a model with random weights, both averaged over noisy images",
     ),
     Metric(
         "randomisation_entropy",
@@ -58,6 +58,6 @@ STABILITY = (
         "high",
         _HEDSTROEM,
         percent=False,
-        summary="how much less orderly the map of a model with random weights is, as a share",
+        summary="how much higher the entropy of the map is for a model with random weights, as a share",
     ),
 )

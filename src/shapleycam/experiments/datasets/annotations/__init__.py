@@ -1,1 +1,1 @@
-"""Annotations of where objects are: COCO JSON, mask images, Pascal VOC XML."""
+"""Readers of annotations of objects: COCO JSON, mask images, PASCAL VOC XML."""

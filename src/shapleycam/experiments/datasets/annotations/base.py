@@ -1,4 +1,4 @@
-"""What the readers of annotations share: finding them by the photograph's name, reading files, fingerprints."""
+"""Code that all readers of annotations share: search by the photograph's name, reading of files, fingerprints."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ from shapleycam.regular_files import open_regular_file, regular_file_status
 from shapleycam.wording import counted
 
 FILE_LIMIT = 1 << 30
-"""An annotation file of more bytes than this is not read."""
+"""Maximum size of an annotation file in bytes."""
 _MASK_LIMIT = 1 << 31
-"""Pixels of all masks of one photograph, each a byte of memory."""
+"""Maximum number of pixels of all masks of one photograph; each takes a byte of memory."""
 
 
 class NameIndex:
-    """Finds annotations by photograph: by the relative name without its suffix, else by the stem."""
+    """Finds the annotation of a photograph by its relative name without the suffix, or else by its stem.
+
+    Args:
+        entries: pairs of the name in the annotations and the number of the annotation.
+    """
 
     def __init__(self, entries: Iterable[tuple[str, int]]) -> None:
         self._by_name: dict[str, int] = {}
         self._by_stem: dict[str, list[int]] = {}
         for name, entry in entries:
-            spelling = printable_name(name)  # as datasets spell the names of photographs
+            spelling = printable_name(name)  # datasets convert the names of photographs in the same way
             self._by_name.setdefault(_without_suffix(spelling), entry)
             self._by_stem.setdefault(PurePosixPath(spelling).stem, []).append(entry)
 
     def entry_of(self, name: str) -> int | None:
-        """Return the entry of a photograph, None where there is none.
+        """Return the number of a photograph's annotation; None if there is none.
 
         Raises:
-            ImageError: none has its relative name, and several have its stem.
+            ImageError: no annotation has the photograph's relative name, and several have its stem.
         """
         if _without_suffix(name) in self._by_name:
             return self._by_name[_without_suffix(name)]
@@ -49,12 +53,12 @@ class NameIndex:
 
 
 class FolderAnnotations(Annotations):
-    """A folder with a file for each photograph, matched by their stems; read when they are needed.
+    """Annotations in a folder with a file for each photograph, found by `NameIndex`; files are read when needed.
 
     Args:
-        folder: as the user named it.
-        names: of the files, relative to the folder.
-        read: returns the regions in a file; a function of a module, so that it can be pickled.
+        folder: the folder as the user named it.
+        names: the names of the files, relative to the folder.
+        read: returns the regions in a file; it must be a function of a module, so that it can be pickled.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], read: Callable[[Path], list[Region]]) -> None:
@@ -63,17 +67,17 @@ class FolderAnnotations(Annotations):
         self._index = NameIndex((name, entry) for entry, name in enumerate(names))
 
     def regions_of(self, name: str) -> list[Region] | None:
-        """Return what is read of the photograph's file."""
+        """Return the regions in the photograph's file; None if there is no file."""
         entry = self._index.entry_of(name)
         return None if entry is None else self._read(self._folder / self._names[entry])
 
     def source_of(self, name: str) -> int | None:
-        """Return the place of the photograph's file in the folder."""
+        """Return the number of the photograph's file; None if there is no file."""
         return self._index.entry_of(name)
 
 
 def list_files(folder: Path, suffix: str) -> tuple[str, ...]:
-    """Return the relative names of the files below a folder with this suffix, in sorted order.
+    """Return the sorted relative names of all files with this suffix in a folder and its sub-folders.
 
     Raises:
         ImageError: a folder cannot be read.
@@ -86,7 +90,7 @@ def read_content(path: Path, limit: int = FILE_LIMIT) -> bytes:
     """Return the bytes of an annotation file.
 
     Raises:
-        ImageError: it cannot be read, or is far too large.
+        ImageError: the file cannot be read, or is too large.
     """
     name = printable_name(str(path))
     try:
@@ -100,10 +104,10 @@ def read_content(path: Path, limit: int = FILE_LIMIT) -> bytes:
 
 
 def check_masks(origin: str, count: int, width: int, height: int) -> None:
-    """Refuse masks of one photograph that would not fit into memory together.
+    """Refuse masks of one photograph that together would not fit into memory.
 
     Raises:
-        ImageError: they have too many pixels.
+        ImageError: the masks have too many pixels.
     """
     if count * width * height > _MASK_LIMIT:
         raise ImageError(
@@ -113,12 +117,12 @@ def check_masks(origin: str, count: int, width: int, height: int) -> None:
 
 
 def fingerprint_of(annotations: Annotations, names: Sequence[str]) -> str:
-    """Return the SHA-256 of the objects of these photographs, by which changed annotations are noticed."""
+    """Return the SHA-256, in hexadecimal, of the objects in these photographs, which shows changed annotations."""
     digest = hashlib.sha256()
     for name in names:
         try:
             regions = annotations.regions_of(name) or []
-        except ShapleyCamError as error:  # it is reported when that image is evaluated
+        except ShapleyCamError as error:  # reported when this image is evaluated
             digest.update(str(error).encode())
             continue
         for region in regions:

@@ -1,4 +1,4 @@
-"""Objects in COCO's JSON: boxes, polygons and run lengths."""
+"""`read_coco`: reads objects in COCO's JSON, which are boxes, polygons and run lengths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapleycam.images.object_masks import decode_run_lengths, mask_from_polygon
 
 
 class CocoAnnotations(Annotations):
-    """The annotations of a COCO file by the `file_name` of their image; masks are drawn when they are needed."""
+    """The annotations in a COCO file, found by the `file_name` of their image; masks are decoded when needed."""
 
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self.origin = str(path)
@@ -33,7 +33,7 @@ class CocoAnnotations(Annotations):
         self._index = NameIndex((name, entry) for entry, (name, _) in enumerate(self._images))
 
     def regions_of(self, name: str) -> list[Region] | None:
-        """Return a region for each annotation, crowds included; its label is the category's name."""
+        """Return a region for each annotation, including crowds; its label is the category's name."""
         entry = self._index.entry_of(name)
         if entry is None:
             return None
@@ -47,7 +47,7 @@ class CocoAnnotations(Annotations):
             ) from None
 
     def source_of(self, name: str) -> int | None:
-        """Return the place of the photograph's entry in the file."""
+        """Return the number of the photograph's entry in the file; None if there is none."""
         return self._index.entry_of(name)
 
     def _region(self, fields: dict[str, Any], size: tuple[int, int]) -> Region:
@@ -59,10 +59,10 @@ class CocoAnnotations(Annotations):
 
 
 def read_coco(path: Path) -> CocoAnnotations:
-    """Read the annotations of a COCO file.
+    """Return the annotations in a COCO file.
 
     Raises:
-        ImageError: it cannot be read, or is not COCO's JSON.
+        ImageError: the file cannot be read, or is not COCO's JSON.
     """
     try:
         return CocoAnnotations(path, json.loads(read_content(path)))
@@ -75,7 +75,7 @@ def read_coco(path: Path) -> CocoAnnotations:
 
 
 def _box(box: Any) -> Box | None:
-    """Return the edges (left, top, right, bottom) of COCO's [left, top, width, height] in pixels from the edge."""
+    """Return the edges (left, top, right, bottom) of a box [left, top, width, height], in pixels."""
     if not box:
         return None
     left, top, width, height = map(float, box)
@@ -85,7 +85,7 @@ def _box(box: Any) -> Box | None:
 
 
 def _mask(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """Return the mask of polygons or of run lengths, None where there are neither."""
+    """Return the mask for polygons or run lengths; None if there are neither."""
     if not segmentation:
         return None
     width, height = size

@@ -1,4 +1,4 @@
-"""Masks in PNG pictures, one for each photograph."""
+"""`read_regions`: reads objects from the mask of a photograph, a PNG picture."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from shapleycam.images.sample_format import read_sample_format
 from shapleycam.wording import on_one_line
 
 VOID = 255
-"""The value of pixels that belong to no class, such as the outlines in VOC's segmentation."""
+"""The value of pixels without a class, such as the outlines in VOC's segmentation."""
 
 _MAX_VALUES = 256
-"""A picture with more values than this is a photograph rather than a mask."""
+"""Maximum number of distinct values of a mask; a picture with more values is a photograph."""
 
 
 def read_regions(path: Path) -> list[Region]:
-    """Return a region for each value of a photograph's mask; 0 is the background.
+    """Return a region for each value in a photograph's mask; 0 is the background.
 
-    A mask of one other value, 1 or 255, is an object without a label, unless it has a palette. Otherwise each value is
-    a region with that number as its label, and 255 is void.
+    If 1 or 255 is the only other value, and the mask has no palette, the region has no label. Otherwise the label of a
+    region is its value, and pixels of value 255 belong to no region.
 
     Raises:
-        ImageError: it cannot be read, or is no mask.
+        ImageError: the file cannot be read, or is not a mask.
     """
     values, palette = _read_values(path)
     size = (values.shape[1], values.shape[0])
@@ -45,7 +45,7 @@ def read_regions(path: Path) -> list[Region]:
 
 
 def _read_values(path: Path) -> tuple[NDArray[Any], bool]:
-    """Return the numbers in a mask (height, width), and whether they are those of a palette."""
+    """Return the values of a mask (height, width), and whether they are indices of a palette."""
     image = open_encoded_image(read_content(path), str(path))
     check_before_decoding(image, str(path))
     depth = read_sample_format(image).depth if image.mode == "L" else None
@@ -65,7 +65,7 @@ def _read_values(path: Path) -> tuple[NDArray[Any], bool]:
 
 
 def _check_depth(values: NDArray[Any], depth: int | None, path: Path) -> None:
-    """Refuse grey of 2 or 4 bits, of which one program reads the numbers 1, 2, 3 and another 85, 170, 255."""
+    """Refuse grey masks of 2 or 4 bits: some programs read values as 1, 2, 3, others scale them to 85, 170, 255."""
     if depth in {2, 4} and set(np.unique(values).tolist()) - {0, VOID}:
         raise ImageError(
             f"{path}: a grey mask of {depth} bits, whose numbers programs read as they are or scaled up to 255; "
@@ -74,7 +74,7 @@ def _check_depth(values: NDArray[Any], depth: int | None, path: Path) -> None:
 
 
 def _to_numbers(image: Image.Image) -> NDArray[Any]:
-    """Return the pixels as numbers (height, width); (height, width, channels) of a picture in colours."""
+    """Return the pixels of an image as (height, width), or as (height, width, channels) if it has colours."""
     values = np.asarray(image)
     grey = image.mode == "RGB" and (values == values[..., :1]).all()
     return values[..., 0] if grey else values

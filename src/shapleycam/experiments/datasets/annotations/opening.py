@@ -1,4 +1,4 @@
-"""Open annotations of any of the three kinds."""
+"""`open_annotations`: opens annotations in any supported format."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shapleycam.regular_files import is_file, is_folder, is_there
 
 
 def open_annotations(path: str | Path) -> Annotations:
-    """Open the annotations in a folder of PASCAL VOC XML, a folder of PNG masks, or a COCO JSON file.
+    """Return the annotations in a folder of PASCAL VOC XML files, a folder of PNG masks, or a COCO JSON file.
 
     Raises:
-        OptionError: there is no such file or folder, it is none of these, or it is a folder of both.
+        OptionError: the file or folder does not exist or has another format, or the folder holds both formats.
         ImageError: the folder or the file cannot be read.
     """
     path = Path(path)

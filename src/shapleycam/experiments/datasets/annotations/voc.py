@@ -1,4 +1,4 @@
-"""Boxes in PASCAL VOC's XML, which is also the form of ImageNet's boxes."""
+"""`read_regions`: reads boxes in PASCAL VOC's XML, which is also the format of ImageNet's boxes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from shapleycam.experiments.datasets.regions import Region
 from shapleycam.images import Box
 
 _LIMIT = 4 << 20
-"""An XML file of more bytes than this is not one photograph's boxes."""
+"""Maximum size of an XML file in bytes."""
 
 
 def read_regions(path: Path) -> list[Region]:
-    """Return a region for each object of a photograph's XML; its parts, such as a person's head, have none.
+    """Return a region for each object in a photograph's XML; parts of an object, such as a person's head, are ignored.
 
     Raises:
-        ImageError: it cannot be read, or is not such XML.
+        ImageError: the file cannot be read, or is not such XML.
     """
     root = _parse(path)
     size = _size(root, path)
@@ -30,18 +30,18 @@ def read_regions(path: Path) -> list[Region]:
 
 
 def _parse(path: Path) -> Element:
-    """Return the root of the XML; a document type is refused, so that there are no entities to expand or to fetch."""
+    """Return the root of the XML; refuse a document type declaration, which may define entities to expand or fetch."""
     try:
         root: Element = fromstring(read_content(path, _LIMIT), forbid_dtd=True)
     except DefusedXmlException:
         raise ImageError(f"{path}: the XML declares a document type or entities; remove the declaration") from None
-    except (ParseError, LookupError, ValueError) as error:  # the last two: an encoding that Python does not know
+    except (ParseError, LookupError, ValueError) as error:  # the last two are for encodings that Python does not know
         raise ImageError(f"{path}: not well-formed XML ({error}); get the annotation again") from None
     return root
 
 
 def _size(root: Element, path: Path) -> tuple[int, int] | None:
-    """Return the stated (width, height), None where it is missing or 0 x 0, which some programs write for unknown."""
+    """Return the stated (width, height); None if it is missing or 0 x 0, which some programs write for unknown."""
     if root.find("size/width") is None or root.find("size/height") is None:
         return None
     width, height = (_number(root, f"size/{side}", path) for side in ("width", "height"))
@@ -55,9 +55,9 @@ def _label(element: Element) -> str | None:
 def _box(element: Element, path: Path) -> Box:
     """Return the edges (left, top, right, bottom) of a box.
 
-    VOC states the first and the last pixel, counted from 1: pixel 1 lies between the edges 0 and 1, so 1 is subtracted
-    from the first, and the number of the last is its right edge. ImageNet has some boxes that begin at 0, a pixel
-    outside of the photograph, which does no harm.
+    VOC states the numbers of the first and the last pixel, counted from 1. Pixel n lies between the edges n - 1 and n:
+    so the left edge is the first number minus 1, and the right edge is the last number. Some boxes of ImageNet start
+    at 0, which is one pixel outside of the photograph, and harmless.
     """
     left, top, right, bottom = (_number(element, f"bndbox/{side}", path) for side in ("xmin", "ymin", "xmax", "ymax"))
     if right < left or bottom < top:

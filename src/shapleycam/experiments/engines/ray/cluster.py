@@ -1,4 +1,4 @@
-"""Connecting to a Ray cluster, or starting one of this machine's own for the time of the work."""
+"""`connected`: connects to a Ray cluster, or starts a temporary one on this machine."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 from shapleycam.errors import OptionError
 
 _CONNECT_SECONDS = 60.0
-"""Seconds after which a cluster that does not answer is given up."""
+"""Seconds to wait for an answer from a cluster."""
 
 _PROBE = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR'); ray.shutdown()"
 
 
 def import_ray() -> Any:
-    """Return the ray package, with the modules that are used here.
+    """Return the ray package, after importing its modules that this engine uses.
 
     Raises:
-        OptionError: it is not installed.
+        OptionError: ray is not installed.
     """
     try:
         import ray
@@ -38,10 +38,10 @@ def import_ray() -> Any:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Any]:
-    """Yield the ray package, connected to a cluster; a connection that this opens is closed at the end.
+    """Yield the ray package, connected to a cluster; close the connection at the end if it was opened here.
 
     Args:
-        address: as `Ray.address`; it is not looked at where the caller is connected already.
+        address: as `Ray.address`; ignored if Ray is connected already.
 
     Raises:
         OptionError: ray is not installed, or there is no cluster at the address.
@@ -59,7 +59,7 @@ def connected(address: str | None) -> Iterator[Any]:
 
 
 def silence(ray: Any) -> None:
-    """Set Ray Data to show no progress bars and log: a listener says how far the work is."""
+    """Turn off Ray Data's progress bars and log, because a listener reports the progress."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -67,7 +67,7 @@ def silence(ray: Any) -> None:
 
 def _connect(ray: Any, address: str | None) -> None:
     target = os.environ.get("RAY_ADDRESS", "local") if address is None else address
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray sends no usage statistics
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # otherwise Ray sends usage statistics over the network
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if target == "local":
         options["include_dashboard"] = False
@@ -81,7 +81,7 @@ def _connect(ray: Any, address: str | None) -> None:
 
 
 def _check_is_ray(address: str) -> None:
-    """Join the cluster by another process first: where Ray gets no answer, it ends the process that it is in.
+    """Join the cluster in another process first, because Ray ends the process that it runs in if it gets no answer.
 
     See docs/decisions.md, "A cluster is joined by another process first".
     """
@@ -100,7 +100,7 @@ def _check_is_ray(address: str) -> None:
 
 
 def _check_listening(address: str) -> None:
-    """Refuse an address where nothing listens, at once; Ray would wait for it."""
+    """Refuse an address where nothing listens at once, because Ray would wait for it."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdecimal():
         return
@@ -111,7 +111,7 @@ def _check_listening(address: str) -> None:
 
 
 def start_actor_on_this_node(ray: Any, kind: type, *arguments: Any, **options: Any) -> Any:
-    """Start an actor that takes no CPU, on the node of this process if Ray can: it stays when other nodes leave."""
+    """Start an actor that needs no CPU, on the node of this process if possible, so that no other node can end it."""
     this_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=True
     )
@@ -120,7 +120,7 @@ def start_actor_on_this_node(ray: Any, kind: type, *arguments: Any, **options: A
 
 
 def cluster_error(reason: str) -> OptionError:
-    """Return the error for work that ended for a reason that is not its own."""
+    """Return the error for work that the cluster, and not an error of this library, has ended."""
     return OptionError(
         f"the Ray cluster could not do the work ({' '.join(reason.split())}); see that all nodes have the same "
         "packages, models and photographs, and start again: what was done is kept"
@@ -128,14 +128,14 @@ def cluster_error(reason: str) -> OptionError:
 
 
 def root_cause(error: BaseException) -> str:
-    """Return the reason at the bottom of a chain of errors, on one line; Ray's own messages are long."""
+    """Return the first cause in a chain of errors as one line, because Ray's own messages are long."""
     while error.__cause__ is not None and str(error.__cause__).strip():
         error = error.__cause__
     return _reason_line(str(error)) or type(error).__name__
 
 
 def _reason_line(text: str) -> str | None:
-    """Return the last line of a traceback that names an error, or else its last line."""
+    """Return the last line of a text that names an error, or else its last line; None for an empty text."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     reasons = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b.*: ", line)]
     return next(reversed(reasons or lines), None)

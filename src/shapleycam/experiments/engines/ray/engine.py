@@ -1,4 +1,4 @@
-"""The engine on a Ray cluster: Ray Data over the items, by a pool of actors."""
+"""`Ray`: an engine that works on a Ray cluster, with Ray Data and a pool of actors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Ray:
-    """The engine on a Ray cluster; an item whose worker dies is tried again by another.
+    """The engine on a Ray cluster; if a worker dies, another worker tries its item again.
 
     Args:
-        address: "auto" for the cluster that this machine is in, HOST:PORT, or ray://HOST:PORT; None for one of this
-            machine's own, which ends with the work.
-        actors: processes that hold the model; None for as many as fit.
-        cpus: CPUs of each actor; None for one beside a GPU, otherwise all of a node.
-        gpus: GPUs of each actor; None for 1 where the cluster has some.
+        address: "auto" for the cluster of this machine, HOST:PORT, or ray://HOST:PORT; None for the cluster in the
+            environment variable RAY_ADDRESS, or else for a temporary cluster on this machine.
+        actors: maximum number of processes that hold the model; None for as many as fit.
+        cpus: CPUs of each actor; None for one if the actor has a GPU, and else for all CPUs of the smallest node.
+        gpus: GPUs of each actor; None for 1 if the cluster has GPUs, and else for 0.
 
     Raises:
         OptionError: ray is not installed, or a number is out of range.
@@ -51,7 +51,7 @@ class Ray:
     gpus: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a missing package, and numbers out of range."""
+        """Refuse numbers out of range, and a missing ray package."""
         import_ray()
         for name, least in (("actors", 1), ("cpus", 1), ("gpus", 0)):
             value = getattr(self, name)
@@ -64,26 +64,26 @@ class Ray:
         prepare: Callable[[Item], Prepared],
         perform: Callable[[Prepared], Iterable[Result]],
     ) -> Generator[Result, None, None]:
-        """Yield the results of all items, as `Engine.run`; items may overtake each other.
+        """Yield the results of all items, as `Engine.run`; items may come in any order.
 
         Raises:
-            ShapleyCamError: what a step raised, or the cluster cannot be had or kept.
+            ShapleyCamError: a step raised it, or the cluster cannot be reached or was lost.
         """
         if not items:
             return
         with connected(self.address) as ray:
             pool = size_pool(_resources_of_nodes(ray), self.actors, self.cpus, self.gpus)
             work = Work(pool, str(Path.cwd()), items, prepare, perform)
-            # The Ray Client (ray://) has no Ray Data, which then runs in an actor of the cluster.
+            # The Ray Client (ray://) does not support Ray Data; then Ray Data runs in an actor in the cluster.
             if ray.util.client.ray.is_connected():
                 messages = _messages_from(ray, start_actor_on_this_node(ray, Driver, work))
             else:
                 messages = stream_results(work)
-            with closing(messages):  # while Ray is connected: closed later, it would start the rest of the work again
+            with closing(messages):  # before Ray is disconnected: later it would start the rest of the work again
                 yield from _unpack(ray, messages)
 
     def provenance(self) -> dict[str, Any]:
-        """Return what the manifest says of the engine."""
+        """Return the engine's entries in the manifest."""
         return {"engine": "ray", "actors": self.actors, "cpus": self.cpus, "gpus": self.gpus}
 
 
@@ -92,16 +92,16 @@ def _resources_of_nodes(ray: Any) -> list[dict[str, float]]:
 
 
 def _messages_from(ray: Any, driver: Any) -> Generator[bytes, None, None]:
-    """Yield what a driver in the cluster receives."""
+    """Yield the messages that a driver in the cluster receives."""
     while (message := ray.get(driver.next_message.remote())) is not None:
         yield message
 
 
 def _unpack(ray: Any, messages: Iterator[bytes]) -> Iterator[Any]:
-    """Yield the results in the actors' messages; warn of what they warned of, and raise their errors."""
+    """Yield the results in the actors' messages; issue their warnings, and raise their errors."""
     try:
         for message in messages:
-            result, caught = pickle.loads(message)  # noqa: S301  # nosec B301  # what this engine has pickled itself
+            result, caught = pickle.loads(message)  # noqa: S301  # nosec B301  # pickled by this engine
             for category, text in caught:
                 warn(category, text)
             if isinstance(result, ShapleyCamError):

@@ -1,4 +1,4 @@
-"""How many actors a cluster has room for, and what each gets."""
+"""`size_pool`: the number of actors for a cluster, and the resources of each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from shapleycam.errors import ClusterWarning, OptionError, warn
 class Pool:
     """The actors of a cluster.
 
-    `actors` are how many there are at most, `room` how many fit now, `cpus` and `gpus` what each gets; `ahead` says
-    whether separate tasks prepare items. They do where the model is on a GPU, which would wait otherwise; where it is
-    on CPUs, such tasks would only take them from it (docs/decisions.md, "On processors an actor decodes by itself").
+    Attributes:
+        actors: maximum number of actors.
+        room: number of actors that fit into the cluster now.
+        cpus: CPUs of each actor.
+        gpus: GPUs of each actor.
+        ahead: whether separate tasks prepare items. This keeps a GPU busy; for a model on CPUs, such tasks would only
+            take CPUs away from it (docs/decisions.md, "On processors an actor decodes by itself").
     """
 
     actors: int
@@ -25,13 +29,13 @@ class Pool:
 
 
 def size_pool(nodes: Sequence[Mapping[str, float]], actors: int | None, cpus: int | None, gpus: float | None) -> Pool:
-    """Return the pool on nodes with these resources, by Ray's names ("CPU", "GPU"); None is chosen here.
+    """Return the pool for nodes with these resources, which have Ray's names ("CPU", "GPU").
 
-    Chosen are: one GPU where the cluster has some, and one CPU beside it; otherwise the CPUs of the smallest node; and
-    as many actors as there is room for.
+    An argument of None is chosen as follows. Each actor gets one GPU if the cluster has GPUs. It gets one CPU beside a
+    GPU, and otherwise as many CPUs as the smallest node has. There are as many actors as fit.
 
     Raises:
-        OptionError: there is room for none, and no number was given.
+        OptionError: not one actor fits, and `actors` is None.
 
     Examples:
         >>> from shapleycam.experiments.engines.ray.pool import size_pool
@@ -47,7 +51,7 @@ def size_pool(nodes: Sequence[Mapping[str, float]], actors: int | None, cpus: in
     if not room and actors is None:
         raise OptionError(
             f"no node of the Ray cluster has room for an actor of {needed} (its nodes: {present}); ask for less, or "
-            "give actors= if the cluster grows when it is asked to"
+            "give actors= if the cluster grows on demand"
         )
     if room < (actors or 0):
         warn(

@@ -1,4 +1,4 @@
-"""The work in the cluster: items are prepared by tasks, and performed by actors that hold the model."""
+"""The work in the cluster: tasks prepare items, and actors, which hold the model, evaluate them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from shapleycam.experiments.engines.ray.cluster import cluster_error, import_ray
 from shapleycam.experiments.engines.ray.pool import Pool
 
 _TRIES = 5
-"""How often an item may end its worker, and how often all of the work may be begun again without progress."""
+"""How often an item may end its worker, and how often the whole work may be restarted without progress."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Items and the two steps for each, the pool that does them, and the folder that relative paths start from."""
+    """The items and the two steps for each, the pool of actors, and the folder from which relative paths start."""
 
     pool: Pool
     folder: str
@@ -33,39 +33,39 @@ class Work:
 
 
 def stream_results(work: Work) -> Generator[bytes, None, None]:
-    """Yield the messages of the actors, each a pickled result with its warnings, by Ray Data.
+    """Run the work with Ray Data, and yield the messages of the actors, each a pickled result with its warnings.
 
-    Ray Data itself tries again what an actor that died was working on, except where it dies in the moment that it
-    sends. Then all of the work ends, and what is left of it is begun again here; results that were received already are
-    not yielded twice (docs/decisions.md, "Ray Data tries a dead actor's task again").
+    If an actor dies, Ray Data itself tries its item again, except if the actor dies while it sends a result. Then the
+    whole work ends, and this function restarts the remaining items; it does not yield a result twice
+    (docs/decisions.md, "Ray Data tries a dead actor's task again").
     """
     ray = import_ray()
-    lost = ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError
-    left = {index: pickle.dumps(item) for index, item in enumerate(work.items)}
-    received = dict.fromkeys(left, 0)
-    # Where Ray placed the counter on another node and that node leaves, it starts from 0 elsewhere.
+    lost_actor = ray.exceptions.RayActorError, ray.exceptions.ObjectLostError, ray.exceptions.NodeDiedError
+    remaining = {index: pickle.dumps(item) for index, item in enumerate(work.items)}
+    received = dict.fromkeys(remaining, 0)
+    # If Ray placed the counter on another node and that node leaves, it is restarted elsewhere and counts from 0.
     tries = start_actor_on_this_node(ray, _make_counter_class(), max_restarts=-1, max_task_retries=-1)
-    losses = 0
-    while left:
+    restarts = 0
+    while remaining:
         try:
-            with closing(_stream_rows(work, left, tries)) as rows:
+            with closing(_stream_rows(work, remaining, tries)) as rows:
                 for index, number, message in rows:
                     if message is None:  # the item is done
-                        del left[index]
-                        losses = 0
-                    elif number == received[index]:  # not received already, before the work was begun again
+                        del remaining[index]
+                        restarts = 0
+                    elif number == received[index]:  # a smaller number was received before a restart
                         received[index] += 1
                         yield message
-        except lost:
-            losses += 1
-            if losses == _TRIES:
+        except lost_actor:
+            restarts += 1
+            if restarts == _TRIES:
                 raise
 
 
 def _stream_rows(
     work: Work, items: Mapping[int, bytes], tries: Any
 ) -> Generator[tuple[int, int, bytes | None], None, None]:
-    """Yield the rows (index, number, message) that Ray Data makes of the items, as `_row` has them."""
+    """Yield the rows (index, number, message) that Ray Data computes from the items; see `_row`."""
     ray, pool = import_ray(), work.pool
     rows = [{"index": index, "content": content} for index, content in items.items()]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -78,10 +78,10 @@ def _stream_rows(
         _Actor,
         fn_constructor_args=(steps, tries, _TRIES, pool.cpus, work.folder),
         compute=ray.data.ActorPoolStrategy(
-            min_size=1,  # so that idle ones make room for one whose node has left
+            min_size=1,  # idle actors may end, which makes room for an actor whose node has left
             initial_size=max(1, min(pool.room, pool.actors, len(items))),
             max_size=pool.actors,
-            max_tasks_in_flight_per_actor=2 if pool.ahead else 1,  # the next item is on its way to a GPU that waits
+            max_tasks_in_flight_per_actor=2 if pool.ahead else 1,  # the next item is sent while a GPU works
         ),
         batch_size=1,
         batch_format="pyarrow",
@@ -93,22 +93,22 @@ def _stream_rows(
 
 
 class Driver:
-    """Runs Ray Data in the cluster, for callers by the Ray Client (ray://), which has none."""
+    """Runs Ray Data in the cluster for callers that use the Ray Client (ray://), which does not support Ray Data."""
 
     def __init__(self, work: Work) -> None:
         silence(import_ray())
         self._messages = stream_results(work)
 
     def next_message(self) -> bytes | None:
-        """Return the next message of an actor, None at the end."""
+        """Return the next message of an actor; None at the end."""
         return next(self._messages, None)
 
 
 def _make_counter_class() -> type:
-    """Return the class that counts how often each item was begun.
+    """Return the class of an actor that counts how often each item was started.
 
-    It runs in a process of its own, which the death of a worker does not reach. Ray sends a local class as its code, so
-    that this process does not import torch and all of this package, as it would to find a class of a module.
+    The actor has its own process, which survives the death of a worker. The class is local, because Ray sends the code
+    of a local class; for a class in a module, the process would import torch and this whole package.
     """
 
     class TryCounter:
@@ -116,7 +116,7 @@ def _make_counter_class() -> type:
             self.counts: dict[int, int] = {}
 
         def count(self, index: int) -> int:
-            """Return how often an item was begun, this time included."""
+            """Return how often an item was started, including this time."""
             self.counts[index] = self.counts.get(index, 0) + 1
             return self.counts[index]
 
@@ -124,7 +124,7 @@ def _make_counter_class() -> type:
 
 
 class _Actor:
-    """A worker process, which holds the model from item to item."""
+    """A worker process, which holds the model between items."""
 
     def __init__(
         self, steps: Sequence[Callable[[Any], Any]], tries: Any, most_tries: int, threads: int, folder: str
@@ -151,8 +151,8 @@ class _Actor:
         yield _row(index, number + 1, None)
 
     def _results(self, content: bytes) -> Iterator[Any]:
-        """Yield the results of an item; an error is a result too, and raised in the user's process."""
-        value: Any = pickle.loads(content)  # noqa: S301  # nosec B301  # what this engine has pickled itself
+        """Yield the results of an item; an error is yielded as a result too, and is raised in the user's process."""
+        value: Any = pickle.loads(content)  # noqa: S301  # nosec B301  # pickled by this engine
         if isinstance(value, ShapleyCamError):
             yield value
             return
@@ -165,18 +165,18 @@ class _Actor:
 
 
 def _sendable(error: Exception) -> ShapleyCamError:
-    """Return an error that can be pickled, and whose message says enough without a traceback."""
+    """Return an error that can be pickled, and whose message is clear without a traceback."""
     return error if isinstance(error, ShapleyCamError) else cluster_error(f"{type(error).__name__}: {error}")
 
 
 def _change_folder(folder: str) -> None:
-    """Enter the user's folder where this machine has it, so that relative paths mean what they mean to the user."""
+    """Change to the user's folder if this machine has it, so that relative paths are the same as for the user."""
     with suppress(OSError):
         os.chdir(folder)
 
 
 def _prepare_row(batch: pa.Table, prepare: Callable[[Any], Any], folder: str) -> pa.Table:
-    """Return a row with the item prepared, or with the error in its place: the first step, by a task."""
+    """Return a row with the prepared item, or with the error of its preparation."""
     _change_folder(folder)
     value: Any = pickle.loads(batch["content"][0].as_py())  # noqa: S301  # nosec B301  # as above
     try:
@@ -187,12 +187,12 @@ def _prepare_row(batch: pa.Table, prepare: Callable[[Any], Any], folder: str) ->
 
 
 def _row(index: int, number: int, message: bytes | None) -> pa.Table:
-    """Return the row of an item's result of this number; with no message it says that there are no more."""
+    """Return the row for an item's result of this number; a message of None marks the end of the item's results."""
     return pa.table({"index": [index], "nth": [number], "content": pa.array([message], pa.large_binary())})
 
 
 def _message(result: Any, caught: Sequence[warnings.WarningMessage]) -> bytes:
-    """Return a result, or an error, pickled with the warnings that came meanwhile."""
+    """Return a pickle of a result, or of an error, and of the warnings that were issued meanwhile."""
     texts = [
         (warning.category, str(warning.message))
         for warning in caught
