@@ -45,8 +45,8 @@ def test_threads_share_it():
 @pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
 def test_images_of_many_sizes_are_not_remembered_for_ever(monkeypatch):
     monkeypatch.setattr(plan_learning, "_MOST", 3)
-    monkeypatch.setattr(layout_proofs, "_MOST", 3)
-    monkeypatch.setattr(checks, "_MOST", 5)
+    monkeypatch.setattr(layout_proofs, "_MAX_SIZES", 3)
+    monkeypatch.setattr(checks, "_MAX_RESULTS", 5)
     model = Tiny()
     explainer = Explainer(model, layer="features")
     images = {

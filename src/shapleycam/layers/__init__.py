@@ -1,4 +1,4 @@
-"""Which layer to explain at, and how its activation is laid out."""
+"""Choose the layer to explain, and find the layout of its activation."""
 
 from shapleycam.layers._audit import Audit, Candidate, audit
 from shapleycam.layers.choice import (

@@ -1,4 +1,4 @@
-"""`audit`: which layers of a model can be explained, found by one run and the gradients of its output."""
+"""`audit`: find the layers of a model that can be explained, from one run and the gradients of the output."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ class Candidate:
     """A layer that can be explained.
 
     Attributes:
-        name: its dotted name.
-        shape: of its activation, without the batch.
-        layout: of its activation.
-        gradient_norm: the Euclidean norm of the predicted class's logit gradient by the activation of one image.
-        live_cells: how many cells of the grid have a gradient that is not zero.
+        name: the layer's dotted name.
+        shape: the shape of the activation, without the batch.
+        layout: the layout of the activation.
+        gradient_norm: the Euclidean norm of the gradient of the predicted class's logit with respect to the activation
+            of one image.
+        live_cells: the number of cells of the grid with a gradient that is not zero.
         maker: the innermost module that returned this tensor first.
-        proven: whether the layout is proven, or only supposed from the shape.
+        proven: whether the layout is proven; if not, it is guessed from the shape.
 
     Examples:
         >>> from shapleycam.layers import Candidate
@@ -58,12 +59,14 @@ class Audit:
 
     Attributes:
         candidates: these layers, in running order.
-        dense: whether the model's output is not one row of numbers an image but one for each pixel, or detections.
+        dense: whether the model's output is dense (a row of numbers for each pixel) or consists of detections, instead
+            of one row of numbers for each image.
         without_grid: the layers in which no grid was found: names, shapes and reasons.
-        last: the last layer of both.
-        obstacle: why other layers were left out: they run several times, have other rows than the images, or the
-            output has no derivative.
-        image: the image itself as the layer "input"; None where a module has that name, or nothing depends on it.
+        last: the name of the last layer, with or without a grid.
+        obstacle: why other layers were left out: they run several times, the rows of their outputs are not the images,
+            or the model's output has no derivative; "" if none was.
+        image: the image itself as the layer "input"; None if a module has that name, or the output does not depend on
+            the image.
 
     Examples:
         >>> from shapleycam.layers import Audit
@@ -86,22 +89,22 @@ def audit(
     image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> Audit:
-    """Return every layer with a grid of positions that runs once and that the output depends on, in running order.
+    """Return the layers that can be explained: they run once, have a grid of positions, and the output depends on them.
 
-    Of layers that pass on the same tensor (a block and its last module, for example) one is named: the outermost
-    around the first of them.
+    Several modules may return the same tensor, for example a block and its last module. Then one of them is listed: the
+    outermost module around the first that returned the tensor.
 
     Args:
         model: the user's model.
         image: one image.
-        select: takes the output that is explained from what the model returns.
-        image_kind: what images of five dimensions are.
+        select: selects the output to explain from what the model returns.
+        image_kind: what images with five dimensions are.
         extra: the model's further inputs.
 
     Raises:
-        ImageError: it is not known what images of five dimensions are.
-        LayerError: the output's gradient is 0 everywhere.
-        ModelError: the output holds no numbers to explain, or they are not finite.
+        ImageError: it cannot be determined what images with five dimensions are.
+        LayerError: the output's gradient is 0 at all layers.
+        ModelError: the output contains no numbers to explain, or they are not finite.
 
     Examples:
         >>> import torch
@@ -132,7 +135,7 @@ def audit(
             continue
         last = output.name
         layout, reason = _layout_or_reason(model, output, image, channels, layouts)
-        if layout is None:  # not proposed; refused with the reason where a user names it
+        if layout is None:  # if the user names this layer, the error gives the same reason
             without_grid.append((output.name, tuple(output.value.shape), reason))
             continue
         candidate = _candidate(output, layout, proven=not reason)
@@ -149,7 +152,7 @@ def _candidate(output: ModuleOutput, layout: Layout, *, proven: bool) -> Candida
 
 
 def _image_candidate(model: nn.Module, output: ModuleOutput | None, channels: int) -> Candidate | None:
-    """Return the image as a layer; None where it cannot be one."""
+    """Return the image as the layer "input"; None if it cannot be explained."""
     if output is None or not is_input(model, output.name):
         return None
     try:
@@ -163,7 +166,7 @@ def _image_candidate(model: nn.Module, output: ModuleOutput | None, channels: in
 def _layout_or_reason(
     model: nn.Module, output: ModuleOutput, image: Tensor, channels: int, layouts: ModelLayouts
 ) -> tuple[Layout | None, str]:
-    """Return a layout of more than one cell, proven or supposed, or None; and the reason why none is proven."""
+    """Return the proven or guessed layout, None if it has one cell or none; and the reason why none is proven."""
     result = layout_result_in(layouts, output.name)
     layout = result.layout
     if result.unknown:
@@ -175,9 +178,9 @@ def _layout_or_reason(
 
 
 def _is_inside_attention(name: str, modules: Mapping[str, nn.Module]) -> bool:
-    """Return whether a module is strictly inside attention, where positions are split into queries, keys and values.
+    """Return whether a module is inside an attention module, where activations are queries, keys and values.
 
-    A block around attention and more (open_clip's ResidualAttentionBlock) is not meant.
+    A block that contains attention and other modules (open_clip's ResidualAttentionBlock) is not an attention module.
     """
     enclosing = [name[:end] for end, letter in enumerate(name) if letter == "."]
     classes = [type(modules[outer]).__name__.lower() for outer in enclosing]

@@ -1,4 +1,4 @@
-"""Checks that cells are the grid of the image in reading order, cell by cell."""
+"""Check, cell by cell, that the cells of an activation form a grid over the image in reading order."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from shapleycam.layers.border_trial import Border
 from shapleycam.layers.coordinates.representation import Coordinates
 
 _OFF_LINE = 0.5
-"""How far a cell may lie from its row and column, in cells."""
+"""How far a cell may be from its row and column, in cells."""
 _UNEVEN = 1.01
-"""How far a row or column may lie from where it were if all were evenly spaced, in cells: a pooling to more cells than
-there are repeats some."""
+"""How far a row or column may be from its place in an evenly spaced grid, in cells. It is more than a cell because
+adaptive pooling to more cells than its input has repeats some of them."""
 _CHANNELS_APART = 1 / 16
-"""How far the channels of a cell may lie apart, as a share of the image's side, or by a cell."""
+"""How far apart the channels of a cell may be: this share of the image's side, or one cell if that is more."""
 _OFF_DRAWING = 0.25
-"""How far a cell may lie from where it is drawn (the grid covers the whole image), as a share of the image's side, or
-in cells: what convolutions without padding leave out at the border."""
+"""How far a cell may be from where it is drawn: this share of the image's side, or one cell if that is more. The grid
+is drawn over the whole image, but convolutions without padding leave out its border."""
 _BORDER = 1 / 16
-"""How far from the border of the image the outermost cells may end without having mixed in what lies there (a crop),
-or lie beyond it (padding to a square), as a share of the image's side, or by a cell."""
+"""How wide a border may be that the outermost cells do not read (a crop), and how far cells may be outside the image
+(padding to a square): this share of the image's side, or one cell if that is more."""
 
 
 def grid_mismatch(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]) -> str | None:
-    """Return why cells (axes + 1, …, channels) are not the grid of the image in reading order; None if they are."""
+    """Return why cells (axes + 1, …, channels) are not a grid over the image in reading order; None if they are."""
     cells = without_channel_copies(cells)
     low, high = cells[:-1].amin(-1), cells[:-1].amax(-1)
     if bool(low.isnan().any()):
         return "not every cell has a place in the image"
     centres, channel_ranges = ((low + high) / 2).reshape(-1, *grid), (high - low).reshape(-1, *grid)
-    if len(grid) < len(size):  # the depth is gone
+    if len(grid) < len(size):  # the activation has no depth, though the image has one
         centres, channel_ranges = centres[-len(grid) :], channel_ranges[-len(grid) :]
     spread = cells[-1].amax(-1).reshape(grid)
     for axis, side in enumerate(size[-len(grid) :]):
@@ -43,12 +43,12 @@ def grid_mismatch(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]
 
 
 def distant_borders(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]) -> tuple[Border, ...]:
-    """Return the borders of the image that lie far outside cells (axes + 1, …, channels), which match their grid."""
+    """Return the borders of the image that are far from the outermost cells (axes + 1, …, channels) of a valid grid."""
     cells = without_channel_copies(cells)[:-1]
     centres = ((cells.amin(-1) + cells.amax(-1)) / 2).reshape(-1, *grid)[-len(grid) :]
     borders = []
     for axis, side in enumerate(size[-len(grid) :]):
-        if grid[axis] == 1:  # drawn over the whole side, wherever its cell lies
+        if grid[axis] == 1:  # a single cell is drawn over the whole side, wherever it is
             continue
         other_axes = tuple(index for index in range(len(grid)) if index != axis)
         line = centres[axis].mean(other_axes) if other_axes else centres[axis]
@@ -62,14 +62,19 @@ def distant_borders(cells: Coordinates, grid: tuple[int, ...], size: Sequence[in
 
 
 def without_channel_copies(cells: Coordinates) -> Coordinates:
-    """Return one channel where all are the same since they were broadcast from it."""
+    """Return the first channel if all channels are broadcast from it; otherwise all channels."""
     return cells.narrow(-1, 0, 1) if cells.stride(-1) == 0 else cells
 
 
 def _axis_mismatch(centres: Tensor, channel_ranges: Tensor, spread: Tensor, axis: int, side: int) -> str | None:
-    """Return why the lines of a grid along one axis are not those of the image, `side` pixels long; None if they are.
+    """Return why the grid lines along one axis do not cover the image's side of `side` pixels; None if they do.
 
-    `centres` (*grid) are the cells' along this axis; `channel_ranges` say how far the channels of a cell lie apart.
+    Args:
+        centres: (*grid), the coordinate of each cell along this axis.
+        channel_ranges: (*grid), how far apart the channels of each cell are.
+        spread: (*grid), how far the pixels that each cell reads are from its centre.
+        axis: the axis of the grid.
+        side: the length of the image along this axis, in pixels.
     """
     axes, count = centres.dim(), centres.shape[axis]
     name = _line_name(axis, axes)
@@ -89,11 +94,10 @@ def _axis_mismatch(centres: Tensor, channel_ranges: Tensor, spread: Tensor, axis
 
 
 def _cover_mismatch(line: Tensor, pitch: float, spread: Tensor, side: int, name: str) -> str | None:
-    """Return which part of the image the lines cover, where it is not the whole; None if it is.
+    """Return which part of the image the grid lines cover; None if they cover all of it.
 
-    A border may be left out by a crop or by convolutions without padding. What the outermost cells have mixed in tells
-    them apart (docs/decisions.md, "A crop is told from convolutions without padding by what the outermost cells have
-    mixed in").
+    A crop or convolutions without padding may leave out a border. In the second case the outermost cells have read it
+    (docs/decisions.md, "A crop is told from convolutions without padding by what the outermost cells have mixed in").
     """
     count = len(line)
     drawn = (torch.arange(count, device=line.device) + 0.5) * side / count - 0.5
@@ -108,7 +112,7 @@ def _cover_mismatch(line: Tensor, pitch: float, spread: Tensor, side: int, name:
 
 
 def _cover_in_words(line: Tensor, pitch: float, side: int, name: str, only: str) -> str:
-    start, end = float(line[0] - pitch / 2 + 0.5), float(line[-1] + pitch / 2 + 0.5)  # the pixels' edges
+    start, end = float(line[0] - pitch / 2 + 0.5), float(line[-1] + pitch / 2 + 0.5)  # at the edges of pixels
     return f"its {name} cover the image {only}from pixel {start:.0f} to {end:.0f} of {side}"
 
 

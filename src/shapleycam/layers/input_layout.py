@@ -1,4 +1,4 @@
-"""The layout of the layer "input": the pixels of images, or the cells of volumes."""
+"""The layout of the layer "input": its positions are the pixels of images, or the voxels of volumes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from shapleycam.tracing.input_layer import INPUT
 
 
 def input_layout(shape: tuple[int, ...], channels: int = 1, layout: str | Layout | None = None) -> Layout:
-    """Return the layout of images of `shape` (b, c, h, w), or volumes (b, c, d, h, w), as the activation of a layer.
+    """Return the layout of images (b, c, h, w) or volumes (b, c, d, h, w) as the activation of the layer "input".
 
     Args:
-        shape: of the images.
-        channels: the axis of the images that holds their channels.
-        layout: as the user gave it; it must be the images' own.
+        shape: the shape of the images.
+        channels: the axis of the images' channels.
+        layout: the layout that the user gave, if any; it must be the layout of the images.
 
     Raises:
-        LayerError: a video (b, t, c, h, w), an image of one pixel, or another layout than the images'.
+        LayerError: the images are a video (b, t, c, h, w) or have one pixel, or the user's layout is not the images'.
 
     Examples:
         >>> from shapleycam.layers.input_layout import input_layout

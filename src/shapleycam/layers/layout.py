@@ -30,19 +30,19 @@ def layout_at(
     channels: int = 1,
     extra: ExtraInputs = NO_EXTRA,
 ) -> Layout:
-    """Return the layout of a layer's activation: `layout` if the user gave one, else the one that is proven.
+    """Return the layout of a layer's activation: the user's `layout` if there is one, otherwise the proven layout.
 
     Args:
         model: the user's model.
         layer: the layer's dotted name.
         activation: what the layer returned for the images.
         images: the model's input.
-        layout: as the user gave it; a warning says where it contradicts what is proven.
-        channels: the axis of the images that holds their channels.
+        layout: the layout that the user gave; a warning is issued if the proven layout contradicts it.
+        channels: the axis of the images' channels.
         extra: the model's further inputs.
 
     Raises:
-        LayerError: the activation is no grid of the image in reading order, or that is not known.
+        LayerError: the activation is not a grid over the image in reading order, or this cannot be determined.
 
     Examples:
         >>> import torch
@@ -65,7 +65,7 @@ def layout_at(
             raise LayerError(f"layout {str(user_layout)!r} has a depth, and images of {size} have none; leave it out")
         _warn_if_contradicted(user_layout, result, layer)
         return user_layout
-    # Behind an operation without a rule the layout is only guessed from the shape, and each cell is tested.
+    # After an operation without a rule for coordinates, the layout is guessed from the shape, and each cell is tested.
     guess = guess_layout_at(model, layer, shape, sides) if result.unknown else None
     if guess is not None and is_local(model, images[:1], layer, guess, _first_row(extra)):
         return guess
@@ -77,12 +77,12 @@ def layout_at(
 def layout_result_at(
     model: nn.Module, layer: str, images: Tensor, channels: int = 1, extra: ExtraInputs = NO_EXTRA
 ) -> LayoutResult:
-    """Return what is proven of a layer's layout; the reason names the operations that lost the coordinates, if any."""
+    """Return what is proven about a layer's layout; the reason names the operations that lost coordinates, if any."""
     return layout_result_in(prove_layouts(model, images, channels, _first_row(extra)), layer)
 
 
 def layout_result_in(layouts: ModelLayouts, layer: str) -> LayoutResult:
-    """Return what is proven of a layer's layout among those of its model; as `layout_result_at`."""
+    """Return what is proven about a layer's layout, as `layout_result_at`, from the results for all layers."""
     result = layouts.results.get(layer, LayoutResult(None, "it has no axis of places beside its channels"))
     if not result.unknown:
         return result
@@ -92,7 +92,7 @@ def layout_result_in(layouts: ModelLayouts, layer: str) -> LayoutResult:
 
 
 def guess_layout_at(model: nn.Module, layer: str, shape: tuple[int, ...], sides: tuple[int, ...]) -> Layout | None:
-    """Return the layout that a shape suggests, to be tested for locality; None where there is none, or several."""
+    """Return the layout that a shape suggests, still to be tested for locality; None if there is none, or several."""
     try:
         layout = guess_layout(shape, sides, model.get_submodule(layer), declared_tokens(model, layer))
     except LayerError:
@@ -105,7 +105,7 @@ def _first_row(extra: ExtraInputs) -> ExtraInputs:
 
 
 def _refusal(result: LayoutResult) -> str:
-    """Return the end of an error's message: what is known of the layer, and what to do."""
+    """Return the end of an error message: what is known about the layer, and what to do."""
     if result.layout is not None:
         return f", which is one cell; choose an earlier layer, or take it as it is with layout='{result.layout}'"
     remedy = "; choose another layer (shapleycam layers MODEL lists those that can be explained)"
@@ -114,7 +114,7 @@ def _refusal(result: LayoutResult) -> str:
 
 
 def _warn_if_contradicted(layout: Layout, result: LayoutResult, layer: str) -> None:
-    """Warn where the user's layout is not the proven one."""
+    """Warn if the user's layout contradicts what is proven."""
     if result.unknown or result.layout == layout or layout.count == 1:
         return
     proven = f"they are {str(result.layout)!r}" if result.layout is not None else result.reason

@@ -1,4 +1,4 @@
-"""What one run of a model proves of the layouts of all its layers, found once for a model and an image size."""
+"""Prove the layouts of all layers of a model in one run, once for each model and image size."""
 
 from __future__ import annotations
 
@@ -27,26 +27,28 @@ from shapleycam.tracing.running import run
 
 @dataclass(frozen=True)
 class ModelLayouts:
-    """The results for all layers, by name; `lost` are the operations whose effect on coordinates is not known."""
+    """The results for all layers, by name; `lost` are the operations without a rule for coordinates."""
 
     results: dict[str, LayoutResult]
     lost: tuple[str, ...]
 
 
-_MOST = 64
-"""For how many image sizes it is kept what was proven of a model."""
+_MAX_SIZES = 64
+"""For how many image sizes the proofs about a model are stored."""
 
 
 class ModelProofs:
-    """What was proven of a model, valid as long as it consists of the same modules.
+    """What was proven about a model; it is valid as long as the model consists of the same modules.
 
-    `layouts` is by image size and the axis of the channels, `channel_axes` by image size.
+    Attributes:
+        layouts: the layouts of all layers, by image size and the axis of the channels.
+        channel_axes: the axis of the channels, by image size.
     """
 
     def __init__(self, modules: list[nn.Module]) -> None:
         self._modules = tuple(map(ref, modules))
-        self.layouts: LRUCache[tuple[torch.Size, int], ModelLayouts] = LRUCache(_MOST)
-        self.channel_axes: LRUCache[torch.Size, int] = LRUCache(_MOST)
+        self.layouts: LRUCache[tuple[torch.Size, int], ModelLayouts] = LRUCache(_MAX_SIZES)
+        self.channel_axes: LRUCache[torch.Size, int] = LRUCache(_MAX_SIZES)
 
     def holds_for(self, modules: list[nn.Module]) -> bool:
         """Return whether a model still consists of the same modules."""
@@ -54,11 +56,11 @@ class ModelProofs:
 
 
 _proofs: WeakKeyDictionary[nn.Module, ModelProofs] = WeakKeyDictionary()
-"""What was proven of each of the user's models."""
+"""What was proven about each of the user's models."""
 
 
 def proofs_of(model: nn.Module) -> ModelProofs:
-    """Return what was proven of a model; empty where it was changed since."""
+    """Return what was proven about a model; an empty `ModelProofs` if its modules changed since."""
     modules = modules_of(model)
     proofs = _proofs.get(model)
     if proofs is None or not proofs.holds_for(modules):
@@ -67,7 +69,7 @@ def proofs_of(model: nn.Module) -> ModelProofs:
 
 
 def share_proofs(model: nn.Module, like: nn.Module) -> None:
-    """Let a model of the same architecture, with other weights, share what was proven of another.
+    """Let a model share the proofs about another model with the same architecture and other weights.
 
     Examples:
         >>> from torch import nn
@@ -81,9 +83,9 @@ def share_proofs(model: nn.Module, like: nn.Module) -> None:
 
 
 def prove_layouts(model: nn.Module, images: Tensor, channels: int, extra: ExtraInputs = NO_EXTRA) -> ModelLayouts:
-    """Return what is proven for images of this size, whose channels are along axis `channels`.
+    """Return the layouts of all layers for images of this size; the first call runs the model.
 
-    It is found at the first call; `extra` are the model's further inputs for the first image.
+    `channels` is the axis of the images' channels, `extra` the model's further inputs for the first image.
 
     Raises:
         ModelError: the model raises.
@@ -98,56 +100,68 @@ def prove_layouts(model: nn.Module, images: Tensor, channels: int, extra: ExtraI
 
 
 def _derive_layouts(model: nn.Module, image: Tensor, channels: int, extra: ExtraInputs) -> ModelLayouts:
+    """Run the model on one image, and return the layouts that follow from the tracked coordinates."""
     image = image.detach().clone()
-    results: dict[str, LayoutResult] = {}
-    size = [side for axis, side in enumerate(image.shape[1:], 1) if axis != channels]
     with isolated_copy(model) as copied:
         tracker = CoordinateTracker(image)
-        derive = _LayoutDerivation(size)
-
-        def observer(name: str) -> Interceptor:
-            def observe(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-                value = original(*args, **kwargs)
-                activation = only_tensor(value)
-                if activation is not None and activation.dim() >= 3 and len(activation) == 1:
-                    with tracker.paused():
-                        coordinates = tracker.coordinates(activation)
-                        if coordinates is not None and image.dim() == 5:
-                            coordinates = coordinates[[row for row in range(len(coordinates)) if row != channels - 1]]
-                        results[name] = derive(coordinates)
-                return value
-
-            return observe
-
-        interceptors = {module: observer(name) for name, module in copied.named_modules() if name}
+        recorder = _LayoutRecorder(tracker, image, channels)
+        interceptors = {module: recorder.interceptor(name) for name, module in copied.named_modules() if name}
         try:
             with intercept_calls(interceptors), tracker:
                 run(copied, image, extra, own_images=True)
         except ModelError:
-            run(copied, image, extra)  # an error that the model raises by itself is the user's to know
+            run(copied, image, extra)  # if the model raises without the tracker too, the user must get this error
             unknown = LayoutResult(None, "", unknown=True)
             return ModelLayouts({name: unknown for name, _ in model.named_modules()}, ("forward",))
+        results = recorder.results
         borders = {name: result.borders for name, result in results.items()}
         for name, border in find_unread_borders(copied, image, channels, extra, borders).items():
             results[name] = LayoutResult(None, border.mismatch)
     return ModelLayouts(results, tuple(dict.fromkeys(tracker.lost)))
 
 
-class _LayoutDerivation:
-    """Derives layouts from coordinates, once for calls in a row whose results have the same: a norm, an activation."""
+class _LayoutRecorder:
+    """Derives the layouts of the layers' activations while a model runs; `results` are by the layer's name.
 
-    def __init__(self, size: list[int]) -> None:
-        self._size = size
+    Consecutive calls often return tensors with the same coordinates (a norm, an activation function). Then the layout
+    is derived once.
+    """
+
+    def __init__(self, tracker: CoordinateTracker, image: Tensor, channels: int) -> None:
+        self.results: dict[str, LayoutResult] = {}
+        self._tracker = tracker
+        self._size = [side for axis, side in enumerate(image.shape[1:], 1) if axis != channels]
+        self._channel_row = channels - 1 if image.dim() == 5 else None  # images (b, c, h, w) have no such row
         self._last: tuple[Coordinates | None, LayoutResult] | None = None
 
-    def __call__(self, coordinates: Coordinates | None) -> LayoutResult:
+    def interceptor(self, name: str) -> Interceptor:
+        """Return the interceptor of a layer, which records the layout of what the layer returns for one image."""
+
+        def observe(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            value = original(*args, **kwargs)
+            activation = only_tensor(value)
+            if activation is not None and activation.dim() >= 3 and len(activation) == 1:
+                with self._tracker.paused():
+                    self.results[name] = self._derive(self._coordinates(activation))
+            return value
+
+        return observe
+
+    def _coordinates(self, activation: Tensor) -> Coordinates | None:
+        """Return the coordinates of an activation without those along the image's channels."""
+        coordinates = self._tracker.coordinates(activation)
+        if coordinates is None or self._channel_row is None:
+            return coordinates
+        return coordinates[[row for row in range(len(coordinates)) if row != self._channel_row]]
+
+    def _derive(self, coordinates: Coordinates | None) -> LayoutResult:
         if self._last is None or not _are_same_view(coordinates, self._last[0]):
             self._last = coordinates, derive_layout(coordinates, self._size)
         return self._last[1]
 
 
 def _are_same_view(first: Tensor | None, second: Tensor | None) -> bool:
-    """Return whether two tensors show the same memory alike; coordinates are never written into."""
+    """Return whether two tensors are the same view of the same memory. (Coordinates are never written into.)"""
     if first is None or second is None:
         return first is second
     return first.data_ptr() == second.data_ptr() and StridedView.of(first) == StridedView.of(second)

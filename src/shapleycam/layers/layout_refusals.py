@@ -1,4 +1,4 @@
-"""Descriptions of activations that have no layout: along which axes their places lie, in which order their tokens."""
+"""Describe activations without a layout: the axes of their positions, or the order of their tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapleycam.layers.coordinates.representation import Coordinates, collapse
 
 
 def varying_axes_description(coordinates: Coordinates, size: Sequence[int]) -> str | None:
-    """Return along which axes of the activation coordinates vary; None where these are the axes of a layout."""
+    """Describe the axes of the activation along which coordinates vary; None if these are the axes of a layout."""
     coordinates, varies = collapse(coordinates), []
     for dim in range(1, coordinates.dim()):
         low = coordinates[:-1].nan_to_num(nan=torch.inf).amin(dim)
@@ -34,7 +34,7 @@ def varying_axes_description(coordinates: Coordinates, size: Sequence[int]) -> s
 
 
 def token_order_description(cells: Coordinates, prefix: int, size: Sequence[int]) -> str:
-    """Return what is known of tokens that are not in reading order: their grid, and where the second one lies."""
+    """Describe tokens that are not in reading order: their grid, and the position of the second token."""
     centres = cells[:-1].mean(-1)
     lines = [_distinct_levels(axis) for axis in centres]
     names = ("row", "column") if len(size) == 2 else ("depth", "row", "column")
@@ -44,7 +44,7 @@ def token_order_description(cells: Coordinates, prefix: int, size: Sequence[int]
         return "its tokens are no grid of places of the image"
     second = [float(axis[1]) for axis in centres]
     nearest = [
-        min(range(len(levels)), key=lambda index: abs(levels[index] - centre))  # called at once
+        min(range(len(levels)), key=lambda index: abs(levels[index] - centre))  # called at once, in this iteration
         for levels, centre in zip(lines, second, strict=True)
     ]
     position = ", ".join(f"{name} {index}" for name, index in zip(names, nearest, strict=True))
@@ -58,7 +58,7 @@ def axes_description(size: Sequence[int]) -> str:
 
 
 def _distinct_levels(values: Tensor) -> list[float]:
-    """Return the different coordinates along an axis; those within a quarter of the widest gap count as one."""
+    """Return the distinct coordinates along an axis; values closer than a quarter of the widest gap count as equal."""
     ordered = sorted(values.tolist())
     widest = max((b - a for a, b in pairwise(ordered)), default=0.0)
     levels = ordered[:1]

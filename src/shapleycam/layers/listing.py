@@ -1,4 +1,4 @@
-"""Which of a model's layers are worth a place in a list for people."""
+"""Select the layers of a model that are listed for users."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def layers_to_list(audited: Audit, model: nn.Module, default: str, *, every: boo
     """Return the layers to list, in running order: the image, blocks, the model's own children, and the default.
 
     Args:
-        audited: of the model.
+        audited: the audit of the model.
         model: the model.
-        default: the name of the layer that is explained where none is named.
-        every: whether the layers inside blocks are listed too.
+        default: the name of the layer that is explained by default.
+        every: list the layers inside blocks too.
 
     Examples:
         >>> import torch

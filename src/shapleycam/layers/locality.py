@@ -1,4 +1,4 @@
-"""Tests whether the cells of a layer's grid are places of the image, where its operations do not prove it."""
+"""Test whether the cells of a layer's grid are places of the image, if this cannot be proven from the operations."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from shapleycam.tracing.layer_output import activation_in
 from shapleycam.tracing.running import run
 
 _MAX_CELLS = 1024
-"""Each cell costs a backward pass."""
+"""The largest grid that is tested, because each cell costs a backward pass."""
 _LEAST_SHARE = 0.5
-"""How strongly a cell must depend on its own place of the image, as a share of the place that it depends on most."""
+"""How much a cell must depend on its own place of the image, as a share of the place on which it depends most."""
 _LEAST_CONTRAST = 1.5
-"""And as a multiple of the mean over all places: attention that is alike everywhere shows none."""
+"""The same as a multiple of the mean over all places. Uniform attention does not reach it."""
 
 
 def is_local(
@@ -35,9 +35,9 @@ def is_local(
 ) -> bool:
     """Return whether each cell of a layer depends most on its own place of the image, or on a neighbour of it.
 
-    This tells tokens in another order, a detector's queries and channels from places, in any network whose cells are
-    not all alike. Every cell is tested by its own gradient (docs/decisions.md, "Behind an operation that nobody knows
-    each cell is tried out").
+    Tokens in another order, a detector's queries, and channels fail this test, in any network whose cells are not all
+    alike. Every cell is tested by its own gradient (docs/decisions.md, "Behind an operation that nobody knows each cell
+    is tried out").
     """
     if layout.count > _MAX_CELLS or image.dim() - 2 != len(layout.grid):
         return False
@@ -58,15 +58,15 @@ def is_local(
             with intercept_calls({copied.get_submodule(layer): keep_cells}):
                 run(copied, leaf, extra)
             return all(_depends_on_own_place(cell, i, leaf, layout.grid) for i, cell in enumerate(cell_sums[0]))
-    except (RuntimeError, LayerError):  # without a derivative nothing is shown
+    except (RuntimeError, LayerError):  # without a derivative the test is not passed
         return False
 
 
 def _depends_on_own_place(cell: Tensor, index: int, leaf: Tensor, grid: tuple[int, ...]) -> bool:
-    """Return whether a cell depends most on its own place, or on one beside it."""
+    """Return whether a cell depends most on its own place, or on a neighbouring one."""
     (gradient,) = torch.autograd.grad(cell, leaf, retain_graph=True, materialize_grads=True)
     pool = nn.functional.adaptive_avg_pool3d if len(grid) == 3 else nn.functional.adaptive_avg_pool2d
-    energy = pool(gradient.square().sum(1), grid)[0]  # type: ignore[arg-type]  # a tuple of as many sides
+    energy = pool(gradient.square().sum(1), grid)[0]  # type: ignore[arg-type]  # the tuple has the right length
     strongest = torch.unravel_index(energy.argmax(), grid)
     own_place = torch.unravel_index(torch.tensor(index, device="cpu"), grid)
     is_near = all(abs(int(a) - int(b)) <= 1 for a, b in zip(strongest, own_place, strict=True))

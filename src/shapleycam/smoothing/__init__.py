@@ -1,4 +1,4 @@
-"""Smoothing of any method's map: by changed images that are averaged, or by the first component of its channels."""
+"""Smoothing of any method's map: an average over changed images, or the first principal component over channels."""
 
 from shapleycam.smoothing.table import SMOOTHINGS, Smooth, SmoothChoice, parse_smoothing, smoothing_name
 

@@ -1,7 +1,7 @@
-"""Smoothing "augment": the mean heatmap of an image, its mirror image, and both at other intensities.
+"""Smoothing "augment": the mean heatmap over an image and its mirror image, each at three intensities.
 
-The six images are those of pytorch-grad-cam's `aug_smooth`: horizontal flip or none, times 0.9, 1 or 1.1. The factor is
-of the preprocessed values. The mean is not scaled to [0, 1] again, so that its largest pixel may lie below 1.
+The six images are those of pytorch-grad-cam's `aug_smooth`: with or without a horizontal flip, times 0.9, 1 or 1.1. The
+factor multiplies the preprocessed values. The mean is not scaled to [0, 1] again, so its maximum may be below 1.
 """
 
 from __future__ import annotations
@@ -25,26 +25,29 @@ class Augmentation:
 
     @property
     def is_identity(self) -> bool:
-        """Return whether nothing is changed."""
+        """Return whether the image is not changed."""
         return not self.mirrored and self.factor == 1
 
     def apply(self, images: Float[Tensor, "b *image"]) -> Float[Tensor, "b *image"]:
-        """Return the changed images; their last axis is the width."""
+        """Return the changed images; the last axis is the width."""
         return self.undo(images) * self.factor
 
     def undo(self, maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
-        """Return maps of the changed images as maps of the images themselves."""
+        """Return maps of the changed images, mirrored back to be maps of the original images."""
         return maps.flip(-1) if self.mirrored else maps
 
 
 AUGMENTATIONS = tuple(Augmentation(mirrored, factor) for mirrored in (False, True) for factor in (0.9, 1.0, 1.1))
-"""The changed images whose heatmaps are averaged, the image itself among them."""
+"""The changes whose heatmaps are averaged; the unchanged image is one of them."""
 
 
 def average_augmented(clean: Explanation, augmented: Sequence[Explanation]) -> Explanation:
-    """Return the mean of explanations of the images of `AUGMENTATIONS`, in their order, as one of the image itself.
+    """Return the mean of the explanations of the changed images.
 
-    All else than map and values is that of the explanation of the image itself, `clean`.
+    Args:
+        clean: the explanation of the unchanged image; everything except heatmap, values and standard error is taken
+            from it.
+        augmented: the explanations of the changed images, in the order of `AUGMENTATIONS`.
     """
     pairs = list(zip(AUGMENTATIONS, augmented, strict=True))
     return replace(
@@ -56,6 +59,6 @@ def average_augmented(clean: Explanation, augmented: Sequence[Explanation]) -> E
 
 
 def mean_error(errors: Sequence[Tensor | None]) -> Tensor | None:
-    """Return the standard error of a mean of independent values, from theirs; None where they have none."""
+    """Return the standard error of the mean of independent values, from their standard errors; None without any."""
     known = [error for error in errors if error is not None]
     return torch.stack(known).square().sum(0).sqrt() / len(errors) if known else None

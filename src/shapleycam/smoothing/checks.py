@@ -1,4 +1,4 @@
-"""Questions whose answer for a mirror image cannot be mirrored back, which smoothing "augment" refuses."""
+"""Refuse smoothing "augment" for a question whose answer for the mirror image cannot be mirrored back."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from shapleycam.game.players import Regions
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.nested import float_tensors_of
 
-_INSTEAD = "use smooth='noise' or smooth='eigen'"
+_REMEDY = "use smooth='noise' or smooth='eigen'"
 
 
 def check_mirrors(removal: str | None, players: Regions, extra: ExtraInputs = NO_EXTRA) -> None:
-    """Refuse what lies at places of the image, and would have to be mirrored with it.
+    """Refuse a removal, players or inputs that have positions in the image and would have to be mirrored with it.
 
     Args:
-        removal: its name; None for zero and for the image's own mean, which are the same at all places.
-        players: of the game.
+        removal: the name of the removal; None for zero and the image's own mean, which are the same at all positions.
+        players: the regions that are players, if any.
         extra: further inputs of the model.
 
     Raises:
@@ -34,11 +34,11 @@ def check_mirrors(removal: str | None, players: Regions, extra: ExtraInputs = NO
     elif any(tensor.dim() > 2 for tensor in float_tensors_of([*extra.positional, *dict(extra.keywords).values()])):
         reason = "inputs= may hold images"
     if reason is not None:
-        raise OptionError(f"smooth='augment' explains the mirror image too, and {reason}; {_INSTEAD}")
+        raise OptionError(f"smooth='augment' explains the mirror image too, and {reason}; {_REMEDY}")
 
 
 def check_output_has_no_places(output: Any, utility: str) -> None:
-    """Refuse an output with places of its own: a mask or a box of it would have to be mirrored too.
+    """Refuse an output with positions of its own, because a mask or box in it would have to be mirrored too.
 
     Raises:
         OptionError: the output is neither (b,) nor (b, classes).
@@ -48,7 +48,7 @@ def check_output_has_no_places(output: Any, utility: str) -> None:
     form = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else _type_of(output)
     raise OptionError(
         f"smooth='augment' explains the mirror image too, and utility {utility!r} is of an output with places of its "
-        f"own ({form}; expected (b, classes)); {_INSTEAD}"
+        f"own ({form}; expected (b, classes)); {_REMEDY}"
     )
 
 

@@ -1,7 +1,7 @@
-"""Smoothing "eigen": the first principal component of what a method's channels give, in place of their sum.
+"""Smoothing "eigen": the first principal component of the channels' terms in a method's sum, in place of the sum.
 
-It is pytorch-grad-cam's `eigen_smooth`, with the sign by which the component agrees with the sum over channels, where
-that takes the sign of LAPACK's vector.
+It is pytorch-grad-cam's `eigen_smooth` with one difference: here the sign of the component is chosen to agree with the
+sum over channels, while pytorch-grad-cam takes the sign that LAPACK returns.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from shapleycam.cams.spreads import FIRST_COMPONENT, KERNEL_COMPONENT, SALIENT_C
 from shapleycam.errors import OptionError
 
 COMPONENTS = (FIRST_COMPONENT, SALIENT_COMPONENT, KERNEL_COMPONENT)
-"""Spreads that are a first component already, and stay as they are."""
+"""Spreads that already are a first component; smoothing does not change them."""
 
 
 def smooth_rows(rows: Sequence[Method]) -> list[Method]:
-    """Return the rows with spreads that take the first component; those that are one already are left as they are.
+    """Return the methods with spreads that take the first component; `COMPONENTS` are not changed.
 
     Raises:
-        OptionError: some methods have no channels to take a component of.
+        OptionError: a method has no channels.
     """
     without_channels = [row.name for row in rows if row.spread is None]
     if without_channels:
@@ -34,15 +34,15 @@ def smooth_rows(rows: Sequence[Method]) -> list[Method]:
             f"smooth='eigen' takes the first component of a method's channels; without channels, as they have one "
             f"value a position, are {', '.join(without_channels)}: leave them out, or smooth='eigen'"
         )
-    return [row if row.spread in COMPONENTS else replace(row, spread=_smoothed(row.spread)) for row in rows]
+    return [row if row.spread in COMPONENTS else replace(row, spread=_component_spread(row.spread)) for row in rows]
 
 
 def channel_products(
     spread: Spread, A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"], C: Float[Tensor, "b n k"]
 ) -> Float[Tensor, "b n k"]:
-    """Return what each channel gives to a spread's value of each position: the terms of its sum over channels.
+    """Return the terms of a spread's sum over channels, for each position and channel.
 
-    A spread computes each term from one channel alone, so that it gives the term itself where there is no other.
+    A spread computes each term from one channel alone. So the spread of a single channel is the term of this channel.
 
     Examples:
         >>> import torch
@@ -59,7 +59,8 @@ def channel_products(
     return products
 
 
-def _smoothed(spread: Spread | None) -> Spread | None:
+def _component_spread(spread: Spread | None) -> Spread | None:
+    """Return the spread that takes the first component of a spread's terms; None for None."""
     if spread is None:
         return None
 

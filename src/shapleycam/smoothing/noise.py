@@ -1,7 +1,7 @@
-"""Smoothing "noise": the mean of the values of images with noise, as in SmoothGrad (arXiv:1706.03825).
+"""Smoothing "noise": the mean of the values over images with noise, as in SmoothGrad (arXiv:1706.03825).
 
-The noise is normal, with a standard deviation of 15% of the range of the preprocessed image; the paper names 10 to 20%
-of it. It is drawn from each image's content and the seed, so that it does not depend on the batch.
+The noise is normal; its standard deviation is 15% of the range of the preprocessed image (the paper suggests 10 to
+20%). Its seed is computed from the image's content and the user's seed, so it does not depend on the batch.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from shapleycam.images.seeds import Seed, content_seeds, further_seed
 from shapleycam.smoothing.augment import mean_error
 
 SAMPLES = 10
-"""Noisy images that are averaged."""
+"""The number of noisy images that are averaged."""
 DEVIATION = 0.15
-"""Standard deviation of the noise, as a share of each image's range."""
+"""The standard deviation of the noise, as a share of each image's range."""
 
 
 def noisy_images(images: Float[Tensor, "b *image"], seed: Seed) -> Iterator[Float[Tensor, "b *image"]]:
     """Yield the images with noise, `SAMPLES` times."""
-    # Other numbers than those of methods that draw from the same content, as randomcam.
+    # A further seed, so that these are not the random numbers of methods that use the image's seed, such as randomcam.
     generators = [torch.Generator().manual_seed(further_seed(each)) for each in content_seeds(images, seed)]
     deviation = torch.stack([DEVIATION * (image.amax() - image.amin()) for image in images])
     scale = deviation.view(-1, *[1] * (images.dim() - 1))
@@ -39,9 +39,10 @@ def noisy_images(images: Float[Tensor, "b *image"], seed: Seed) -> Iterator[Floa
 
 
 def average_noisy(clean: Explanation, noisy: Sequence[Explanation]) -> Explanation:
-    """Return the mean values of explanations of noisy images, and the heatmap of this mean.
+    """Return the mean values of the explanations of noisy images, with the heatmap of this mean.
 
-    All else is that of the explanation of the image itself, `clean`, whose values take no part.
+    Everything except heatmap, values and standard error is taken from `clean`, the explanation of the image without
+    noise, whose values are not part of the mean.
     """
     values = torch.stack([e.values for e in noisy]).mean(0)
     return replace(

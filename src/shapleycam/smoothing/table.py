@@ -12,7 +12,7 @@ from shapleycam.smoothing.augment import AUGMENTATIONS
 from shapleycam.smoothing.noise import SAMPLES
 
 Smooth: TypeAlias = tuple[str, ...]
-"""Names from the table, in its order; none for an explanation that is not smoothed."""
+"""The names of smoothings, in the order of the table; empty without smoothing."""
 SmoothChoice: TypeAlias = "str | Sequence[str] | None"
 """What a user may give: a name, several joined by commas or in a sequence, or None."""
 
@@ -22,10 +22,10 @@ class Smoothing:
     """A row of the table.
 
     Attributes:
-        name: as users write it.
-        images: how many images are explained for one map.
-        more_passes: runs of the model beside those of these images.
-        summary: one line for people.
+        name: the name, as users write it.
+        images: the number of images that are explained for one map.
+        more_passes: the number of further runs of the model.
+        summary: one line that describes it to users.
     """
 
     name: str
@@ -47,14 +47,14 @@ NOISE = Smoothing(
 SMOOTHINGS = {smoothing.name: smoothing for smoothing in (AUGMENT, EIGEN, NOISE)}
 """The smoothings by name."""
 NONE = "none"
-"""The name of no smoothing, where a choice is stored or shown."""
+"""The name that is stored or shown if there is no smoothing."""
 
 
 def parse_smoothing(choice: SmoothChoice) -> Smooth:
-    """Return the smoothings that a user means, each once, in the order of the table.
+    """Return the names of the smoothings that a user chose, each once, in the order of the table.
 
     Raises:
-        OptionError: an unknown name, or no name at all.
+        OptionError: a name is unknown, the text is blank, or the choice is not a text or a sequence of names.
 
     Examples:
         >>> from shapleycam.smoothing import parse_smoothing
@@ -80,7 +80,7 @@ def parse_smoothing(choice: SmoothChoice) -> Smooth:
 
 
 def smoothing_name(smooth: Smooth) -> str:
-    """Return smoothings as one text, which `parse_smoothing` takes.
+    """Return the names joined by commas, as `parse_smoothing` accepts them; "none" without smoothing.
 
     Examples:
         >>> from shapleycam.smoothing import smoothing_name

@@ -38,14 +38,14 @@ class Trace:
         layer: the layer's dotted name.
         images: the model's input, (b, ...).
         activation: what the layer returned, (b, ...): a leaf of autograd's graph.
-        output: what `select` takes from what the model returns, a function of `activation` in the graph. The graph
+        output: the model's output, or the part of it that `select` returns. Its graph begins at `activation` and
             holds only what comes after the layer.
-        is_differentiable: whether there is such a graph (there is none of an output computed under no_grad, or by
-            quantised numbers).
-        twice_differentiable: whether attention after the layer ran by a kernel that has second derivatives.
+        is_differentiable: whether `output` has such a graph. An output computed under no_grad or with quantised
+            numbers has none.
+        twice_differentiable: whether attention after the layer ran with a kernel that has second derivatives.
         is_recorded: whether `head` can be run.
         owner: the user's model.
-        precision: of the part before the layer: the model's own, "full", or "bfloat16".
+        precision: the precision before the layer: "full" (the model's own) or "bfloat16".
 
     Examples:
         >>> import torch
@@ -93,17 +93,17 @@ class Trace:
 
     @property
     def select(self) -> OutputSelector:
-        """Return the function that takes the output that is explained from what the model returns."""
+        """Return the function that selects the output to explain from what the model returns."""
         return self._reading.select
 
     @property
     def utility_input(self) -> UtilityInput | None:
-        """Return what the output is read as, after `read_as`."""
+        """Return the form in which the output is read, set by `read_as`; None before that."""
         return self._reading.utility_input
 
     @property
     def score_conversion(self) -> ScoreConversion | None:
-        """Return how class scores are computed from the model's output, after `read_as("scores")`."""
+        """Return how class scores are computed from the model's output, set by `read_as("scores")`."""
         return self._reading.score_conversion
 
     @property
@@ -118,31 +118,34 @@ class Trace:
 
     @property
     def reads_activation_alone(self) -> bool:
-        """Return whether nothing of the images enters the head beside the activation, and no code of the user's does.
+        """Return whether the activation is all that the head reads: no images, recorded values or code of the user's.
 
-        It is known of passes that were recorded for replay; False for others.
+        This is known only for passes that were recorded for replay; for other passes it is False.
         """
         return self.is_recorded and not self.is_read_by_user_code and self._replay.reads_activation_alone
 
     @property
     def is_read_by_user_code(self) -> bool:
-        """Return whether code of the user's takes the output from what the model returns, or gave further inputs."""
-        select = getattr(self.select, "func", self.select)  # of a partial
-        is_own = str(getattr(select, "__module__", "")).startswith("shapleycam.")
-        return not is_own or bool(self.extra.positional or self.extra.keywords)
+        """Return whether the user's own function selects the output, or the user gave further inputs."""
+        select = getattr(self.select, "func", self.select)  # the function inside a functools.partial
+        is_from_library = str(getattr(select, "__module__", "")).startswith("shapleycam.")
+        return not is_from_library or bool(self.extra.positional or self.extra.keywords)
 
     def read_as(self, utility_input: UtilityInput) -> Trace:
-        """Return the same pass with an output that a utility can be computed from, and a head that gives such outputs.
+        """Return the same pass with an output that a utility can read, and a head whose outputs have the same form.
 
-        "scores" are of classes, (b, classes, ...) or (b,): the logits where the model returns probabilities, and log p
-        where the logits cannot be had; `score_conversion` of the result says which. "numbers" is the model's own output
-        with one row an image, "output" the same where it has such rows.
+        Args:
+            utility_input: the form of the output.
+                "scores": class scores, (b, classes, ...) or (b,). If the model returns probabilities, these are the
+                logits behind them, or log p if the logits are not available; `score_conversion` says which.
+                "numbers": the model's own output, with one row for each image.
+                "output": the same if the output has such rows, otherwise the model's own output as it is.
 
         Raises:
-            ModelError: the output has not one row an image, or is a part of a softmax's.
+            ModelError: the output does not have one row for each image, or is a part of a softmax's result.
         """
         traced: Trace = copy(self)
-        with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
+        with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have switched gradients off
             output = as_rows(self._selected.output, len(self.images), "images", utility_input)
             conversion = None
             if utility_input == "scores" and has_classes(output):
@@ -153,10 +156,14 @@ class Trace:
         return traced
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
-        """Return the model's (selected) output for each row of activations, by running only what comes after the layer.
+        """Return the model's (selected) output for each row of activations; run only what comes after the layer.
 
-        Rows belong to the images of the pass one to one, or all to its only image, or as `samples` (rows,) says.
-        The output is differentiable where the activation requires a gradient.
+        The output is differentiable if the activation requires a gradient.
+
+        Args:
+            activation: one activation for each row.
+            samples: the index of the image that each row belongs to. Without it there is one row for each image of the
+                pass, or the pass has a single image, which all rows belong to.
 
         Raises:
             ReplayError: the pass was not recorded for replay, or the rows do not fit it.
@@ -171,7 +178,7 @@ class Trace:
     def head_of_any_size(
         self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None
     ) -> Any:
-        """Return the same as `head`, for activations that may have fewer positions than the image's own.
+        """Return the same as `head`, for activations that may have fewer positions than those of the pass.
 
         Raises:
             ReplayError: as `head`.
@@ -189,11 +196,11 @@ class Trace:
         return self.rerun(activation, samples)
 
     def head_of_one_row(self, activation: Float[Tensor, "1 *shape"], image: int, rows: int) -> Any:
-        """Return the output of `rows` rows of one image, where something inside makes as many of the one that is given.
+        """Return the output for `rows` rows of one image, if an operation in the head makes them from one activation.
 
         Raises:
             ReplayError: the pass was not recorded for replay.
-            ModelError: the output has another number of rows.
+            ModelError: the output does not have `rows` rows.
         """
         if not self.is_recorded:
             raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
@@ -201,11 +208,11 @@ class Trace:
         return self._reading.read(lambda: self._replay(activation, sample), activation, rows)
 
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
-        """Return the same as `head`, also of a pass that was not recorded: the whole model then runs again."""
+        """Return the same as `head`, but accept a pass that was not recorded: then the whole model runs again."""
         return self._reading.read(lambda: self._replay(activation, samples), activation)
 
     def rerun_in_float64(self, activation: Float[Tensor, "b *shape"]) -> Any:
-        """Return the same as `rerun` for the images of the pass, with everything in double precision."""
+        """Return the same as `rerun` for the images of the pass, computed in float64 throughout."""
         copied = private_copy(self.owner, torch.float64)
         extra = self._replay.extra.map(lambda t: t.double() if t.is_floating_point() else t)
         plan = Plan.without_steps(self._replay.layer_output)
@@ -213,10 +220,10 @@ class Trace:
         return self._reading.read(lambda: replay(activation), activation)
 
     def output_of(self, images: Float[Tensor, "rows *image"], samples: Int[Tensor, " rows"]) -> Any:
-        """Return the (selected) output of the whole model for changed images, in a pass of its own without a graph.
+        """Return the (selected) output of the whole model for changed images, in a new pass without a graph.
 
-        `samples` (rows,) is the index of the image of this pass that each row was made of: its row of further inputs is
-        used.
+        `samples` (rows,) is the index of the image that each row was made from; the row gets that image's further
+        inputs.
         """
         extra = self._replay.extra.rows(samples)
         with isolated_copy(self.owner) as copied, torch.no_grad():
@@ -231,10 +238,14 @@ class Trace:
         samples: Int[Tensor, " rows"] | None = None,
         observer: AbstractContextManager[object] | None = None,
     ) -> Any:
-        """Return the (selected) output of the whole model for the pass's own images, in a graph that begins at them.
+        """Return the (selected) output of the whole model for the images of the pass, in a graph that begins at them.
 
-        `samples` (rows,) says which of the pass's images the rows are, None for all; `observer` is a context that the
-        model runs in. Attention is computed as products and a softmax.
+        Attention is computed by matrix products and a softmax, not by a fused kernel.
+
+        Args:
+            images: the images of the pass, or rows of them.
+            samples: the index of the image that each row belongs to; None if the rows are all images of the pass.
+            observer: a context in which the model runs.
         """
         extra = self.extra if samples is None else self.extra.rows(samples)
 

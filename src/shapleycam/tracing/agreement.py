@@ -1,4 +1,4 @@
-"""Whether the outputs of two runs agree: as a whole, and one row of a batch with the same row alone."""
+"""Compare the outputs of two runs: as a whole, or a row of a batch with the same row alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 from shapleycam.tracing.nested import tensors_of
 
 _ROUNDINGS = 100
-"""How many roundings of its largest number two runs of the same operations may differ by."""
+"""The tolerance between two runs of the same operations, in roundings (machine epsilons) of the largest number."""
 _OTHER_BATCH = 1e-3
-"""Share of the largest number by which a row may differ alone and in a batch, where other kernels compute it."""
+"""The tolerance between a row alone and in a batch, which other kernels compute, as a share of the largest number."""
 
 
 def outputs_equal(output: Any, expected: Any) -> bool:
-    """Return whether two outputs of the same operations are equal, up to rounding of their precision."""
+    """Return whether two outputs of the same operations are equal up to rounding."""
     if not isinstance(output, type(expected)):
         return False
     tensors, expected_tensors = tensors_of(output), tensors_of(expected)
@@ -25,9 +25,9 @@ def outputs_equal(output: Any, expected: Any) -> bool:
 
 
 def first_row_equals(output: Any, rows: int, alone: Any) -> bool:
-    """Return whether the first row of an output of `rows` rows is the output of that row alone, up to rounding.
+    """Return whether the first row of an output with `rows` rows equals the output of this row alone, up to rounding.
 
-    It is not, where a tensor in the output has no such rows.
+    False if a tensor in the output does not have `rows` rows.
     """
     tensors = tensors_of(output)
     if not all(tensor.dim() and len(tensor) == rows for tensor in tensors):
@@ -36,9 +36,10 @@ def first_row_equals(output: Any, rows: int, alone: Any) -> bool:
 
 
 def row_agrees(output: Any, row: int, rows: int, alone: Any) -> bool:
-    """Return whether row `row` of an output of `rows` rows is the output of that row alone, as far as kernels allow.
+    """Return whether row `row` of an output with `rows` rows equals the output of this row alone.
 
-    Outputs that are no tensors with a row for each image, detections for example, are not compared.
+    It may differ as much as kernels for other batch sizes do. Tensors without a row for each image, such as detections,
+    are not compared.
     """
     pairs = zip(tensors_of(output), tensors_of(alone), strict=False)
     comparable = ((b, s) for b, s in pairs if b.dim() and len(b) == rows and s.shape == (1, *b.shape[1:]))
@@ -46,9 +47,10 @@ def row_agrees(output: Any, row: int, rows: int, alone: Any) -> bool:
 
 
 def rows_agree(output: Any, alone: Sequence[Any]) -> bool:
-    """Return whether the rows of an output are those of each row alone, as far as kernels allow.
+    """Return whether each row of an output equals the output of this row alone.
 
-    Differences are measured by the largest number of all rows. What has no row for each image is not compared.
+    They may differ as much as kernels for other batch sizes do, relative to the largest number of all rows. Tensors
+    without a row for each image are not compared.
     """
     count = len(alone)
     for batch, *singles in zip(tensors_of(output), *map(tensors_of, alone), strict=False):

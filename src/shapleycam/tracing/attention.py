@@ -1,7 +1,7 @@
-"""PyTorch's attention switches: the fused kernels have no second derivatives, the fast path skips the modules inside.
+"""PyTorch's switches for attention: fused kernels have no second derivatives, and the fast path skips the modules.
 
-Both kinds of switch belong to the whole process, not to a thread (docs/decisions.md, "Attention kernels and the fast
-path of transformers are switched for the process, and counted").
+The switches apply to the whole process, not to a thread (docs/decisions.md, "Attention kernels and the fast path of
+transformers are switched for the process, and counted").
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from shapleycam.process_switches import ProcessSwitch
 
 
 class _BackendSwitches:
-    """Switches of PyTorch's backends, and what they were before they were set.
+    """Switches of PyTorch's backends, and their values before they were set.
 
-    The attention of other threads is computed by another kernel meanwhile: the same numbers but for rounding. PyTorch's
-    own context manager `sdpa_kernel` cannot be used, since a trace enters the context in one function and leaves it in
-    another, and two overlapping contexts would restore each other's values.
+    While they are set, other threads compute attention with another kernel too: the same numbers up to rounding.
+    PyTorch's own context manager `sdpa_kernel` cannot be used: a trace enters the context in one function and leaves it
+    in another, and two overlapping contexts would restore each other's values.
     """
 
     def __init__(self, switches: Mapping[Callable[[bool], None], Callable[[], bool]]) -> None:
@@ -27,19 +27,19 @@ class _BackendSwitches:
         self._before: dict[Callable[[bool], None], bool] = {}
 
     def set_only(self, enabled: Callable[[bool], None] | None) -> None:
-        """Set all switches but the `enabled` one to off."""
+        """Switch the `enabled` switch on, if there is one, and all others off."""
         self._before = {switch: is_on() for switch, is_on in self._switches.items()}
         for switch in self._switches:
             switch(switch is enabled)
 
     def restore(self) -> None:
-        """Set the switches to what they were."""
+        """Set the switches to their earlier values."""
         for switch, was_on in self._before.items():
             switch(was_on)
         self._before = {}
 
 
-# PyTorch keeps these switches under `cuda`; they hold for the CPU as well.
+# These switches are in `torch.backends.cuda`, but apply to the CPU as well.
 _KERNELS = _BackendSwitches(
     {
         cuda.enable_flash_sdp: cuda.flash_sdp_enabled,
@@ -53,4 +53,4 @@ _FAST_PATH = _BackendSwitches({mha.set_fastpath_enabled: mha.get_fastpath_enable
 math_attention = ProcessSwitch(partial(_KERNELS.set_only, cuda.enable_math_sdp), _KERNELS.restore).hold
 """Context manager: attention is computed by the math kernel, which has second derivatives."""
 without_fast_path = ProcessSwitch(partial(_FAST_PATH.set_only, None), _FAST_PATH.restore).hold
-"""Context manager: `nn.TransformerEncoder` calls its modules, and not one kernel for a whole layer."""
+"""Context manager: `nn.TransformerEncoder` calls its modules, instead of one kernel for a whole layer."""

@@ -1,4 +1,4 @@
-"""The blocks of a transformer, each run in a graph of its own."""
+"""Run the blocks of a transformer, each in its own autograd graph."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shapleycam.tracing.running import run
 
 @dataclass(frozen=True)
 class BlockPass:
-    """One call of a block: its input, a leaf of autograd's graph, its output, and the node of its attention."""
+    """One call of a block: its input (a leaf of autograd's graph), its output, and its attention's graph node."""
 
     input: Tensor
     output: Tensor
@@ -30,7 +30,7 @@ class BlockPass:
 
 
 def block_series(model: nn.Module) -> Iterator[tuple[str, ...]]:
-    """Yield the names of the modules of each list or sequence that has modules of one class alone, as blocks are."""
+    """Yield the names of the modules in each `ModuleList` or `Sequential` whose modules have the same class."""
     for name, module in model.named_modules():
         if isinstance(module, (nn.ModuleList, nn.Sequential)):
             children = dict(module.named_children())
@@ -40,10 +40,10 @@ def block_series(model: nn.Module) -> Iterator[tuple[str, ...]]:
 
 @restore_when_interrupted
 def run_blocks(traced: Trace, blocks: tuple[str, ...]) -> list[BlockPass] | None:
-    """Return the passes of these blocks over the images of a pass, each in a graph that begins at its own input.
+    """Return the calls of these blocks for the images of a pass, each in a graph that begins at the block's input.
 
-    None where they are not the blocks of a transformer: where one does not run exactly once, or has not one attention,
-    or where what comes before and between them has any. It takes a pass of the whole model.
+    None if these are not the blocks of a transformer: a block does not run exactly once or does not contain exactly one
+    attention, or there is attention before or between the blocks. Costs one pass of the whole model.
     """
     passes: list[BlockPass | None] = []
 
@@ -71,6 +71,6 @@ def run_blocks(traced: Trace, blocks: tuple[str, ...]) -> list[BlockPass] | None
 
 
 def _first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    """Return the first floating-point tensor that is an argument itself."""
+    """Return the first argument that is a floating-point tensor; None if there is none."""
     arguments = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     return next(iter(float_tensors_of(arguments)), None)

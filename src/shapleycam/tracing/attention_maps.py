@@ -1,7 +1,7 @@
-"""The probabilities of every attention of a pass, and their gradients, read from autograd's graph.
+"""The probabilities of every attention in a pass, and their gradients, read from autograd's graph.
 
-The pass is run with attention as products and a softmax, so that fused kernels are no exception: each softmax over
-tokens is a node of the graph, which keeps its result.
+In this pass attention is computed by matrix products and a softmax instead of fused kernels. So each softmax over
+tokens is a node of the graph, which stores its result.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _SOFTMAXES = {"SoftmaxBackward0", "SafeSoftmaxBackward0"}
 class AttentionMap:
     """One attention: `probabilities` (..., queries, keys) and the utility's `gradient` with respect to them.
 
-    Before these are the image and the head, (b, heads), where attention is between all tokens; others, as in windows,
-    have other dimensions.
+    The shape is (b, heads, queries, keys) for attention between all tokens. Other attention, for example in windows,
+    has other leading dimensions.
     """
 
     probabilities: Float[Tensor, "*rows queries keys"]
@@ -35,9 +35,9 @@ class AttentionMap:
 
 @restore_when_interrupted
 def attention_maps(traced: Trace, utility: Callable[[Any], Float[Tensor, " b"]]) -> list[AttentionMap]:
-    """Return the attentions that the utility of a pass depends on, in the order of the pass; none of most CNNs.
+    """Return the attentions that the utility of a pass depends on, in running order; most CNNs have none.
 
-    It takes one more pass of the whole model, with its gradient.
+    Costs one more pass of the whole model, with its gradient.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
         images = traced.images.detach().clone().requires_grad_()
@@ -46,19 +46,19 @@ def attention_maps(traced: Trace, utility: Callable[[Any], Float[Tensor, " b"]])
 
 
 def attention_nodes(tensor: Tensor) -> list[Any]:
-    """Return the nodes of all attentions that a tensor was computed by, in the order of the pass."""
+    """Return the nodes of all attentions in a tensor's graph, in running order."""
     attentions = [node for node in nodes(tensor) if node.name() in _SOFTMAXES and _is_attention(node)]
     return sorted(attentions, key=lambda node: node._sequence_nr())  # noqa: SLF001  # the order in which they were computed
 
 
 def probabilities_of(node: Any) -> Float[Tensor, "*rows queries keys"]:
-    """Return the probabilities of an attention's node, those of each query in the last axis."""
+    """Return the probabilities of an attention's node, with the keys in the last axis."""
     return _with_keys_last(node._saved_result.detach(), node)  # noqa: SLF001
 
 
 def maps_of_nodes(attentions: Sequence[Any], total: Tensor, inputs: Sequence[Tensor]) -> list[AttentionMap]:
-    """Return the attentions of these nodes that have a gradient of `total`, which is taken with respect to inputs."""
-    probabilities = [probabilities_of(node) for node in attentions]  # which the backward pass frees
+    """Return the attentions whose nodes get a gradient when `total` is differentiated with respect to `inputs`."""
+    probabilities = [probabilities_of(node) for node in attentions]  # before the backward pass, which frees them
     gradients: dict[Any, Tensor] = {}
     handles = [node.register_prehook(_keep(gradients, node)) for node in attentions]
     try:
@@ -81,11 +81,11 @@ def _keep(gradients: dict[Any, Tensor], node: Any) -> Callable[[tuple[Tensor, ..
 
 
 def _with_keys_last(numbers: Tensor, node: Any) -> Tensor:
-    """Return numbers of a softmax with the axis that it is over, the keys, behind the others."""
-    axis = node._saved_dim  # noqa: SLF001  # unsigned: -1 is 2^64 - 1
+    """Return a tensor with the axis over which the node's softmax runs, the keys, moved to the end."""
+    axis = node._saved_dim  # noqa: SLF001  # an unsigned number: -1 is stored as 2^64 - 1
     return numbers.movedim(axis - 2**64 if axis >= 2**63 else axis, -1)
 
 
 def _is_attention(node: Any) -> bool:
-    """Return whether a softmax is over the keys of queries, not over classes."""
+    """Return whether a softmax runs over the keys of queries, not over classes."""
     return bool(node._saved_result.dim() >= 3)  # noqa: SLF001

@@ -1,8 +1,8 @@
-"""Batch norm and instance norm whose derivatives are right: in eval mode they are affine maps.
+"""Batch norm and instance norm with correct derivatives: with fixed statistics they are affine maps.
 
-PyTorch's CPU backward of batch norm and instance norm is wrong for one image whose gradient arrives with transposed
-strides (docs/pytorch-batchnorm-backward.md). With fixed statistics the function is x·scale + shift in each channel, and
-so it is computed wherever a model is differentiated.
+PyTorch's CPU backward of batch norm and instance norm is wrong for one image if the incoming gradient has transposed
+strides (docs/pytorch-batchnorm-backward.md). With fixed statistics the function is x·scale + shift in each channel; it
+is computed in this way wherever a model is differentiated.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from shapleycam.tracing.graph import may_depend_on_activation
 
 
 class EvalBatchNorm(torch.autograd.Function):
-    """The function x·scale + shift with one scale and shift a channel (axis 1).
+    """The function x·scale + shift, with one scale and one shift for each channel (axis 1).
 
-    It is differentiable by x alone, any number of times.
+    It is differentiable with respect to x only, any number of times.
     """
 
     @staticmethod
@@ -30,13 +30,13 @@ class EvalBatchNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        """Return the gradient by the values."""
+        """Return the gradient with respect to the values."""
         (scale,) = ctx.saved_tensors
         return gradient * scale, None, None
 
 
 def is_eval_batch_norm(node: Any) -> bool:
-    """Return whether a node of autograd's graph is of `EvalBatchNorm`, and not of a user's function of this name."""
+    """Return whether a node of autograd's graph belongs to `EvalBatchNorm`, not to a user's function of this name."""
     return getattr(type(node), "_forward_cls", None) is EvalBatchNorm
 
 
@@ -50,8 +50,8 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Compute `torch.nn.functional.batch_norm`, with fixed statistics as an affine map."""
-    if input.dim() < 2 or (training and running_mean is not None):  # the latter updates its statistics
+    """Compute `torch.nn.functional.batch_norm`; with fixed statistics as an affine map."""
+    if input.dim() < 2 or (training and running_mean is not None):  # PyTorch's own updates the running statistics
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if training or running_mean is None or running_var is None:
         return _by_own_statistics(input, (0, *range(2, input.dim())), weight, bias, eps)
@@ -68,9 +68,9 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Compute `torch.nn.functional.instance_norm`, whose backward is the one of batch norm and has its fault.
+    """Compute `torch.nn.functional.instance_norm`, whose backward in PyTorch has the same fault as batch norm's.
 
-    With fixed statistics it is an affine map; with the statistics of each image it is computed step by step.
+    With fixed statistics it is an affine map; with the statistics of each image it is computed from mean and variance.
     """
     if input.dim() < 3 or (use_input_stats and running_mean is not None):
         return F.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)

@@ -1,4 +1,4 @@
-"""Observation of one pass, call by call: what finishes before the layer, and what overwrites or reads it afterwards."""
+"""Observe one pass, call by call: which calls finish before the layer, and what code uses their values afterwards."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ from shapleycam.tracing.running import run
 from shapleycam.tracing.storage_access import StorageAccessMonitor
 
 IMAGES = "the images"
-"""The name under which the monitor notes reads of the images."""
+"""The name under which the monitor records reads of the images."""
 
-_OF_TWO = "of which the second was put beside the first to see what the model makes of it there"
-"""What the monitored pass is for."""
+_PURPOSE = "of which the second was put beside the first to see what the model makes of it there"
+"""What the monitored pass is for, as an error message says it."""
 
 
 @dataclass
 class ObservedCall:
-    """A call that finished before the layer, what it returned, and whether code that runs on replay overwrites that."""
+    """A call that finished before the layer.
+
+    Attributes:
+        module: the module's dotted name.
+        number: the index of this call among the module's calls.
+        value: what the call returned.
+        is_written: whether code that runs on replay writes into the value in place.
+    """
 
     module: str
     number: int
@@ -39,11 +46,14 @@ class ObservedCall:
 
     @property
     def id(self) -> CallId:
-        """Return the module's name and the number of the call."""
+        """Return the identifier of the call: the module's name and the number of the call."""
         return (self.module, self.number)
 
     def update(self, *, runs_on_replay: bool) -> None:
-        """Note whether the value was changed in place since the last update; `runs_on_replay` says by which code."""
+        """Check whether the value was changed in place since the last update.
+
+        `runs_on_replay` says whether the code that ran since then also runs on replay; only its writes count.
+        """
         versions = self._current_versions()
         self.is_written |= runs_on_replay and versions != self._versions
         self._versions = versions
@@ -53,10 +63,16 @@ class ObservedCall:
 
 
 class CallObserver:
-    """One pass with every module intercepted: `calls` are the outermost ones that finish before the layer.
+    """Runs one pass with every module intercepted; `calls` are the outermost calls that finish before the layer.
 
-    `enclosing` are the calls that the layer's own call is inside of: their code runs on replay. `monitor` notes what
-    such code reads of the calls' values.
+    Args:
+        model: a private copy of the user's model.
+        layer: the layer's name.
+        images: the images of the pass.
+        extra: the further inputs of the pass.
+        enclosing: calls that are not taken as a whole, but opened: the code inside them runs on replay. At least the
+            calls around the layer's own call are among them.
+        monitor: records which of the calls' values are read by code that runs on replay; None records nothing.
     """
 
     def __init__(
@@ -80,15 +96,15 @@ class CallObserver:
                 run(model, images, extra)
             else:
                 images = images.clone()
-                if not is_input(model, layer):  # there they are the activation, which is replaced
+                if not is_input(model, layer):  # at layer "input" the images are the activation, which is replaced
                     monitor.watch(IMAGES, [images])
                 with monitor:
-                    run(model, images, extra, _OF_TWO, own_images=True)
+                    run(model, images, extra, _PURPOSE, own_images=True)
         self._update(runs_on_replay=True)
 
     @property
     def writes_activation(self) -> bool:
-        """Return whether what follows the layer writes into its output in place."""
+        """Return whether code after the layer writes into the layer's output in place."""
         return self._layer_call is not None and self._layer_call.is_written
 
     def _interceptor(self, name: str, module: nn.Module) -> Interceptor:
@@ -97,8 +113,8 @@ class CallObserver:
             self._call_counts[name] += 1
             if self._is_inside or self._layer_call is not None or (name, number) in self._enclosing:
                 return original(*args, **kwargs)
-            # Whatever changed a value since the last call finished is code between the calls, which runs on replay.
-            # What this call itself changes is not run again: what is recorded of the other calls has the change in it.
+            # If a value changed since the last call finished, code between the calls changed it, and this code runs on
+            # replay. Changes that this call makes are not made again: the recorded values already contain them.
             self._update(runs_on_replay=True)
             self._set_inside(inside=True)
             value = original(*args, **kwargs)
@@ -116,7 +132,7 @@ class CallObserver:
         return observe
 
     def _set_inside(self, *, inside: bool) -> None:
-        """Set whether the code that runs now is inside a call that is not run again; its reads do not count."""
+        """Set whether the code that runs now is inside a call that does not run on replay: its reads do not count."""
         self._is_inside = inside
         if self._monitor is not None:
             self._monitor.notes_reads = not inside

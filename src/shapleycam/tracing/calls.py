@@ -1,4 +1,4 @@
-"""Which module a user means by a layer, and the calls of modules around it in a forward pass."""
+"""Find the module that a user means by a layer, and the calls of other modules around it in a forward pass."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from shapleycam.tracing.modules import submodule
 from shapleycam.tracing.running import run
 
 CallId: TypeAlias = tuple[str, int]
-"""A call of a module in a forward pass: the module's dotted name, and the number of the call among the module's."""
+"""A call of a module in a forward pass: the module's dotted name, and the index of this call among its calls."""
 
 
 def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
     """Return the dotted name of a layer that is given by name or as the module itself.
 
-    "input" is the model's input, in any spelling of it, unless the model has a module of that name: then it is that.
+    "input", in any spelling, is the model's input; if the model has a module of that name, it is that module.
 
     Raises:
         LayerError: the layer is not in the model.
@@ -48,12 +48,13 @@ def layer_name(model: nn.Module, layer: str | nn.Module) -> str:
 def enclosing_calls(
     model: nn.Module, layer: str, images: Tensor, extra: ExtraInputs
 ) -> tuple[frozenset[CallId], LayerOutput]:
-    """Return the calls that the layer's own call is inside of, and the structure of what it returns.
+    """Return the calls that are around the layer's own call, and the structure of what the layer returns.
 
-    Runs a private copy of the model, and checks that the layer runs exactly once.
+    `model` is a private copy; it is run once, to check that the layer runs exactly once.
 
     Raises:
-        LayerError: it never runs, runs several times (the message names the calls), or returns no single tensor.
+        LayerError: the layer never runs, runs several times (the message names the calls), or does not return one
+            tensor.
     """
     target, previous = layer_module(model, layer), "the input"
     call_counts: Counter[str] = Counter()
@@ -96,7 +97,7 @@ def enclosing_calls(
 
 
 def rerun_layer_error(layer: str, runs: int, rows: int) -> LayerError:
-    """Return the error of a layer that runs once for one image, and `runs` times for a batch of `rows`.
+    """Return the error for a layer that runs once for one image, but `runs` times for a batch of `rows`.
 
     Examples:
         >>> from shapleycam.tracing.calls import rerun_layer_error

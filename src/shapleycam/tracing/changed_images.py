@@ -1,6 +1,6 @@
-"""A model's output for images in a pass of its own, which goes the way of the traced passes at its layers.
+"""Run a model on images in a new pass, with the memory order and precision of the traced passes.
 
-An image that was not changed has the same output then, to the last bit.
+So an image that was not changed has the same output as in the traced pass, to the last bit.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def run_as_at_layers(
     layers: Iterable[str],
     precision: Precision = "full",
 ) -> Any:
-    """Return the output of the private copy `copied` of the user's model `owner`.
+    """Return the output of `copied`, a private copy of the user's model `owner`.
 
-    Where traced passes of such a batch at one of the layers run in channels_last, this one does; in bfloat16 it runs up
-    to the first of the layers.
+    The pass runs in channels_last if traced passes of such a batch do at one of the layers; with bfloat16 it runs in
+    bfloat16 up to the first of the layers.
 
     Raises:
         ModelError: the model raises.
@@ -57,10 +57,11 @@ def run_as_traced(
     order: MemoryOrder | None,
     precision: Precision = "full",
 ) -> Any:
-    """Return the output of `copied`, as `run_as_at_layers`, in the way of one traced pass.
+    """Return the output of `copied`, as `run_as_at_layers`, computed as one traced pass computed it.
 
-    `order` is the order of memory in which that pass put the output of its layer, None where it ran by default. Where
-    there are other numbers of images than in traced passes, a pass of the first image proves that they may go this way.
+    `order` is the memory order in which that pass put the output of its layer; None if it ran in the default memory
+    order. If no traced pass had a batch of this form, a run of the first image alone proves that channels_last gives
+    the default result.
 
     Raises:
         ModelError: the model raises.
@@ -83,17 +84,18 @@ def run_as_traced(
             return run(copied, images, extra, channels_last=True)
 
     def proves(output: Any) -> bool:
-        first = extra.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
-        return first_row_equals(output, len(images), run(copied, images[:1], first))
+        extra_of_first = extra.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
+        return first_row_equals(output, len(images), run(copied, images[:1], extra_of_first))
 
     form = form_of(owner, images, layer)
-    if form is not None and check_result(owner, form) is None:  # a traced pass of such a batch has more to prove
+    if form is not None and check_result(owner, form) is None:
+        # A traced pass has more to prove than this pass, so this proof has a key of its own.
         form = "output", form
     return run_fastest(owner, form, learn_order=lambda: order, run=run_in, proves=proves)
 
 
 def _run_reduced(owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layer: str) -> Any:
-    """Return the output of a pass in bfloat16 up to the layer, as `TracedPasses` runs them."""
+    """Return the output of a pass that runs in bfloat16 up to the layer, as `TracedPasses` runs it."""
     module, reduced, form = layer_module(copied, layer), ReducedPass(images.device), form_of(owner, images, layer)
     order = check_result(owner, form) if form else None
 

@@ -1,4 +1,4 @@
-"""Results of checks of a model, so that each is made once."""
+"""Stored results of checks of a model, so that each check is made once."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import nn
 
 from shapleycam.lru_cache import LRUCache
 
-_MOST = 4096
-"""Of how many checks a model the results are remembered; each form of a batch has its own."""
+_MAX_RESULTS = 4096
+"""How many results are stored for each model; each form of a batch has its own."""
 _results: WeakKeyDictionary[nn.Module, LRUCache[Hashable, Any]] = WeakKeyDictionary()
-"""The results of the checks of the user's models, by their keys; models of the same architecture may share them."""
+"""The results of checks of the user's models, by key; models of the same architecture may share them."""
 
 
 def needs_check(owner: nn.Module, key: Hashable) -> bool:
-    """Return whether the user's model has yet to pass the check of this key; `mark_checked` records that it has."""
+    """Return whether the check with this key is still to be made; `mark_checked` records that it was made."""
     return check_result(owner, key) is None
 
 
 def check_result(owner: nn.Module, key: Hashable) -> Any:
-    """Return the result of the check of this key, None where it was not made yet."""
+    """Return the result of the check with this key; None if it was not made yet."""
     return _results_of(owner).get(key)
 
 
 def mark_checked(owner: nn.Module, key: Hashable, result: object = True) -> None:  # noqa: FBT002  # any value
-    """Record the result of the check of this key for the user's model; by default, that it has passed."""
+    """Record the result of the check with this key for the user's model; by default that the model passed."""
     _results_of(owner).put(key, result)
 
 
@@ -40,9 +40,9 @@ def share_checks(model: nn.Module, like: nn.Module) -> None:
 
 
 def forget_checks(owner: nn.Module) -> None:
-    """Forget the results of all checks of the user's model, so that each is made again."""
+    """Delete the results of all checks of the user's model, so that each is made again."""
     _results.pop(owner, None)
 
 
 def _results_of(owner: nn.Module) -> LRUCache[Hashable, Any]:
-    return _results.setdefault(owner, LRUCache(_MOST))
+    return _results.setdefault(owner, LRUCache(_MAX_RESULTS))

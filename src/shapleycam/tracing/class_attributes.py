@@ -1,4 +1,4 @@
-"""Attributes of the user's classes: a private copy of a model shares them with the model, so they are restored."""
+"""Restore attributes of the user's classes, because a private copy of a model shares its classes with the model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from shapleycam.tracing.copying import STATELESS_PACKAGES
 
 
 def user_classes(modules: Iterable[nn.Module]) -> tuple[type, ...]:
-    """Return the classes of modules, and their bases, that are not of known libraries."""
+    """Return the classes of modules, and their base classes, that do not belong to known libraries."""
     classes = dict.fromkeys(base for kind in dict.fromkeys(map(type, modules)) for base in kind.__mro__)
     return tuple(kind for kind in classes if str(kind.__module__).partition(".")[0] not in STATELESS_PACKAGES)
 
 
 @contextmanager
 def restore_class_attributes(classes: Iterable[type]) -> Iterator[None]:
-    """Restore the attributes of these classes after the code inside, and the contents of containers and tensors."""
+    """Restore the attributes of these classes, and the contents of their containers and tensors, on exit."""
     before = {
         (kind, name): (value, _copy_content(value))
         for kind in classes
@@ -37,7 +37,7 @@ def restore_class_attributes(classes: Iterable[type]) -> Iterator[None]:
 
 
 def _copy_content(value: Any) -> Any:
-    """Return a copy of a container or tensor; None for other values."""
+    """Return a copy of a list, dict, set or tensor; None for other values."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     return value.copy() if type(value) in {list, dict, set} else None

@@ -1,10 +1,10 @@
-"""Convolutions whose second derivatives by their input are cheap, since the weight's are left out.
+"""Convolutions with cheap second derivatives with respect to their input: derivatives of the weight are left out.
 
-PyTorch's double backward of a convolution also computes the derivative by the weight, needed or not, and does so group
-by group: behind depthwise convolutions one Hessian-vector product costs 22 forward passes, and 4 with these functions
-(bench/results/cost.md; docs/decisions.md, "Convolutions of the head are our own autograd function when a Hessian is
-asked for"). By its input alone a convolution is linear: its derivative is the transposed convolution, and the
-derivative of that is the convolution again.
+PyTorch's double backward of a convolution always computes the derivative with respect to the weight too, one group
+after the other. In a network of depthwise convolutions one Hessian-vector product costs as much as 22 forward passes;
+with these functions it costs as much as 4 (bench/results/cost.md; docs/decisions.md, "Convolutions of the head are our
+own autograd function when a Hessian is asked for"). A convolution is linear in its input: its derivative is the
+transposed convolution, whose derivative is the convolution again.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def _convolve(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Compute PyTorch's `func`, by `_Convolution` where the weight does not depend on the activation.
+    """Compute PyTorch's `func`, by `_Convolution` if the weight does not depend on the activation.
 
-    Where it does (CondConv mixes kernels by content) that function would drop a part of the derivative.
+    If it does (CondConv mixes kernels depending on the image), `_Convolution` would lose a part of the derivative.
     """
     settings = (stride, padding, dilation, groups)
     batched = input.dim() == weight.dim()
@@ -51,7 +51,7 @@ def _convolve(
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution; its derivative by the input is `_Transposed`."""
+    """A convolution; its derivative with respect to the input is `_Transposed`."""
 
     @staticmethod
     def forward(
@@ -86,4 +86,4 @@ class _Transposed(torch.autograd.Function):
 
 
 CONVOLUTIONS: dict[Any, Callable[..., Any]] = {func: partial(_convolve, func) for func in _TRANSPOSED}
-"""From PyTorch's convolutions to the ones used here: cheaply differentiable by their input, any number of times."""
+"""The replacement of each of PyTorch's convolutions, which can be differentiated any number of times at low cost."""

@@ -1,4 +1,4 @@
-"""Operations that are replaced wherever a model is differentiated, in this thread and from the layer on."""
+"""The operations that are replaced while a model is differentiated, in this thread and after the layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapleycam.tracing.convolution import CONVOLUTIONS
 
 
 def _torch_batch_norm(*args: Any) -> Any:
-    """Compute `torch.batch_norm`: the same function as `F.batch_norm`, with its arguments in another order."""
+    """Compute `torch.batch_norm`: the same function as `F.batch_norm`, with another order of arguments."""
     values, weight, bias, mean, variance, training, momentum, eps, *_ = args
     return batch_norm(values, mean, variance, weight, bias, training, momentum, eps)
 
@@ -27,9 +27,9 @@ _NORMS: dict[Any, Callable[..., Any]] = {
 
 
 class Differentiation(TorchFunctionMode):
-    """Context in which operations whose derivatives PyTorch gets wrong, or makes expensive, are this library's own.
+    """Context that replaces operations whose derivatives in PyTorch are wrong or expensive by this library's own.
 
-    With `twice` convolutions are replaced too, whose second derivatives are expensive; see `tracing.convolution`.
+    With `twice` it also replaces convolutions, whose second derivatives are expensive; see `tracing.convolution`.
     """
 
     def __init__(self, *, twice: bool) -> None:
@@ -37,7 +37,7 @@ class Differentiation(TorchFunctionMode):
         self._replacements = {**_NORMS, **CONVOLUTIONS} if twice else _NORMS
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the replacement of a function where there is one and a graph is recorded."""
+        """Run the replacement of a function, if there is one and gradients are enabled."""
         replacement = self._replacements.get(func)
         if replacement is not None and torch.is_grad_enabled():
             return replacement(*args, **(kwargs or {}))

@@ -1,4 +1,4 @@
-"""Which of PyTorch's operations compute each number from those at its place."""
+"""Tell which of PyTorch's operations are elementwise: each number is computed from the numbers at the same place."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 
 
 def is_marked_elementwise(function: Any) -> bool:
-    """Return whether PyTorch marks an operation as elementwise, or an in-place one's form that returns a new tensor.
+    """Return whether PyTorch marks an operation, or the out-of-place form of an in-place operation, as elementwise.
 
-    In-place forms are not all marked: `gelu_` in no version of PyTorch so far, `hardtanh_` of ReLU6 in 2.11 neither.
+    PyTorch does not mark all in-place forms: `gelu_` in no version so far, and `hardtanh_` (ReLU6) not in 2.11.
 
     Args:
-        function: an overload of an operation, as `TorchDispatchMode` hands it over.
+        function: an overload of an operation, as `TorchDispatchMode` receives it.
 
     Examples:
         >>> import torch

@@ -1,4 +1,4 @@
-"""A model's further inputs beside the images: to which images their rows belong, and how they are passed."""
+"""A model's further inputs beside the images: how they are passed, and which of their rows belong to which image."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shapleycam.tracing.nested import map_tensors
 class ExtraInputs:
     """Positional arguments after the images, and keyword arguments, of a model's forward.
 
-    Tensors whose first dimension is `batch`, the number of images, belong to the images row by row; all other values
-    are passed as they are.
+    A tensor whose first dimension is `batch`, the number of images, has one row for each image. All other values are
+    passed as they are.
     """
 
     positional: tuple[Any, ...] = ()
@@ -25,18 +25,18 @@ class ExtraInputs:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether the model takes images alone."""
+        """Return whether there are no further inputs."""
         return not self.positional and not self.keywords
 
     def call(self, model: nn.Module, images: Tensor) -> Any:
-        """Return the model's output for images and copies of these inputs, since the model may write into them."""
+        """Return the model's output for images and copies of these inputs; copies, as the model may write into them."""
         if self.is_empty:
             return model(images)
         copies = self.map(lambda tensor: tensor.clone())
         return model(images, *copies.positional, **copies.keywords)
 
     def rows(self, samples: Tensor) -> ExtraInputs:
-        """Return the inputs for other rows; `samples` (rows,) is the index of the image that each row belongs to."""
+        """Return the inputs for a batch of rows; `samples` (rows,) is the index of the image of each row."""
 
         def select(tensor: Tensor) -> Tensor:
             if not tensor.dim() or len(tensor) != self.batch:
@@ -55,4 +55,4 @@ class ExtraInputs:
 
 
 NO_EXTRA = ExtraInputs()
-"""The further inputs of a model that takes images alone."""
+"""No further inputs: the model takes images only."""

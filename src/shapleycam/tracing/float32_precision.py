@@ -1,9 +1,9 @@
-"""Switches float32 arithmetic with fewer digits off: TensorFloat-32 on NVIDIA GPUs, bfloat16 products on some CPUs.
+"""Switch off reduced float32 arithmetic: TensorFloat-32 on NVIDIA GPUs, bfloat16 products on some CPUs.
 
-PyTorch computes convolutions on a GPU in TensorFloat-32 unless it is told otherwise: with 10 bits of mantissa in place
-of 23. Three digits are left then, and all that a pass is compared with, other batch sizes, finite differences, the
-head run again, differs by more than rounding (docs/decisions.md, "float32 is float32 on a GPU too"). The settings
-belong to the whole process.
+By default PyTorch computes convolutions on a GPU in TensorFloat-32, which has 10 bits of mantissa instead of 23: about
+three digits. Then everything that is compared with a pass (other batch sizes, finite differences, a replay of the head)
+differs by more than float32 rounding (docs/decisions.md, "float32 is float32 on a GPU too"). The settings apply to the
+whole process.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch.backends import cuda, cudnn, mkldnn
 from shapleycam.process_switches import ProcessSwitch
 
 _FULL = ("ieee", "none")
-"""Values of `fp32_precision` that compute in float32; the second is that of a setting that was never made."""
+"""Values of `fp32_precision` that mean full float32; "none" is the value of a setting that was never made."""
 
 
 class _Setting(NamedTuple):
-    """One of PyTorch's older settings: functions that read and write it, and its value for full precision."""
+    """One of PyTorch's older settings: functions to read and write it, and its value for full precision."""
 
     read: Callable[[], Any]
     write: Callable[[Any], object]
@@ -43,11 +43,11 @@ _OPERATIONS: tuple[Any, ...] = tuple(
     for name in names
     if hasattr(getattr(holder, name, None), "fp32_precision")
 )
-"""What has a `fp32_precision` of its own, since PyTorch 2.9; older versions have none."""
+"""The objects with their own `fp32_precision`, which PyTorch has since version 2.9; none in older versions."""
 
 
 def _read(setting: _Setting) -> Any:
-    """Return a setting's value; None where newer settings contradict it, so that PyTorch does not read it."""
+    """Return a setting's value; None if newer settings contradict it, because then PyTorch refuses to read it."""
     try:
         return setting.read()
     except RuntimeError:
@@ -55,10 +55,10 @@ def _read(setting: _Setting) -> Any:
 
 
 class _Float32Switches:
-    """PyTorch's settings of float32 arithmetic, older and newer ones, and what they were before.
+    """PyTorch's older and newer settings of float32 arithmetic, and their values before they were changed.
 
-    Both are set, and the older ones first, which set the newer too: PyTorch refuses to read an older setting that
-    contradicts a newer one, in other threads as well.
+    Both kinds are set, because PyTorch refuses (in other threads as well) to read an older setting that contradicts a
+    newer one. The older ones are set first, because setting them changes the newer ones too.
     """
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ class _Float32Switches:
         self._newer: list[tuple[Any, str]] = []
 
     def set_full(self) -> None:
-        """Let all operations compute in float32."""
+        """Make all operations compute in full float32."""
         self._newer = [(operation, operation.fp32_precision) for operation in _OPERATIONS]
-        older = [(setting, _read(setting)) for setting in _OLDER]  # all are read first: to write one changes others
+        older = [(setting, _read(setting)) for setting in _OLDER]  # read all of them first: writing one changes others
         self._older = [(setting, value) for setting, value in older if value not in (None, setting.full)]
         for setting, _ in self._older:
             setting.write(setting.full)
@@ -77,12 +77,12 @@ class _Float32Switches:
                 operation.fp32_precision = "ieee"
 
     def restore(self) -> None:
-        """Set the settings to what they were."""
+        """Restore the values before `set_full`."""
         for setting, value in self._older:
             setting.write(value)
         for operation, value in self._newer:
             if operation.fp32_precision != value:
-                operation.fp32_precision = "none"  # as far as it follows a setting of all operations, it does so again
+                operation.fp32_precision = "none"  # follow the setting for all operations again, if it did before
             if operation.fp32_precision != value:
                 operation.fp32_precision = value
         self._older, self._newer = [], []
@@ -90,4 +90,4 @@ class _Float32Switches:
 
 _SWITCHES = _Float32Switches()
 full_float32 = ProcessSwitch(_SWITCHES.set_full, _SWITCHES.restore).hold
-"""Context manager: float32 arithmetic is float32, whatever the caller allows."""
+"""Context manager: float32 arithmetic has full precision, whatever the caller has set."""

@@ -1,4 +1,4 @@
-"""Reading autograd's graph: which nodes made a tensor, gradients, and derivatives that are missing."""
+"""Read autograd's graph: the nodes that computed a tensor, gradients, and missing derivatives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapleycam.wording import first_line
 
 
 def nodes(tensor: Tensor, is_followed: Callable[[Any], bool] = lambda _: True) -> Iterator[Any]:
-    """Yield each node of the graph that a tensor was computed by once; operands only of nodes that are followed."""
+    """Yield each node of a tensor's graph once; the operands of a node only if `is_followed(node)`."""
     seen: set[Any] = set()
     pending = [tensor.grad_fn]
     while pending:
@@ -29,7 +29,9 @@ def nodes(tensor: Tensor, is_followed: Callable[[Any], bool] = lambda _: True) -
 
 
 def gradients(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = False) -> tuple[Tensor | None, ...]:
-    """Return the gradient of a number by each input, None where no operation passes one on; the graph is kept.
+    """Return the gradient of a scalar with respect to each input; None if no operation passes a gradient to it.
+
+    The graph is retained.
 
     Raises:
         DerivativeError: an operation has no derivative, or a user's own backward raises; the message names the cause.
@@ -39,14 +41,14 @@ def gradients(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = F
     except Exception as error:
         if isinstance(error, ShapleyCamError) or describe_device_failure(error):
             raise
-        if "no autograd formula was registered" in str(error):  # of a custom operator of torch.library
+        if "no autograd formula was registered" in str(error):  # a custom operator of torch.library
             raise no_gradient_error() from error
         reason = first_line(error).partition(" Hint:")[0]
         raise no_derivative_error(reason) from error
 
 
 def no_gradient_error() -> DerivativeError:
-    """Return the error for a head that has no derivative at all."""
+    """Return the error for a head without any derivative."""
     return DerivativeError(
         "what comes after the layer has no derivative: an operation there (quantised, of a foreign kernel, detached "
         "or under no_grad) passes none on; use sampledshapley, which needs none, a layer behind that, or the model "
@@ -55,7 +57,7 @@ def no_gradient_error() -> DerivativeError:
 
 
 def no_derivative_error(reason: str) -> DerivativeError:
-    """Return the error for a head that cannot be differentiated as often as a method needs."""
+    """Return the error for a head without a derivative of the order that a method needs."""
     return DerivativeError(
         f"what comes after the layer has no derivative of the order that is needed ({reason}); use a first-order "
         "method (gradcam, hirescam), a path method or sampledshapley, which needs none, or a later layer"
@@ -63,15 +65,15 @@ def no_derivative_error(reason: str) -> DerivativeError:
 
 
 def depends_on(value: Any, leaf: Tensor) -> bool:
-    """Return whether a tensor, or one of several in a nested value, was computed from a leaf of the graph."""
+    """Return whether a tensor in a nested value was computed from a leaf of the graph."""
     return any(getattr(node, "variable", None) is leaf for tensor in tensors_of(value) for node in nodes(tensor))
 
 
 def may_depend_on_activation(tensor: Tensor) -> bool:
-    """Return whether a tensor was computed in the graph from anything but parameters.
+    """Return whether a tensor was computed in the graph from a leaf that is not a parameter.
 
-    Kernels that are standardised or parametrised are computed from parameters alone; to an explanation they are
-    constants.
+    A standardised or parametrised convolution kernel is computed from parameters alone, and is a constant for an
+    explanation.
     """
     leaves = (getattr(node, "variable", None) for node in nodes(tensor))
     return any(leaf is not None and not isinstance(leaf, nn.Parameter) for leaf in leaves)
@@ -80,25 +82,25 @@ def may_depend_on_activation(tensor: Tensor) -> bool:
 def has_once_differentiable(tensor: Tensor) -> bool:
     """Return whether an operation in the graph forbids further derivatives.
 
-    Autograd would leave out its part in silence. In the graph of a gradient such an operation shows as an error node;
-    in the graph of a value it is a function whose backward is wrapped by PyTorch's `once_differentiable`.
+    Autograd would silently leave out its part of the derivative. In the graph of a gradient such an operation is an
+    error node; in the graph of a value it is a function whose backward is wrapped by PyTorch's `once_differentiable`.
     """
     return any("Error" in node.name() or _is_once_differentiable(node) for node in nodes(tensor))
 
 
 def operation_without_derivative(tensor: Tensor) -> str | None:
-    """Return the name of an operation in the graph that has no derivative at all, or None.
+    """Return the name of an operation in the graph that has no derivative; None if all operations have one.
 
-    Autograd would leave out the part of the gradient that goes through such a quantised or custom operator.
+    Such an operation is quantised or custom. Autograd would leave out the part of the gradient that goes through it.
     """
     return next((node.name() for node in nodes(tensor) if "NotImplemented" in node.name()), None)
 
 
 def has_foreign_functions(tensor: Tensor) -> bool:
-    """Return whether the graph holds functions whose derivatives are neither PyTorch's own nor this library's.
+    """Return whether the graph contains functions with derivatives that are not PyTorch's or this library's.
 
-    Their second derivatives may be missing without an error: a backward under no_grad, in numpy, or in a foreign kernel
-    looks like that of a linear function.
+    Their second derivatives may be missing without an error: a backward that is computed under no_grad, in numpy or in
+    a foreign kernel looks like the backward of a linear function.
     """
     return any(not _is_native(node) for node in nodes(tensor))
 

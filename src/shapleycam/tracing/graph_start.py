@@ -1,4 +1,4 @@
-"""What runs in place of the layer in a traced pass: autograd's graph begins at what the layer returns."""
+"""The interceptor of the layer in a traced pass: it makes autograd's graph begin at the layer's output."""
 
 from __future__ import annotations
 
@@ -20,11 +20,19 @@ from shapleycam.tracing.reduced_precision import ReducedPass
 
 @dataclass(frozen=True)
 class GraphStart:
-    """The interceptor of the layer in a traced pass: the graph begins at what the layer returns.
+    """The interceptor of the layer in a traced pass: the graph begins at the layer's output.
 
-    `head_contexts` holds the contexts that are on from the layer to the end of the pass; `order` is the order of memory
-    that the activation is put in, None where it stays as it is; `monitor` looks at what the head reads;
-    `reduced` is the pass in bfloat16 that ends here.
+    Attributes:
+        name: the layer's name.
+        layer: the layer.
+        head_contexts: the stack of contexts that are open from the layer to the end of the pass.
+        recorder: records the model's last softmax or sigmoid.
+        twice: whether what comes after the layer must have second derivatives.
+        order: the memory order to put the activation in; None leaves it as it is.
+        monitor: watches what the head reads.
+        reduced: the part of the pass in bfloat16, which ends at the layer.
+        activations: the activation, a leaf of the graph, after the layer has run.
+        outputs: the structure of what the layer returned, once for each run.
     """
 
     name: str
@@ -46,9 +54,9 @@ class GraphStart:
             return value
         if self.reduced is not None:
             activation = self.reduced.begin_head(activation.detach())
-        # These contexts are entered here, in the middle of the pass, and left in `TracedPasses._run` when the pass
-        # ends: only what comes after the layer is differentiated, and what comes before it must keep PyTorch's own
-        # operations (docs/decisions.md, "Convolutions of the head are our own autograd function ...").
+        # These contexts are entered here, in the middle of the pass, and exited in `TracedPasses._run_model` at the end
+        # of the pass. Only what comes after the layer is differentiated, and what comes before it must keep PyTorch's
+        # own operations (docs/decisions.md, "Convolutions of the head are our own autograd function ...").
         if self.twice:
             self.head_contexts.enter_context(math_attention())
         self.head_contexts.enter_context(Differentiation(twice=self.twice))
@@ -59,5 +67,5 @@ class GraphStart:
             self.head_contexts.enter_context(self.monitor)
         leaf = leaf.requires_grad_()
         self.activations.append(leaf)
-        torch.set_grad_enabled(mode=True)  # also where the model runs the layer under no_grad, as a frozen backbone
-        return self.outputs[0].fill(leaf.clone(), self.layer)  # a copy, as what follows may write into it in place
+        torch.set_grad_enabled(mode=True)  # a model may run the layer under no_grad, for example in a frozen backbone
+        return self.outputs[0].fill(leaf.clone(), self.layer)  # a copy, because the head may write into it in place

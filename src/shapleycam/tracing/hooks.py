@@ -1,4 +1,4 @@
-"""The user's hooks on modules: called for the user once a traced pass, and copied wherever they change numbers."""
+"""The user's hooks on modules: copies of them run in every pass, and the user's own see each traced pass once."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from shapleycam.tracing.nested import map_tensors
 
 FORWARD_HOOKS, PRE_HOOKS = "_forward_hooks", "_forward_pre_hooks"
 LIBRARIES = frozenset({"torch", "torchvision", "timm", "transformers"})
-"""Packages whose modules and hooks are parts of the model, and keep nothing for the user."""
+"""Packages whose modules and hooks are parts of the model, and do not store anything for the user."""
 
-_OWN = __name__.partition(".")[0]
-"""This package, whose hooks remember the passes of the user's own model alone."""
+_THIS_PACKAGE = __name__.partition(".")[0]
+"""This package: its hooks record passes of the user's own model only."""
 
 
 @dataclass
 class HookVisibility:
-    """Whether the user's own hooks see the pass that runs now."""
+    """Whether the user's own hooks are called in the pass that runs now."""
 
     visible: bool = False
 
 
 @dataclass(frozen=True)
 class HookProxy:
-    """A hook in a private copy of a model, in the place of the user's.
+    """A hook on a module of a private copy, which takes the place of the user's hook.
 
-    What the hook does to the numbers is done by `copy`, with copies of the state that it keeps, on the copied module.
-    The user's own hook sees each traced pass once, with the user's module and detached copies of what passes by; it
-    sees no replay, no stand-in for a module's output, and cannot keep a graph alive. Hooks of libraries (weight norm,
-    pruning; transformers' and timm's that collect hidden states) are only run as copies: a collector of the running
-    thread would get each state twice (docs/decisions.md, "The user's hooks see the traced pass, once").
+    `copy`, a copy of the hook with copies of its state, runs in every pass, on the copied module; its result counts.
+
+    The user's own hook is called once in each traced pass, with the user's module and detached copies of the arguments.
+    So it sees no replays and no placeholders, and cannot keep a graph alive.
+
+    Hooks of libraries (weight norm, pruning, the collectors of hidden states in transformers and timm) run only as
+    copies: a collector that belongs to the running thread would get each state twice (docs/decisions.md, "The user's
+    hooks see the traced pass, once").
     """
 
     hook: Any
@@ -56,7 +59,7 @@ def _is_of_library(hook: Any) -> bool:
     while isinstance(hook, functools.partial):
         hook = hook.func
     module = getattr(hook, "__module__", None) or type(hook).__module__
-    return str(module).partition(".")[0] in {*LIBRARIES, _OWN}
+    return str(module).partition(".")[0] in {*LIBRARIES, _THIS_PACKAGE}
 
 
 def _detached_copy(tensor: Tensor) -> Tensor:
@@ -69,7 +72,7 @@ def _copy_attributes(module: nn.Module) -> list[dict[str, Any]]:
 
 
 def _restore_attributes(module: nn.Module, before: list[dict[str, Any]]) -> None:
-    """Restore what a hook set on the user's module: passes of this library must leave no trace there."""
+    """Undo what a hook set on the user's module, because passes of this library must not change it."""
     attributes = vars(module)
     current = (attributes, attributes["_parameters"], attributes["_buffers"])
     for values, old_values in zip(current, before, strict=True):

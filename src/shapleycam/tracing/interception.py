@@ -1,4 +1,4 @@
-"""Running a function of this library in place of a module's call, in a private copy of a model."""
+"""Interception: run a function of this library in place of a module's call, in a private copy of a model."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any, TypeAlias
 from torch import nn
 
 Interceptor: TypeAlias = "Callable[..., Any]"
-"""What runs in place of a module's call: it gets the original call, and then the call's arguments."""
+"""A function that runs in place of a module's call; its arguments are the original call and the call's arguments."""
 
 
 @contextmanager
 def intercept_calls(interceptors: Mapping[nn.Module, Interceptor], layer: nn.Module | None = None) -> Iterator[None]:
     """Run `interceptor(original, *args, **kwargs)` in place of each module's call while the context is open.
 
-    The original is the whole call with the module's hooks; where the model calls a module's `forward` itself, it is
-    that forward without them. Of `layer` only the forward is replaced: its hooks belong to what comes after it, since
-    they may keep its output for a later part of the model, which then must be the output that is put in its place
+    `original` is the whole call with the module's hooks. If the model calls the module's `forward` directly, it is that
+    forward without the hooks.
+
+    For `layer` only the forward is replaced, so its forward hooks run after the interceptor: a hook may store the
+    layer's output for a later part of the model, and then it must store the output that the interceptor returns
     (docs/decisions.md, "Calls are intercepted at `_call_impl`'s entrance and at `forward`").
     """
     before = {module: dict(vars(module)) for module in interceptors}
@@ -36,10 +38,7 @@ def intercept_calls(interceptors: Mapping[nn.Module, Interceptor], layer: nn.Mod
 
 
 class _Interception:
-    """Puts an interceptor at both entrances of a module.
-
-    These are its call (where `of_call` is set), and its forward where that is called directly.
-    """
+    """Replaces a module's call (if `of_call`) and its `forward` (if called directly) by an interceptor."""
 
     def __init__(self, module: nn.Module, interceptor: Interceptor, *, of_call: bool) -> None:
         self._module, self._interceptor, self._of_call = module, interceptor, of_call
@@ -47,8 +46,8 @@ class _Interception:
         self._is_inside_call = False
 
     def install(self) -> None:
-        """Replace the entrances. PyTorch looks for compiled code of a call in `_compiled_call_impl`."""
-        if self._of_call:
+        """Install the replacements on the module."""
+        if self._of_call:  # PyTorch runs `_compiled_call_impl` in place of the call, if it is set
             vars(self._module)["_compiled_call_impl"] = self._on_call
         vars(self._module)["forward"] = self._on_forward
 

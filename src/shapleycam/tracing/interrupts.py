@@ -1,4 +1,4 @@
-"""Restores what Ctrl-C leaves behind where it comes between two lines of a context manager."""
+"""Restore the modes of a thread if Ctrl-C interrupts a context manager between two of its lines."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _Result = TypeVar("_Result")
 
 
 def restore_when_interrupted(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Return the function, made to leave the thread's modes as they were also where KeyboardInterrupt ends it.
+    """Return a wrapper of the function that restores the thread's modes if KeyboardInterrupt ends the function.
 
-    Python raises KeyboardInterrupt between any two lines, also where the exit of a context has just begun: of a
-    hundred explanations that are interrupted one leaves PyTorch's gradients switched off in the user's session. So the
-    outermost function of ours puts the modes back by itself, after the contexts that are still open were closed.
+    Python may raise KeyboardInterrupt between any two lines, for example when the exit of a context has just begun:
+    about one in a hundred interrupted explanations would leave PyTorch's gradients switched off in the user's session.
+    So the outermost function of this library closes the contexts that are still open, and restores the modes itself.
     """
 
     @wraps(function)
@@ -37,13 +37,13 @@ def restore_when_interrupted(function: Callable[_Arguments, _Result]) -> Callabl
             if not has_interrupt(error, handled):
                 raise
             chain = _chain_of(error, handled)
-            # Twice: what closes must not run inside a dispatch mode whose exit was interrupted, which ends the process
-            # with PyTorch before 2.15; and what closes puts back modes of its own, such as gradients.
+            # Restore before and after the contexts are closed. Before: code inside a dispatch mode whose exit was
+            # interrupted ends the process (PyTorch before 2.15). After: contexts restore modes too, such as gradients.
             before.restore()
-            for each in chain:  # closes the generators of contexts in their frames now, and not some time later
+            for each in chain:  # closes the generators of open contexts now, and not at some later time
                 clear_frames(each.__traceback__)
             before.restore()
-            if isinstance(error, Exception):  # PyTorch's, at the exit of a mode that the interrupt had left halfway
+            if isinstance(error, Exception):  # PyTorch's own error, at the exit of a mode that was interrupted
                 raise KeyboardInterrupt from error
             raise
 
@@ -51,21 +51,22 @@ def restore_when_interrupted(function: Callable[_Arguments, _Result]) -> Callabl
 
 
 def has_interrupt(error: BaseException, handled: BaseException | None) -> bool:
-    """Return whether an error is an interrupt, or was raised while one went up; `handled` is what the caller handles.
+    """Return whether an error is an interrupt, or was raised while an interrupt propagated.
 
-    PyTorch raises an error of its own at the exit of a mode that an interrupt has left halfway.
+    `handled` is the exception that the caller was handling before. PyTorch raises an error of its own at the exit of a
+    mode that an interrupt has left incomplete.
     """
     return not all(isinstance(each, Exception) for each in _chain_of(error, handled))
 
 
 def _chain_of(error: BaseException | None, handled: BaseException | None) -> list[BaseException]:
-    """Return an error and those that were handled when it was raised, but not what the caller handles."""
+    """Return an error and the chain of its contexts, up to but without the error that the caller handles."""
     return [] if error is None or error is handled else [error, *_chain_of(error.__context__, handled)]
 
 
 @dataclass(frozen=True)
 class _ThreadModes:
-    """The modes of this thread that an explanation changes while it runs."""
+    """The modes of a thread that an explanation changes while it runs."""
 
     gradients: bool
     autocast: dict[str, bool]

@@ -1,8 +1,8 @@
 """Private copies of the user's model, and the context in which they run.
 
-A copy, and not functions patched into the user's modules: a model that serves in another thread meanwhile must give
-right outputs, and modes, widened half-precision weights and buffers cannot be patched for one thread alone. What a pass
-writes, it writes into the copy; nothing has to be restored (docs/decisions.md, "Models are explained through private
+Explanations run on a copy; the user's modules are not patched. Another thread may use the model at the same time and
+must get right outputs, but the mode, widened half-precision weights and buffers cannot be patched for one thread alone.
+A pass writes into the copy, so nothing has to be restored (docs/decisions.md, "Models are explained through private
 copies that share their parameters").
 """
 
@@ -25,7 +25,7 @@ from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.random_numbers import restore_python_generators, restore_torch_generators
 from shapleycam.tracing.suspension import in_full_precision, suspend_wrappers
 
-# Attributes of a private copy that the functions below keep there.
+# Names of attributes that the functions below set on a private copy.
 _LOCK = "_shapleycam_lock"
 _VISIBILITY = "_shapleycam_visibility"
 _SHARED = "_shapleycam_shared"
@@ -34,27 +34,27 @@ _CLASSES = "_shapleycam_classes"
 
 @contextmanager
 def isolated_copy(model: nn.Module) -> Iterator[nn.Module]:
-    """Yield a private copy of the model, ready to run: see `private_copy` and `run_context`."""
+    """Yield a private copy of the model, inside the context in which it runs: `private_copy` and `run_context`."""
     copied = private_copy(model)
     with run_context(copied):
         yield copied
 
 
 def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.Module:
-    """Return a copy of a model in eval mode and float32, without compiled code, that shares its parameters.
+    """Return a copy of a model in eval mode, without compiled code, that shares the model's parameters.
 
-    Half-precision weights are widened in the copy; `precision` converts all others too. Modules have the names that
-    they have in the model. The copy belongs to the caller alone, so that functions may be patched into it.
+    Half-precision weights become float32 in the copy; with `precision` all floating-point weights become that type.
+    Modules keep their names. The copy belongs to the caller alone, who may patch functions into it.
 
     Raises:
-        ModelError: a module is lazily initialised, or has weights on the meta device that nothing puts in place.
+        ModelError: a module is lazily initialised, or has weights on the meta device that no hook loads.
     """
     modules = modules_of(model)
     _check_weights(model, modules)
     copier = Copier(model, precision)
     vars(copier.model)[_LOCK] = RLock()
-    # Not the copier itself: it refers to the copy, and such a circle, with the widened weights in it, would stay in
-    # memory until Python collects garbage. A GPU of a few gigabytes is full before.
+    # Do not store the copier itself: it refers to the copy, and the reference cycle would keep the widened weights in
+    # memory until Python collects garbage. A GPU of a few gigabytes would be full before that.
     vars(copier.model)[_VISIBILITY], vars(copier.model)[_SHARED] = copier.visibility, copier.shared
     vars(copier.model)[_CLASSES] = user_classes(modules)
     add_entrance(copier.model)
@@ -62,9 +62,9 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
 
 
 def _check_weights(model: nn.Module, all_modules: Iterable[nn.Module]) -> None:
-    """Refuse weights on the meta device, unless a hook or a replaced forward may put them in place (accelerate)."""
-    own = (weights for each in all_modules for weights in (each._parameters, each._buffers) if weights)  # noqa: SLF001
-    if not any(tensor is not None and tensor.is_meta for weights in own for tensor in weights.values()):
+    """Refuse weights on the meta device, unless a hook or a replaced forward may load them (as accelerate does)."""
+    tables = (table for each in all_modules for table in (each._parameters, each._buffers) if table)  # noqa: SLF001
+    if not any(tensor is not None and tensor.is_meta for table in tables for tensor in table.values()):
         return
     modules = dict(model.named_modules())
     for name, module in modules.items():
@@ -85,10 +85,10 @@ def _weights_of(module: nn.Module) -> Iterator[Tensor | None]:
 
 @contextmanager
 def run_context(copied: nn.Module) -> Iterator[None]:
-    """Run a private copy without inference mode, gradients, autocast and checkpointing, with its own random numbers.
+    """Run a private copy without inference mode, gradients, autocast and checkpointing.
 
-    The random number generators (PyTorch's, numpy's and Python's), class attributes and the caller's modes are
-    afterwards what they were, also after an error. Two threads that share a private copy take turns.
+    Afterwards, also after an error, the random number generators (PyTorch's, numpy's and Python's), the class
+    attributes and the caller's modes are restored. Two threads that share a private copy take turns.
     """
     with (
         vars(copied)[_LOCK],
@@ -106,7 +106,7 @@ def run_context(copied: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def show_to_user_hooks(copied: nn.Module) -> Iterator[None]:
-    """Let the user's own hooks see the pass that runs inside; see `HookProxy`."""
+    """Call the user's own hooks in the pass that runs inside this context; see `HookProxy`."""
     visibility = vars(copied)[_VISIBILITY]
     visibility.visible = True
     try:
@@ -116,12 +116,12 @@ def show_to_user_hooks(copied: nn.Module) -> Iterator[None]:
 
 
 def watch_shared_tensors(copied: nn.Module) -> WrittenTensors:
-    """Begin to watch for writes into the tensors that a private copy has in common with the user's model."""
+    """Return a watch, begun now, for writes into the tensors that a private copy shares with the user's model."""
     return WrittenTensors(vars(copied)[_SHARED])
 
 
 class WrittenTensors:
-    """Notices writes in place into shared tensors, by autograd's version counters."""
+    """Detects in-place writes into shared tensors, by autograd's version counters."""
 
     def __init__(self, shared: Mapping[int, tuple[str, Tensor]]) -> None:
         self._tensors = [(kind, t, t._version) for kind, t in shared.values() if not t.is_inference()]  # noqa: SLF001
@@ -134,7 +134,7 @@ class WrittenTensors:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Return the device of the model's first parameter or buffer that has numbers; the CPU for a model without any."""
+    """Return the device of the first parameter or buffer that is not on the meta device; the CPU if there is none."""
     tensors = (tensor for tensor in chain(model.parameters(), model.buffers()) if not tensor.is_meta)
     tensor = next(tensors, None)
     return torch.device("cpu") if tensor is None else tensor.device

@@ -1,4 +1,4 @@
-"""What a layer returns: its activation, by itself or inside a tuple, and where else the layer keeps it."""
+"""What a layer returns: its activation, alone or inside a tuple, list or dict, and attributes that refer to it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from shapleycam.tracing.nested import map_tensors, only_tensor, tensors_of
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """The structure of what a layer returns around its activation.
+    """The structure of what a layer returns.
 
-    `template` is what it returned, with empty tensors; `attributes` are the layer's attributes that were the
-    activation, which a later part of the model may read.
+    Attributes:
+        template: what the layer returned, with an empty tensor in place of the activation.
+        attributes: the names of the layer's attributes that are the activation too; later parts of the model may read
+            them.
     """
 
     template: Any
@@ -25,7 +27,7 @@ class LayerOutput:
 
     @classmethod
     def of(cls, value: Any, layer: nn.Module) -> LayerOutput:
-        """Return the structure of what a layer has just returned."""
+        """Return the structure of `value`, which the layer has just returned."""
         activation = only_tensor(value)
         attributes = (
             name for name, attribute in vars(layer).items()
@@ -34,16 +36,16 @@ class LayerOutput:
         return cls(map_tensors(lambda tensor: tensor.new_empty(0), value), tuple(attributes))
 
     def fill(self, activation: Tensor, layer: nn.Module) -> Any:
-        """Return what the layer returns for an activation, and set the layer's attributes to it."""
+        """Return what the layer returns for an activation; also set the layer's attributes to the activation."""
         vars(layer).update(dict.fromkeys(self.attributes, activation))
         return map_tensors(lambda _: activation, self.template)
 
 
 def activation_in(value: Any, layer: str) -> Tensor:
-    """Return the activation in what a layer returns: the only tensor, by itself or alone in a tuple, list or dict.
+    """Return the activation in what a layer returns: the only tensor, alone or in a tuple, list or dict.
 
     Raises:
-        LayerError: the layer returns something else.
+        LayerError: the layer does not return exactly one floating-point tensor.
     """
     activation = only_tensor(value)
     if activation is not None and activation.is_floating_point():

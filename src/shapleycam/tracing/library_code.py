@@ -1,7 +1,7 @@
-"""Networks whose modules are all of PyTorch, torchvision or timm: their code is known not to depend on the images.
+"""Recognise networks of modules from PyTorch, torchvision or timm, whose code is known not to depend on the images.
 
-A user's own code may read the order of memory, or take another way for some images, so that no proof from one image
-says what it does for others.
+A user's own code may read the memory order of a tensor, or take another branch for some images. Then a proof that was
+made with one image says nothing about other images.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _LIBRARIES = ("torch.nn.", "torchvision.", "timm.", "shapleycam.")
 _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
 
 LibraryCode: TypeAlias = tuple[Callable[..., Any], ...]
-"""The forward of each module. What is known of a model does not outlive a change of it."""
+"""The forward of each module. It is part of the keys of proofs, so that a proof is not used after a forward changed."""
 
 
 def library_code(modules: Sequence[nn.Module], further: tuple[str, ...] = ()) -> LibraryCode | None:
-    """Return the code of a network's modules; None where a user's code runs among them.
+    """Return the code of a network's modules; None if the user's own code runs among them.
 
-    That are modules of other packages, hooks (which may keep what passes by), replaced forwards, and TorchScript.
-    `further` packages, each with a dot at its end, count as libraries too.
+    The user's own code is: modules from other packages, hooks (which may store tensors), replaced forwards, and
+    TorchScript. The packages `further`, each with a dot at its end, count as libraries too.
     """
     if any(getattr(module_state, name) for name in _GLOBAL_HOOKS) or any(map(_has_own_code, modules)):
         return None
@@ -37,9 +37,9 @@ def library_code(modules: Sequence[nn.Module], further: tuple[str, ...] = ()) ->
 
 
 def _has_own_code(module: nn.Module) -> bool:
-    """Return whether code that is not of the module's class may keep what passes by: hooks, a forward, TorchScript."""
+    """Return whether a module has code that its class does not define: hooks, a replaced forward, TorchScript."""
     if isinstance(module, torch.jit.ScriptModule):
         return True
     attributes = vars(module)
-    has_forward = "forward" in attributes and "_orig_mod" not in module._modules  # noqa: SLF001  # torch.compile's is not run
+    has_forward = "forward" in attributes and "_orig_mod" not in module._modules  # noqa: SLF001  # torch.compile's wrapper is not run
     return bool(attributes.get(FORWARD_HOOKS) or attributes.get(PRE_HOOKS) or has_forward)

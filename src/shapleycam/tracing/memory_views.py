@@ -1,4 +1,4 @@
-"""Which part of a storage a tensor shows: by its memory the result of a call is recognised."""
+"""The part of a storage that a tensor shows. The result of a call is recognised by its memory."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class StridedView:
 
     @classmethod
     def of(cls, tensor: Tensor) -> StridedView:
-        """Return the view that a tensor is of its storage."""
+        """Return a tensor's view of its storage."""
         return cls(tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
 
     @property
     def is_dense(self) -> bool:
-        """Return whether the elements follow each other without gaps, in some order of the dimensions."""
+        """Return whether the elements fill the memory without gaps, in some order of the dimensions."""
         expected = 1
         for stride, size in sorted(zip(self.stride, self.size, strict=True)):
             if size != 1 and stride != expected:
@@ -36,7 +36,7 @@ class StridedView:
         return expected > 0
 
     def apply(self, source: Tensor, target: StridedView) -> Tensor:
-        """Return the elements of `source`, laid out as this view, that `target` shows of the same storage."""
+        """Put `source` in the place of this view in its storage, and return what `target` shows of that storage."""
         if target == self:
             return source
         order = sorted(range(len(self.size)), key=lambda dim: (-self.stride[dim], -self.size[dim]))
@@ -46,10 +46,7 @@ class StridedView:
 
 @dataclass(frozen=True)
 class MemoryRegion:
-    """Where a tensor's elements lie in memory, and how often that memory had been written to.
-
-    The memory is not kept alive by it.
-    """
+    """The memory of a tensor, and its version: how often it had been written to. It does not keep the memory alive."""
 
     storage: StorageWeakRef
     view: StridedView
@@ -61,13 +58,13 @@ class MemoryRegion:
         return cls(StorageWeakRef(tensor.untyped_storage()), StridedView.of(tensor), version_of(tensor))
 
     def holds(self, tensor: Tensor) -> bool:
-        """Return whether a tensor is a view of this memory, and nothing has been written to it since."""
+        """Return whether a tensor is a view of this memory, and the memory was not written to since."""
         same = not self.storage.expired() and self.storage.cdata == StorageWeakRef(tensor.untyped_storage()).cdata
         return same and version_of(tensor) == self.version
 
 
 def has_storage(value: Any) -> TypeGuard[Tensor]:
-    """Return whether a value is a tensor with a storage of its own; inside torch.vmap and of sparse ones it is not."""
+    """Return whether a value is a tensor with a storage; sparse tensors and tensors inside torch.vmap have none."""
     try:
         return isinstance(value, torch.Tensor) and value.untyped_storage() is not None
     except (RuntimeError, NotImplementedError):

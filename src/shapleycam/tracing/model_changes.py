@@ -1,7 +1,8 @@
-"""Changes of the user's model between two passes, after which what was learned of it no longer holds.
+"""Detect changes of the user's model between two passes, after which stored plans and check results no longer hold.
 
-Weights and numbers may change: what is learned is about operations. But a module that was exchanged, a hook, or a batch
-norm whose statistics were taken away are other operations, and may mix the images of a batch where the old did not.
+Plans and checks are about operations, so weights and other numbers may change. But a replaced module, a new hook, or a
+batch norm that lost its statistics changes the operations, and may mix the images of a batch where the old model did
+not.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from shapleycam.tracing.hooks import FORWARD_HOOKS, PRE_HOOKS
 from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.plan_learning import forget_plans
 
-_UNTOLD = {"training", FORWARD_HOOKS, PRE_HOOKS}
-"""Attributes whose values say nothing: passes run in eval mode; hooks are told by their numbers."""
+_IGNORED = {"training", FORWARD_HOOKS, PRE_HOOKS}
+"""Attributes whose values are not compared: passes run in eval mode, and hooks are compared by their keys."""
 _NUMBERS = {int, float}
-"""Kinds of attributes that are left out: a model may count its calls, and would be learned anew each time."""
+"""Types of attributes that are not compared: a model that counts its calls would count as changed in every pass."""
 _FUNCTIONS = (FunctionType, BuiltinFunctionType)
 _DESCRIBED = (tuple, Tensor, *_FUNCTIONS)
-"""Types of attributes that are described value by value; of all others than constants only the type is told."""
-_forms: WeakKeyDictionary[nn.Module, object] = WeakKeyDictionary()
-"""What the user's models were when they were last run."""
+"""Types of attributes that are described value by value. For other types, except constants, only the type counts."""
+_descriptions: WeakKeyDictionary[nn.Module, object] = WeakKeyDictionary()
+"""The description of each of the user's models when it was last run."""
 
 
 def forget_if_changed(owner: nn.Module) -> None:
-    """Forget what was learned of the user's model, if its modules or their settings have changed since.
+    """Delete the plans and check results of the user's model if its modules or their settings changed since.
 
     Examples:
         >>> from torch import nn
@@ -51,31 +52,33 @@ def forget_if_changed(owner: nn.Module) -> None:
         >>> needs_check(model, "a check")
         True
     """
-    kinds: dict[Hashable, _Attributes] = {}
-    form = tuple(_describe(module, kinds) for module in modules_of(owner))
-    if _forms.get(owner, form) != form:
+    known: dict[Hashable, _Attributes] = {}
+    description = tuple(_describe(module, known) for module in modules_of(owner))
+    if _descriptions.get(owner, description) != description:
         forget_plans(owner)
         forget_checks(owner)
-    _forms[owner] = form
+    _descriptions[owner] = description
 
 
 @dataclass(frozen=True)
 class _Attributes:
-    """How the attributes of modules that have the same names and types are described.
+    """How to describe the attributes of modules whose attributes have the same names and types.
 
-    `types` are the names with the types of their values, `of_constants` takes the values that tell a setting by
-    themselves, `others` are the names of what is described value by value.
+    Attributes:
+        types: the names, each with the type of its value.
+        select_constants: returns the values that describe a setting by themselves.
+        others: the names of the attributes that are described value by value.
     """
 
     types: tuple[object, ...]
-    of_constants: Callable[[dict[str, Any]], object]
+    select_constants: Callable[[dict[str, Any]], object]
     others: tuple[str, ...]
 
     @classmethod
     def of(cls, attributes: dict[str, Any]) -> _Attributes:
-        """Return how attributes of these names and types are described."""
+        """Return how to describe attributes with these names and types."""
         kinds = {name: type(value) for name, value in attributes.items()}
-        settings = {name: kind for name, kind in kinds.items() if name not in _UNTOLD and kind not in _NUMBERS}
+        settings = {name: kind for name, kind in kinds.items() if name not in _IGNORED and kind not in _NUMBERS}
         constants = [name for name, kind in settings.items() if kind in IMMUTABLE]
         others = tuple(
             name for name, kind in settings.items() if issubclass(kind, _DESCRIBED) and kind not in IMMUTABLE
@@ -84,38 +87,39 @@ class _Attributes:
 
 
 def _describe(module: nn.Module, known: dict[Hashable, _Attributes]) -> object:
-    """Return what tells which operations a module runs: its class, its settings, its hooks, the kinds of its tensors.
+    """Return a description of the operations that a module runs: its class, settings, hooks, and types of tensors.
 
-    `known` keeps what modules with the same attributes share: most of a network's modules are of a few kinds.
+    `known` stores what modules with the same attributes have in common, because most modules of a network are alike.
     """
     attributes = vars(module)
     key = (*attributes, *map(type, attributes.values()))
-    kinds = known.get(key)
-    if kinds is None:
-        kinds = known[key] = _Attributes.of(attributes)
+    described = known.get(key)
+    if described is None:
+        described = known[key] = _Attributes.of(attributes)
     tensors = (*attributes.get("_parameters", {}).items(), *attributes.get("_buffers", {}).items())
     return (
         type(module),
-        kinds.types,
-        kinds.of_constants(attributes),
-        [_setting(attributes[name]) for name in kinds.others],
-        [(name, None if tensor is None else _form_of_tensor(tensor)) for name, tensor in tensors],
-        [*attributes.get(FORWARD_HOOKS, ())],  # their numbers, which no other hook has
+        described.types,
+        described.select_constants(attributes),
+        [_setting(attributes[name]) for name in described.others],
+        [(name, None if tensor is None else _tensor_type(tensor)) for name, tensor in tensors],
+        [*attributes.get(FORWARD_HOOKS, ())],  # the keys of the hooks, which PyTorch does not use again
         [*attributes.get(PRE_HOOKS, ())],
     )
 
 
 def _setting(value: Any) -> Hashable:
-    """Return a setting itself, or what stands for one that may change without being another object."""
+    """Return a value to compare a setting by: the setting itself if it is immutable, otherwise a description."""
     if isinstance(value, tuple):
         return value if IMMUTABLE.issuperset(map(type, value)) else tuple(map(_setting, value))
     if isinstance(value, _FUNCTIONS):
         return value.__qualname__, id(value)
     if isinstance(value, Tensor):
-        return _form_of_tensor(value)
+        return _tensor_type(value)
     setting: Hashable = value if type(value) in IMMUTABLE else (type(value),)
     return setting
 
 
-def _form_of_tensor(tensor: Tensor) -> Hashable:
+def _tensor_type(tensor: Tensor) -> Hashable:
+    """Return the shape and dtype of a tensor; the class if it is not initialised yet."""
     return (type(tensor),) if is_lazy(tensor) else (tensor.shape, tensor.dtype)

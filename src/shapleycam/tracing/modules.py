@@ -1,4 +1,4 @@
-"""Walks through a model's tree of modules, fast enough for explanations of small networks."""
+"""Fast walks through a model's tree of modules; PyTorch's own take too much time in small networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
 
 
 def submodule(model: nn.Module, name: str) -> nn.Module | None:
-    """Return the module with a dotted name, or None where the tree has no such module."""
+    """Return the module with a dotted name; None if there is no such module."""
     module: nn.Module | None = model
     for part in name.split("."):
         children = {} if module is None else module._modules  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Nested values that modules return: tensors, and tuples, lists, dicts and other objects that hold tensors."""
+"""Nested values that modules return: tensors, and tuples, lists, dicts and other objects that contain tensors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import nn
 
 _PLAIN = (str, int, float, bool, type(None), torch.Size, torch.dtype, torch.device)
 _MAX_OBJECT_DEPTH = 4
-"""How many objects inside each other are searched: they may refer to each other in circles."""
+"""How deep nested objects are searched. There must be a limit, because objects may refer to each other in cycles."""
 
 
 def tensors_of(value: Any, *, objects: int = _MAX_OBJECT_DEPTH) -> list[torch.Tensor]:
     """Return all tensors in a nested value, in a fixed order.
 
-    Dataclasses and other objects are searched too, to a depth of `objects` inside each other.
+    Dataclasses and other objects are searched too, up to `objects` levels deep.
     """
     if isinstance(value, torch.Tensor):
         return [value]
@@ -37,13 +37,13 @@ def float_tensors_of(value: Any) -> list[torch.Tensor]:
 
 
 def is_empty(value: Any) -> bool:
-    """Return whether a nested value has tensors that are all without elements, as where a detector finds nothing."""
+    """Return whether a nested value has tensors and none of them has elements: a detector found nothing."""
     tensors = tensors_of(value)
     return bool(tensors) and not any(tensor.numel() for tensor in tensors)
 
 
 def only_tensor(value: Any) -> torch.Tensor | None:
-    """Return the tensor itself, or the only one in a tuple, list or dict, as transformers' layers return it."""
+    """Return the tensor itself, or the only tensor in a tuple, list or dict (as transformers' layers return it)."""
     tensors = tensors_of(value, objects=0)
     return tensors[0] if len(tensors) == 1 else None
 
@@ -56,19 +56,19 @@ def _field_values(value: Any) -> list[Any]:
 
 
 def version_of(tensor: torch.Tensor) -> int:
-    """Return how often a tensor was written in place: autograd's own counter, shared by its views."""
+    """Return how often a tensor was written to in place: autograd's version counter, which its views share."""
     return tensor._version  # noqa: SLF001
 
 
 def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
-    """Return the same nested value with `change` applied to its tensors, in the order of `tensors_of`."""
+    """Return a nested value with `change` applied to each of its tensors, in the order of `tensors_of`."""
     if isinstance(value, torch.Tensor):
         return change(value)
     if isinstance(value, dict):
         changed = {key: map_tensors(change, entry) for key, entry in value.items()}
         if is_dataclass(value):
             return type(value)(**changed)
-        copied = copy(value)  # keeps what a subclass of dict holds beside its entries
+        copied = copy(value)  # keeps the attributes of a subclass of dict
         copied.update(changed)
         return copied
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -79,7 +79,10 @@ def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> A
 
 
 def have_same_structure(first: Any, second: Any) -> bool:
-    """Return whether two nested values differ at most in their tensors, and hold no objects of other classes."""
+    """Return whether two nested values differ at most in their tensors.
+
+    False if they contain other values than tensors, tuples, lists, dicts and plain values such as numbers.
+    """
     if isinstance(first, torch.Tensor):
         return isinstance(second, torch.Tensor)
     if type(first) is not type(second):

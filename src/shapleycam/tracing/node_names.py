@@ -1,11 +1,11 @@
-"""Names of autograd's nodes, by what the operation does: the one place that lists them."""
+"""The names of autograd's nodes, grouped by what the operation does; no other module lists them."""
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
 Nonlinearity: TypeAlias = Literal["softmax", "log_softmax", "sigmoid", "log_sigmoid"]
-"""The functions at the end of a model whose results are probabilities, or logarithms of probabilities."""
+"""Functions at the end of a model that return probabilities or log-probabilities."""
 
 _SUFFIX = "Backward"
 
@@ -17,7 +17,7 @@ NONLINEARITIES: dict[str, Nonlinearity] = {
     "HardsigmoidBackward0": "sigmoid",
 }
 BOUNDED_FUNCTIONS: dict[str, Nonlinearity] = {"ErfBackward0": "sigmoid", "SpecialNdtrBackward0": "sigmoid"}
-"""Other functions with results between fixed bounds, and the nonlinearity that they are treated as."""
+"""Other functions with bounded results, and the nonlinearity that each is treated as."""
 
 REARRANGING = frozenset(
     {
@@ -26,7 +26,7 @@ REARRANGING = frozenset(
         *("ClampMax", "Split", "Unbind"),
     }
 )
-"""Operations that return numbers of one tensor, in another arrangement or kept within bounds."""
+"""Operations that return the numbers of one tensor rearranged or clamped."""
 COMBINING = frozenset(
     {
         *("Add", "Sub", "Rsub", "Neg", "Mul", "Div", "Pow", "Sqrt", "Lerp", "Where", "MaskedFill", "NanToNum", "Mean"),
@@ -55,7 +55,7 @@ LOGARITHMS = frozenset({"LogBackward0", "LogsumexpBackward0", "LogSoftmaxBackwar
 
 
 def operation_of(node: str) -> str:
-    """Return the operation that a node's name is of, "" for other names.
+    """Return the operation in a node's name; "" if the name has another form.
 
     Examples:
         >>> operation_of("AddBackward0"), operation_of("torch::autograd::AccumulateGrad")

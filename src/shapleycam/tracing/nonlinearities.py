@@ -1,8 +1,8 @@
-"""Records the inputs of a model's last softmaxes and sigmoids while it runs.
+"""Record the inputs of a model's last softmaxes and sigmoids while it runs.
 
-With the input of the last one the logits are known exactly, where the probabilities alone have lost softmax's
-log-sum-exp, saturation and precision (docs/decisions.md, "What enters the last softmax or sigmoid is known again by its
-memory").
+The input of the last one gives the exact logits. Probabilities alone do not: they have lost the log-sum-exp of the
+softmax, they saturate, and they are rounded (docs/decisions.md, "What enters the last softmax or sigmoid is known again
+by its memory").
 """
 
 from __future__ import annotations
@@ -36,19 +36,23 @@ _COPIES = {
     *("clone", "contiguous", *_CASTS),
     *("reshape", "flatten", "__getitem__", "index_select", "gather", "take_along_dim", "flip"),
 }
-"""Functions that may return other memory, with numbers of their first argument alone (views share its memory)."""
+"""Functions that may copy numbers of their first argument to other memory. (Views share its memory.)"""
 _MAX_CALLS = 8
-"""How many calls are recorded: the last one of a model is among them, and those inside the model are soon dropped."""
+"""How many calls are recorded. The model's last call is among them; calls inside the model are soon dropped."""
 
 
 @dataclass(frozen=True)
 class NonlinearityCall:
-    """One call of a softmax or sigmoid: its `kind`, its input, and how the output was arranged from its result.
+    """One call of a softmax or sigmoid.
 
-    `dim` is the dimension that a softmax ran over; `input_version` is how often the input had been written to;
-    `region` is where the result lies in memory; `precision` is the rounding, relative to the numbers, of the coarsest
-    number format on the way to the output; `rearrange` arranges numbers in the form of the input as copies of the
-    result were arranged.
+    Attributes:
+        kind: the function.
+        dim: the dimension over which a softmax runs.
+        input: the argument of the call.
+        input_version: how often the input had been written to when the call was made.
+        region: the memory of the result.
+        precision: the largest machine epsilon among the dtypes of the input, the result and its copies.
+        rearrange: applies to a tensor shaped as the input what was done to copy the result; None without copies.
     """
 
     kind: Nonlinearity
@@ -61,27 +65,27 @@ class NonlinearityCall:
 
     @property
     def is_over_rows(self) -> bool:
-        """Return whether it is a softmax over the first of several dimensions."""
+        """Return whether the call is a softmax over the first of several dimensions."""
         return "softmax" in self.kind and self.input.dim() > 1 and self.dim == 0
 
     def logits(self, output: Tensor) -> Tensor:
-        """Return the call's input, arranged as `output` arranges its result."""
+        """Return the input of the call, rearranged in the way in which the result became `output`."""
         return self.arranged(self.input, StridedView.of(output))
 
     def log_odds(self, output: Tensor) -> Tensor:
-        """Return log p / (1 - p) of each class of a softmax against all others together, arranged as `output`."""
+        """Return log p / (1 - p) of each class of a softmax, rearranged as `logits` are."""
         return self.arranged(_log_odds_against_others(self.input, self.dim), StridedView.of(output))
 
     def arranged(self, source: Tensor, view: StridedView) -> Tensor:
-        """Return numbers in the form of the input, arranged as a view of the result is."""
+        """Return a tensor shaped as the input, rearranged in the way in which the result became `view`."""
         return self.region.view.apply(source if self.rearrange is None else self.rearrange(source), view)
 
 
 class NonlinearityRecorder(TorchFunctionMode):
     """Context that records the inputs of this thread's last few softmaxes and sigmoids.
 
-    A result is recognised by its memory, so that views need not be followed; copies are followed. A softmax over the
-    last of four dimensions is attention's: it is not recorded, since its input would be kept alive.
+    A result is recognised by its memory, so views need not be tracked; copies are tracked. A softmax over the last of
+    four or more dimensions belongs to attention. It is not recorded, because that would keep its input alive.
     """
 
     def __init__(self) -> None:
@@ -89,7 +93,7 @@ class NonlinearityRecorder(TorchFunctionMode):
         self._calls: list[NonlinearityCall] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the function, and record it where it is a softmax or sigmoid, or copies the result of one."""
+        """Run the function; record it if it is a softmax or sigmoid, or copies the result of one."""
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "").split(".")[0]
         if name in _NONLINEARITIES:
@@ -103,7 +107,7 @@ class NonlinearityRecorder(TorchFunctionMode):
         return value
 
     def call_of(self, output: Any) -> NonlinearityCall | None:
-        """Return the call that an output is the result of; None for other outputs, or if its input was overwritten."""
+        """Return the call that computed an output; None if no recorded call did, or its input was overwritten."""
         if not has_storage(output):
             return None
         for call in reversed(self._calls):
@@ -133,7 +137,7 @@ class NonlinearityRecorder(TorchFunctionMode):
 
         def rearrange(source: Tensor) -> Tensor:
             arranged = call.arranged(source, view)
-            if is_cast:  # probabilities were made coarser, which their logits need not be
+            if is_cast:  # a cast rounds the probabilities; the logits keep their precision
                 return arranged.to(value.device)
             copied: Tensor = func(arranged, *args[1:], **kwargs)
             return copied
@@ -157,7 +161,7 @@ class NonlinearityRecorder(TorchFunctionMode):
 
 
 def _softmax_dim(args: Any, kwargs: Any, value: Tensor) -> int:
-    """Return the dimension that a softmax runs over, also where PyTorch chooses it."""
+    """Return the dimension over which a softmax runs; without `dim` the one that PyTorch chooses."""
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
     if dim is None:
         dim = 0 if value.dim() in {0, 1, 3} else 1
@@ -165,7 +169,7 @@ def _softmax_dim(args: Any, kwargs: Any, value: Tensor) -> int:
 
 
 def _log_odds_against_others(z: Tensor, dim: int) -> Tensor:
-    """Return z_c - log Σ_{j≠c} exp z_j for each class c, without a difference of nearly equal numbers."""
+    """Return z_c - log Σ_{j≠c} exp z_j for each class c, without cancellation."""
     best = z.argmax(dim, keepdim=True)
     is_best = torch.zeros_like(z, dtype=torch.bool).scatter(dim, best, value=True)
     beside_best = z.masked_fill(is_best, -torch.inf).logsumexp(dim, keepdim=True)

@@ -1,9 +1,9 @@
-"""What a model's output is made of, read from autograd's graph, from the output backwards.
+"""Find the operations that computed a model's output, by walking autograd's graph backwards from the output.
 
-An ensemble returns means of softmaxes or sigmoids, other models sums over classes, products or bounded values. What
-sums, products and means make of bounded numbers is bounded, and therefore no logit; a linear layer, or a division by
-something computed, ends the search (docs/decisions.md, "What only sums, products and means of sigmoids and softmaxes
-make is no logit").
+An ensemble returns means of softmaxes or sigmoids; other models return sums over classes, products or bounded values.
+Sums, products and means of bounded numbers are bounded, so they are not logits. A linear layer, or a division by a
+computed number, ends the search (docs/decisions.md, "What only sums, products and means of sigmoids and softmaxes make
+is no logit").
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _BOUNDED_IF_OPERANDS_ARE = COMBINING | REARRANGING | ROUNDING
 
 
 def last_nonlinearity(output: Tensor) -> Nonlinearity | None:
-    """Return the softmax or sigmoid whose result an output shows, by views, copies and bounds, or None.
+    """Return the softmax or sigmoid whose result, rearranged or clamped, is the output; None if there is none.
 
-    A sigmoid written by hand counts as one.
+    A sigmoid that is written as arithmetic counts too.
     """
     node: Any = output.grad_fn
     while node is not None and operation_of(node.name()) in REARRANGING:
@@ -43,7 +43,7 @@ def last_nonlinearity(output: Tensor) -> Nonlinearity | None:
 
 
 def combined_nonlinearities(output: Tensor) -> frozenset[Nonlinearity]:
-    """Return the kinds of softmaxes and sigmoids that an output combines; empty where anything else enters it."""
+    """Return the kinds of softmaxes and sigmoids that an output combines; empty if it combines anything else."""
     kinds: set[Nonlinearity] = set()
     for node in _combination(output):
         name = node.name()
@@ -56,12 +56,12 @@ def combined_nonlinearities(output: Tensor) -> frozenset[Nonlinearity]:
 
 
 def is_rounded(output: Tensor) -> bool:
-    """Return whether an output is rounded last, which leaves no derivative."""
+    """Return whether an output is rounded, so that it has no derivative."""
     return any(operation_of(node.name()) in ROUNDING for node in _combination(output))
 
 
 def is_sorted(output: Tensor) -> bool:
-    """Return whether the columns of an output (b, n) are in the order of their numbers (sort, topk)."""
+    """Return whether the columns of an output (b, n) are sorted by value (sort, topk)."""
     node: Any = output.grad_fn
     while node is not None and (operation_of(node.name()) in REARRANGING or node.name() in NONLINEARITIES):
         node = _only_operand(node)
@@ -72,7 +72,7 @@ def is_sorted(output: Tensor) -> bool:
 
 
 def _combination(output: Tensor) -> Iterator[Any]:
-    """Return the nodes that combine the parts of an output, and those beyond which the graph is not followed."""
+    """Return the nodes that combine the parts of an output, and the nodes at which the walk ends."""
     return nodes(output, lambda node: _combines(node) and not _clamps_to_0_1(node))
 
 

@@ -1,4 +1,4 @@
-"""Reading of the output of a head that runs again: what is selected of it, as a utility takes it."""
+"""Read the output of a head that runs again: select the part to explain, and convert it for the utility."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from shapleycam.tracing.selected_output import UtilityInput, as_rows
 from shapleycam.wording import type_and_first_line
 
 OutputSelector: TypeAlias = "Callable[[Any], Any]"
-"""A function that takes the output that is explained from what a model returns."""
+"""A function that selects the output to explain from what a model returns."""
 
 
 def whole_output(output: Any) -> Any:
-    """Return all that a model returns."""
+    """Return everything that a model returns."""
     return output
 
 
 @dataclass(frozen=True)
 class OutputReading:
-    """How the output of what comes after a layer is read.
+    """How the output of a head is read.
 
     Attributes:
-        select: takes the output that is explained from what the model returns.
+        select: selects the output to explain from what the model returns.
         layer: the layer's dotted name, for messages.
-        utility_input: what a utility takes; None for the selected output as it is.
-        score_conversion: how class scores are computed from the selected output; None for other outputs.
+        utility_input: the form of output that the utility takes; None leaves the selected output as it is.
+        score_conversion: how class scores are computed from the selected output; None if it has no class scores.
     """
 
     select: OutputSelector
@@ -43,14 +43,16 @@ class OutputReading:
     score_conversion: ScoreConversion | None = None
 
     def read(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
-        """Run the head, and return its output as the utility reads it, of `rows` rows or as many as the activation.
+        """Run the head, and return its output in the form that the utility reads.
+
+        The output must have `rows` rows; None means as many as the activation has.
 
         Raises:
             ModelError: the user's function raises, or the output has another number of rows.
         """
         conversion = self.score_conversion
         recorder = NonlinearityRecorder() if conversion is not None and conversion.needs_recorder else None
-        # The context of the head itself, entered here as well since `select` and the conversion compute too.
+        # The head enters the same context itself. It is entered here too, because `select` and the conversion compute.
         with torch.inference_mode(mode=False), torch.set_grad_enabled(activation.requires_grad):
             with recorder or nullcontext():
                 output = self._selected_from(run_head())
@@ -60,10 +62,10 @@ class OutputReading:
             return output if conversion is None else conversion.apply(output, recorder)
 
     def _selected_from(self, output: Any) -> Any:
-        """Return what the user's function takes from an output of other rows than those of the pass.
+        """Return what the user's function selects from an output whose rows are not those of the traced pass.
 
         Raises:
-            ModelError: it raises; its own exception is the cause.
+            ModelError: the user's function raises; its own exception is the cause.
         """
         try:
             return self.select(output)

@@ -1,4 +1,4 @@
-"""`trace`: one forward pass of a model, and its head as a function."""
+"""`trace`: run one forward pass of a model, and return the head as a function."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def trace(
 ) -> Trace:
     """Run a model once, and return what an explanation at a layer needs.
 
-    The graph begins at the layer: nothing before it is differentiated or kept. The model itself is not changed; a
-    private copy of it, in eval mode, is run.
+    The graph begins at the layer: nothing before it is differentiated or kept. The model itself is not changed: the
+    pass runs on a private copy in eval mode.
 
     Args:
         model: any module that takes images.
         images: the model's input.
-        layer: the layer's dotted name, the module itself, or "input": the images, with the whole model as the head. In
-            a model with a module called "input" that name is the module's.
+        layer: the layer's dotted name, the module itself, or "input": the images, with the whole model as the head. If
+            the model has a module named "input", the name means that module.
         replay: record what `Trace.head` needs.
-        twice_differentiable: run attention after the layer by a kernel that has second derivatives.
-        select: takes the output that is explained from what the model returns.
+        twice_differentiable: run attention after the layer with a kernel that has second derivatives.
+        select: a function that selects the output to explain from what the model returns.
         extra: further inputs of the model.
-        precision: "bfloat16" runs what comes before the layer in bfloat16; its activation is in float32.
+        precision: "bfloat16" runs the part before the layer in bfloat16; the activation is in float32.
 
     Raises:
-        OptionError: bfloat16 for weights or images that are not in float32.
-        LayerError: the layer is unknown, does not run exactly once, returns no single tensor of numbers, or the
+        OptionError: bfloat16 is chosen for weights or images that are not in float32.
+        LayerError: the layer is unknown, does not run exactly once, does not return one floating-point tensor, or the
             output does not depend on it.
-        ModelError: the activation or the output is not finite, or not the same at each run.
-        ReplayError: the head cannot be run on its own and give the model's own output.
+        ModelError: the activation or the output is not finite, or differs from run to run.
+        ReplayError: the head, run on its own, does not give the model's output.
 
     Examples:
         >>> import torch
@@ -79,8 +79,8 @@ def trace(
         return passes.run_checked(None)
     for _ in range(2):
         traced = passes.run_checked(plan_learning.plan_for(model, copied, name, images, extra))
-        # Every recorded pass proves that the head gives the model's output. Where it does not, what the head reads may
-        # depend on the image, or the user has changed the model since: the plan is learned once more.
+        # Every recorded pass proves that the head gives the model's output. If it does not, what the head reads may
+        # depend on the image, or the user has changed the model since the plan was learned: learn the plan once more.
         if outputs_equal(traced.head(traced.activation.detach()), traced.output):
             if traced.is_differentiable or _head_depends_on_activation(traced):
                 return traced
@@ -94,9 +94,9 @@ def trace(
 
 @restore_when_interrupted
 def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
-    """Return the same pass over changed images, one for each of its own; nothing of it is recorded for replay.
+    """Trace the same layer for changed images, one for each image of `traced`, without recording for replay.
 
-    The user's hooks do not see it: they see an image once.
+    The user's hooks do not see this pass: they see each image once.
 
     Raises:
         LayerError, ModelError: as `trace`.
@@ -118,7 +118,7 @@ def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
 
 
 def _head_depends_on_activation(traced: Trace) -> bool:
-    """Return whether the output changes where half of the activation's numbers, drawn at random, are set to zero."""
+    """Return whether the output changes if a random half of the activation's numbers are set to zero."""
     activation = traced.activation.detach()
     is_kept = (
         torch.rand(activation.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")

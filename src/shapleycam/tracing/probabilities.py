@@ -1,7 +1,7 @@
-"""Whether numbers are probabilities: by their sum over classes, and by the derivative of that sum.
+"""Test whether numbers are probabilities, by their sum over classes and the derivative of this sum.
 
-Logits may happen to be positive and to sum to 1; the sum of probabilities also stays the same whatever the input is
-(docs/decisions.md, "Numbers prove probabilities only with their derivative").
+Logits may happen to be positive and to sum to 1. The sum of probabilities is the same for every input as well, so its
+derivative is zero (docs/decisions.md, "Numbers prove probabilities only with their derivative").
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from shapleycam.tracing.graph import gradients, nodes
 from shapleycam.tracing.node_names import EXPONENTIALS, LOGARITHMS
 
 ROUNDING_TOLERANCE = 1e-4
-"""How far from 1 the sum of probabilities may be by rounding."""
+"""How far the sum of probabilities may be from 1 because of rounding."""
 CLAMPING_TOLERANCE = 1e-2
-"""The same for a softmax whose results are kept away from 0 and 1."""
+"""The same for a softmax whose results are clamped away from 0 and 1."""
 _CONSTANT = 1e-3
-"""Below this share of one class's gradient, the gradient of the sum of all probabilities is rounding."""
+"""A gradient of the sum of all probabilities below this share of one class's gradient counts as zero (rounding)."""
 
 
 def are_probabilities(output: Tensor, leaf: Tensor, tolerance: float = ROUNDING_TOLERANCE) -> bool:
-    """Return whether an output (b, classes, ...) computed from `leaf` holds probabilities.
+    """Return whether an output (b, classes, ...) computed from `leaf` contains probabilities.
 
     Their sum over classes may differ from 1 by `tolerance`.
     """
@@ -34,7 +34,7 @@ def are_probabilities(output: Tensor, leaf: Tensor, tolerance: float = ROUNDING_
 
 
 def are_log_probabilities(output: Tensor, leaf: Tensor) -> bool:
-    """Return whether an output (b, classes, ...) computed from `leaf` holds logarithms of probabilities."""
+    """Return whether an output (b, classes, ...) computed from `leaf` contains log-probabilities."""
     values = output.detach()
     sums = bool((values <= 0).all()) and bool((values.logsumexp(1).abs() <= ROUNDING_TOLERANCE).all())
     if not sums or not _is_constant(output.logsumexp(1), output, leaf):
@@ -43,10 +43,10 @@ def are_log_probabilities(output: Tensor, leaf: Tensor) -> bool:
 
 
 def check_sums(output: Tensor, leaf: Tensor) -> None:
-    """Refuse percentages, and several groups of classes with a softmax each.
+    """Refuse positive numbers with a constant sum: percentages, or several groups of classes with a softmax each.
 
     Raises:
-        ModelError: the rows sum to the same number, whatever the input.
+        ModelError: every row has the same sum, for every input.
     """
     sums = output.detach().sum(1)
     first = float(sums.flatten()[0])
@@ -63,9 +63,9 @@ def check_sums(output: Tensor, leaf: Tensor) -> None:
 
 
 def _is_constant(total: Tensor, output: Tensor, leaf: Tensor, *, needs_varying_classes: bool = False) -> bool:
-    """Return whether a sum over classes stays the same whatever the input: the model is then built so.
+    """Return whether a sum over classes is the same for every input, by its derivative: the model is built so.
 
-    With `needs_varying_classes` the largest class itself must change with the input.
+    With `needs_varying_classes` the largest number of the output must change with the input.
     """
     if not output.requires_grad:
         return True
@@ -76,14 +76,14 @@ def _is_constant(total: Tensor, output: Tensor, leaf: Tensor, *, needs_varying_c
             for number in (total.sum(), finite.amax(1).sum())
             for gradient in gradients(number, [leaf])
         )
-    except DerivativeError:  # only the sums themselves are known then
+    except DerivativeError:  # only the sums can be judged
         return not needs_varying_classes
     is_small = bool(of_sum.norm() <= _CONSTANT * of_largest.norm())
     return is_small and (bool(of_largest.any()) or not needs_varying_classes)
 
 
 def _has_unsure_image(probabilities: Tensor) -> bool:
-    """Return whether in some image no class has probability 1: else the gradient of every sum vanishes."""
+    """Return whether there is an image in which no class has probability 1; otherwise every gradient vanishes."""
     return bool((probabilities.amax(1) < 1 - _CONSTANT).any())
 
 

@@ -1,4 +1,4 @@
-"""Random number generators of PyTorch, numpy and Python: seeding them, restoring them, noticing their use."""
+"""The random number generators of PyTorch, numpy and Python: set their seeds, restore them, detect their use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import torch
 
 @dataclass
 class RandomUse:
-    """Whether a generator of PyTorch, numpy or Python was used inside `reseed`; known when the context ends."""
+    """Whether a generator of PyTorch, numpy or Python was used inside `reseed`; set when the context ends."""
 
     used: bool = False
 
 
 @contextmanager
 def reseed(seed: int) -> Iterator[RandomUse]:
-    """Set the seed of all generators for the code inside; only for use inside `run_context`, which restores them."""
+    """Set the seed of all generators for the code inside. Use it inside `run_context`, which restores them."""
     seed_torch(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  # the generator that models use
@@ -31,9 +31,9 @@ def reseed(seed: int) -> Iterator[RandomUse]:
 
 
 def seed_torch(seed: int) -> None:
-    """Set the seed of PyTorch's generators, those that are in use.
+    """Set the seed of PyTorch's generators that are in use.
 
-    `torch.manual_seed` would also seed GPUs that the program has not used yet, when it first does.
+    `torch.manual_seed` would also set the seed of GPUs that the program uses later for the first time.
     """
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
@@ -42,7 +42,7 @@ def seed_torch(seed: int) -> None:
 
 @contextmanager
 def restore_torch_generators() -> Iterator[None]:
-    """Restore the states of PyTorch's global generators, of the CPU and of all GPUs in use, after the code inside."""
+    """Restore the states of PyTorch's global generators (of the CPU and all GPUs in use) on exit."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices=list(devices)):
         yield
@@ -50,7 +50,7 @@ def restore_torch_generators() -> Iterator[None]:
 
 @contextmanager
 def restore_python_generators() -> Iterator[None]:
-    """Restore the states of Python's and numpy's global generators after the code inside."""
+    """Restore the states of Python's and numpy's global generators on exit."""
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  # what models use
     try:
         yield

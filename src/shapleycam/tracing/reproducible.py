@@ -1,4 +1,4 @@
-"""Whether a model gives the same output for the same image: at each run, and whatever images are beside it."""
+"""Check that a model gives the same output for an image in every run, whatever other images are in the batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapleycam.tracing.interrupts import has_interrupt
 
 @dataclass(frozen=True)
 class PlainRun:
-    """The layer's activation and the output of a run without a graph, and whether it drew random numbers."""
+    """Result of a run without a graph: the layer's activation, the output, and whether random numbers were drawn."""
 
     activation: Tensor
     output: Any
@@ -26,11 +26,12 @@ class PlainRun:
 
 
 Rerun: TypeAlias = Callable[[int, int], PlainRun]
-"""A function that runs the model on the first images of a batch: from their number and a seed to the result."""
+"""A function that runs the model on the first images of a batch; its arguments are their number and a seed."""
 RunRows: TypeAlias = Callable[[Tensor, Tensor], PlainRun]
-"""A function that runs the model on rows of images, from these and the index of the image that each was made of."""
+"""A function that runs the model on rows; its arguments are the rows and the index of the image of each row."""
 FACTORS = (-1.0, 0.0, 3.0)
-"""What a row is multiplied by to have others beside it: conditions of a batch, or of its first row, are other there."""
+"""What a row is multiplied by to make other rows for a batch: a condition that the model computes from the whole batch,
+or from its first row, then has another result."""
 
 
 def check_reproducible(
@@ -42,14 +43,21 @@ def check_reproducible(
     images: Tensor,
     run_rows: RunRows,
 ) -> None:
-    """Check that the first image has the same output alone, with other random numbers, as in the batch.
+    """Check that the first image alone, with other random numbers, has the same output as in the batch.
 
-    Of several `images` it is also tried between others: the batch's last, and changed ones. The check is made once for
-    a model and a key (layer, form of the batch). `activation` and `output` are those of the traced pass over the whole
-    batch; `owner` is the user's model.
+    If there are several images, the first image is also run between two others: the last image, or changed images.
+
+    Args:
+        owner: the user's model.
+        key: identifies the layer and the form of the batch; the check is made once for each key.
+        activation: the activation of the traced pass over the whole batch.
+        output: the output of that pass.
+        rerun: runs the model on the first images of the batch.
+        images: the batch.
+        run_rows: runs the model on rows made from the images.
 
     Raises:
-        ModelError: the model draws at random in eval mode, or an image's output depends on its batch mates.
+        ModelError: the model draws random numbers in eval mode, or an image's output depends on the other images.
     """
     if not needs_check(owner, key):
         return
@@ -57,7 +65,7 @@ def check_reproducible(
     alone = rerun(1, 1)
     agrees = tensors_agree(activation[:1], alone.activation) and row_agrees(output, 0, count, alone.output)
     if alone.drew_random_numbers or not agrees:
-        # Two runs of the same operations agree to rounding, unless other random numbers show in them.
+        # Two runs of the same operations agree up to rounding, unless their random numbers make a difference.
         first, second = rerun(count, 2), rerun(count, 3)
         if not (outputs_equal(first.activation, second.activation) and outputs_equal(first.output, second.output)):
             raise ModelError(
@@ -77,10 +85,10 @@ def check_reproducible(
 
 
 def _is_same_beside_others(images: Tensor, alone: PlainRun, run_rows: RunRows) -> bool:
-    """Return whether the first image has the output that it has alone also as the second of three rows.
+    """Return whether the first image has the same output alone and as the second of three rows.
 
-    A condition such as `if x[0].mean() > 0` is of the first row, and right for the first image of any batch. Rows that
-    the model does not take are not tried.
+    The second row, because a condition on the first row, such as `if x[0].mean() > 0`, is always right for the image in
+    the first row. Rows for which the model raises are left out.
     """
     first, last = images[:1], len(images) - 1
     others = [(images[-1:], last), *((factor * first, 0) for factor in FACTORS if first.is_floating_point())]
@@ -88,7 +96,7 @@ def _is_same_beside_others(images: Tensor, alone: PlainRun, run_rows: RunRows) -
         handled = sys.exception()
         try:
             together = run_rows(torch.cat([other, first, other]), torch.tensor([index, 0, index], device="cpu"))
-        except Exception as error:  # whatever a model raises for images that nobody made
+        except Exception as error:  # a model may raise anything for such artificial images
             if has_interrupt(error, handled):
                 raise
             continue

@@ -1,4 +1,4 @@
-"""Running a model on images, and turning what it raises into one line that says what to do."""
+"""Run a model on images, and turn an exception that it raises into one line that says what to do."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ABOUT_IMAGES = re.compile(
     r"input type|dtype|double|\bbyte\b",
     re.IGNORECASE,
 )
-"""What PyTorch and models name when the images have a form that they cannot take."""
+"""Words in the exceptions of PyTorch and models that do not accept the form of the images."""
 _NOT_ABOUT_IMAGES = re.compile(r"cuda|cudnn|out of memory|stride|in-?place|view", re.IGNORECASE)
 METHODS_WITHOUT_REPLAY = "a method without a path or sampling (gradcam, hirescam, shapleycam)"
-"""What explains a model whose head cannot be run again, as error messages say it; the default method has a path."""
+"""The methods for a model whose head cannot be run again, as messages name them. The default method has a path."""
 
 
 @restore_when_interrupted
@@ -37,14 +37,21 @@ def run(
     own_images: bool = False,
     channels_last: bool = False,
 ) -> Any:
-    """Return the model's output for a batch of images, of which it gets a copy that it may write into.
+    """Return the model's output for a batch of images.
 
-    In a private copy of a model they go through its entrance, the layer "input". `purpose` says in an error what the
-    pass was for, where that was not the images' own; `own_images` leaves out the copy, `channels_last` makes it in that
-    order of memory.
+    The model gets a copy of the images, because it may write into them. A private copy of a model gets them through its
+    entrance, the layer "input".
+
+    Args:
+        model: a model, or a private copy of it.
+        images: the batch.
+        extra: further inputs of the model.
+        purpose: for an error message, what the pass was for, if it was not to run the user's images.
+        own_images: the images belong to the caller, who does not need them any more: do not copy them.
+        channels_last: make the copy in the memory order channels_last.
 
     Raises:
-        ModelError: the model raises; its own exception is the cause. (Out of memory is passed on as it is.)
+        ModelError: the model raises; its own exception is the cause. (An out-of-memory error is raised unchanged.)
     """
     try:
         order = torch.channels_last if channels_last else torch.preserve_format
@@ -63,9 +70,9 @@ def run(
 
 
 def _remedy(error: Exception, model: nn.Module) -> str:
-    """Return what was expected and what to do.
+    """Return what was expected and what to do, as the end of an error message.
 
-    Preprocessing is named only where the form of the images can be the cause.
+    It names preprocessing only if the form of the images can be the cause.
     """
     text = str(error)
     if isinstance(error, TypeError) and re.search(r"forward\(\) missing \d+ required", text):

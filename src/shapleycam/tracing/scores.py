@@ -1,7 +1,9 @@
-"""Recognises what a model's output is, and so how class scores are had from it.
+"""Recognise what a model's output is, and choose how to compute class scores from it.
 
-The scores are the output itself where it holds logits, the input of its softmax or sigmoid where it holds
-probabilities, and log p where the logits cannot be had.
+The scores are
+- the output itself, if it contains logits;
+- the input of the last softmax or sigmoid, if the output contains probabilities;
+- log p, if the output contains probabilities and the logits are not available.
 """
 
 from __future__ import annotations
@@ -43,8 +45,9 @@ from shapleycam.tracing.score_conversion import (
 from shapleycam.tracing.selected_output import SelectedOutput, has_classes
 
 _EQUAL = 1e-5
+"""Relative and absolute tolerance for equal probabilities."""
 _ROUNDINGS = 4
-"""Up to how many roundings of coarse numbers (half precision) equal probabilities may differ by."""
+"""The tolerance in roundings (machine epsilons), which is larger than `_EQUAL` in half precision."""
 _FUNCTIONS: dict[Nonlinearity, Callable[[Tensor], Tensor]] = {
     "softmax": lambda z: z.softmax(1),
     "log_softmax": lambda z: z.log_softmax(1),
@@ -54,13 +57,15 @@ _FUNCTIONS: dict[Nonlinearity, Callable[[Tensor], Tensor]] = {
 
 
 def identify_scores(output: Tensor, selected: SelectedOutput, leaf: Tensor) -> ScoreConversion:
-    """Return how class scores are computed from an output (b,) or (b, classes, ...) with a row for each image.
+    """Return how to compute class scores from an output (b,) or (b, classes, ...) with one row for each image.
 
-    `selected` is the same output as the model returned it, with what was recorded of it; `leaf` is the tensor that the
-    output was computed from, in autograd's graph.
+    Args:
+        output: the output.
+        selected: the same output as the model returned it, with its recorded softmax or sigmoid.
+        leaf: the leaf of autograd's graph from which the output was computed.
 
     Raises:
-        ModelError: it is a part of a softmax's result, or a softmax that runs over something else than classes.
+        ModelError: the output is a part of a softmax's result, or its softmax does not run over the classes.
     """
     _check_columns(output)
     if selected.nonlinearity_call is not None:
@@ -71,20 +76,20 @@ def identify_scores(output: Tensor, selected: SelectedOutput, leaf: Tensor) -> S
         convert = logits_of_log_probabilities if last.startswith("log") else logits_of_probabilities
         return ScoreConversion(_output_kind(last), True, last, remark, convert)
     if not _is_single(output):
-        probabilities = _of_lost_logits(output, leaf, last)
-        if probabilities is not None:
-            return probabilities
+        from_probabilities = _from_probabilities(output, leaf, last)
+        if from_probabilities is not None:
+            return from_probabilities
     if last is not None:
         raise partial_result_error(output, last)
     kinds = combined_nonlinearities(output)
     if kinds and (_is_single(output) or _is_within_0_and_1(output)):
-        return _of_combined(output, kinds)
+        return _from_combined_probabilities(output, kinds)
     beside = _nonlinearity_beside(output, selected.beside)
     return ScoreConversion("sigmoid logits" if beside == "sigmoid" else "logits", nonlinearity=beside)
 
 
 def scores_if_any(output: Tensor, rows: int, recorder: NonlinearityRecorder, leaf: Tensor) -> Tensor:
-    """Return the class scores of an output as far as it has any, otherwise the output as it is.
+    """Return the class scores of an output if it has any, otherwise the output as it is.
 
     Raises:
         ModelError: the model ends in a softmax over the images.
@@ -100,10 +105,10 @@ def scores_if_any(output: Tensor, rows: int, recorder: NonlinearityRecorder, lea
 
 
 def _check_columns(output: Tensor) -> None:
-    """Refuse numbers that belong to no class of their own, or have no derivative.
+    """Refuse an output that is rounded (no derivative) or sorted (its columns do not belong to classes).
 
     Raises:
-        ModelError: they are sorted, or rounded.
+        ModelError: the output is rounded or sorted.
     """
     if is_rounded(output):
         raise ModelError(
@@ -122,7 +127,7 @@ def _from_recorded_call(output: Tensor, call: NonlinearityCall) -> ScoreConversi
     """Return the conversion for an output that is the result of a recorded softmax or sigmoid.
 
     Raises:
-        ModelError: the softmax runs over another dimension than the classes, or the output shows a part of its result.
+        ModelError: the softmax does not run over the classes, or the output is a part of its result.
     """
     output_kind, remark = _output_kind(call.kind), RECORDED_REMARK.format(DISPLAY_NAMES[call.kind])
     if "sigmoid" in call.kind:
@@ -138,11 +143,11 @@ def _from_recorded_call(output: Tensor, call: NonlinearityCall) -> ScoreConversi
     return ScoreConversion(output_kind, True, call.kind, remark, recorded_log_odds, needs_recorder=True)
 
 
-def _of_lost_logits(output: Tensor, leaf: Tensor, last: Nonlinearity | None) -> ScoreConversion | None:
-    """Return the conversion for several classes' (log-)probabilities whose logits cannot be had; None for others.
+def _from_probabilities(output: Tensor, leaf: Tensor, last: Nonlinearity | None) -> ScoreConversion | None:
+    """Return the conversion for (log-)probabilities of several classes without their logits; None for other outputs.
 
     Raises:
-        ModelError: they are negative log-probabilities, or sum to another constant than 1.
+        ModelError: the numbers are negative log-probabilities, or they sum to a constant that is not 1.
     """
     if are_probabilities(output, leaf, CLAMPING_TOLERANCE if last == "softmax" else ROUNDING_TOLERANCE):
         remark = LOST_REMARK.format("probabilities")
@@ -158,11 +163,11 @@ def _of_lost_logits(output: Tensor, leaf: Tensor, last: Nonlinearity | None) -> 
     return None
 
 
-def _of_combined(output: Tensor, kinds: frozenset[Nonlinearity]) -> ScoreConversion:
-    """Return the conversion for probabilities that are combined of others (by an ensemble, a sum of classes).
+def _from_combined_probabilities(output: Tensor, kinds: frozenset[Nonlinearity]) -> ScoreConversion:
+    """Return the conversion for probabilities that are combined from others (an ensemble, a sum over classes).
 
     Raises:
-        ModelError: the only number is no probability, or several classes are combined of a softmax.
+        ModelError: the only number is not a probability, or several classes are combined from softmaxes.
     """
     if not _is_within_0_and_1(output):
         least, most = output.detach().aminmax()
@@ -185,12 +190,12 @@ def _is_within_0_and_1(output: Tensor) -> bool:
 
 
 def _is_single(output: Tensor) -> bool:
-    """Return whether an output is one number an image."""
+    """Return whether an output has one number for each image."""
     return output.dim() == 1 or output.shape[1] == 1
 
 
 def _nonlinearity_beside(output: Tensor, beside: Sequence[Tensor]) -> Nonlinearity | None:
-    """Return the nonlinearity whose result for this output the model returns beside it, or None."""
+    """Return the nonlinearity f if the model also returns f(output), in a tensor of `beside`; otherwise None."""
     kinds: tuple[Nonlinearity, ...] = ("sigmoid", "softmax") if output.dim() > 1 else ("sigmoid",)
     for kind in kinds:
         if any(_agree(_FUNCTIONS[kind](output), tensor.reshape(output.shape)) for tensor in beside):

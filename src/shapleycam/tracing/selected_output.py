@@ -1,4 +1,4 @@
-"""The output that is explained: what a pass returned of it, and its rows."""
+"""The part of a model's output that is explained, as one pass returned it, and its rows."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.tracing.nonlinearities import NonlinearityCall, NonlinearityRecorder
 
 UtilityInput: TypeAlias = Literal["scores", "numbers", "output"]
-"""What a utility is computed from: class scores, the output with one row an image, or the model's output as it is."""
+"""What a utility reads: class scores, the output with one row for each image, or the model's output as it is."""
 
 
 @dataclass(frozen=True)
 class SelectedOutput:
     """The output that is explained, as one pass returned it.
 
-    `nonlinearity_call` is the recorded softmax or sigmoid whose result it is, if any; `beside` are all tensors of the
-    same shape that the model returned.
+    Attributes:
+        output: the output.
+        nonlinearity_call: the recorded softmax or sigmoid that computed it; None if there is none.
+        beside: all tensors of the same shape in what the model returned.
     """
 
     output: Any
@@ -29,24 +31,24 @@ class SelectedOutput:
 
     @classmethod
     def of(cls, output: Any, everything: Any, recorder: NonlinearityRecorder) -> SelectedOutput:
-        """Return the selected output of a pass that returned `everything`."""
+        """Return `output` as the selected part of `everything`, which the model returned."""
         tensors = float_tensors_of(everything) if isinstance(output, Tensor) else []
         beside = tuple(tensor.detach() for tensor in tensors if tensor.shape == output.shape)
         return cls(output, recorder.call_of(output), beside)
 
 
 def has_classes(output: Any) -> bool:
-    """Return whether an output may be of classes: (b,) of one logit, (b, classes), or of pixels (b, classes, h, w)."""
+    """Return whether the shape allows class scores: (b,) for one logit, (b, classes), or (b, classes, h, w)."""
     return isinstance(output, Tensor) and output.dim() in {1, 2, 4} and output.is_floating_point()
 
 
 def as_rows(output: Any, rows: int, noun: str, utility_input: UtilityInput) -> Any:
-    """Return the output with one row for each of `rows` images or coalitions (the `noun` of the error's message).
+    """Return the output with one row for each of `rows` images or coalitions (`noun` names them in the error message).
 
-    Where a function of the user's reads the output, one that has no such rows is returned as it is.
+    For the utility input "output", which a user's function may read, an output without such rows is returned as it is.
 
     Raises:
-        ModelError: it has another number of rows.
+        ModelError: the output has another number of rows.
     """
     if not isinstance(output, Tensor):
         return output

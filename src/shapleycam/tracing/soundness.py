@@ -1,4 +1,4 @@
-"""Refuses numbers that cannot be explained, and says where they come from."""
+"""Refuse outputs that cannot be explained (empty, NaN or infinite), with an error that names the cause."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shapleycam.errors import ModelError
 
 
 def empty_output_error(model: nn.Module) -> ModelError:
-    """Return the error for a model that detects nothing, so that there is nothing to explain."""
+    """Return the error for a model that detects nothing: there is nothing to explain."""
     return ModelError(
         f"the model ({type(model).__name__}) returns only empty tensors for these images: it detects nothing; lower "
         "its score threshold, or give images in which it detects something"
@@ -17,7 +17,7 @@ def empty_output_error(model: nn.Module) -> ModelError:
 
 
 def check_output(output: Tensor, model: nn.Module) -> None:
-    """Refuse NaN and +infinity in an output. A logit of -infinity is that of a class that the model leaves out.
+    """Refuse NaN and +infinity in an output. A logit of -infinity is allowed: the model excludes this class.
 
     Raises:
         ModelError: as `check_finite`.
@@ -27,10 +27,11 @@ def check_output(output: Tensor, model: nn.Module) -> None:
 
 
 def check_finite(tensor: Tensor, model: nn.Module, description: str) -> None:
-    """Refuse NaN and infinity in a tensor; `description` is what the error's message calls it.
+    """Refuse NaN and infinity in a tensor; `description` is its name in the error message.
 
     Raises:
-        ModelError: naming the images, and a weight that is not finite if there is one.
+        ModelError: the tensor contains NaN or infinity. The message names the images, and a weight that is not finite
+            if there is one.
     """
     if not tensor.numel():
         return

@@ -1,4 +1,4 @@
-"""Which tensors operations read and write, observed operation by operation."""
+"""Observe, operation by operation, which tensors are read and written."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from torch.utils._pytree import tree_leaves
 
 
 class StorageAccessMonitor(TorchDispatchMode):
-    """Context that notes which of the watched tensors any operation reads, while `notes_reads` is set.
+    """Context that records which of the watched tensors are read, and whether a protected tensor is written.
 
-    Tensors are identified by their storage, so that reading a view counts as reading its base; an operation that only
-    makes a view reads nothing. `written` is the shape of the first of the `protected` tensors that an operation wrote
-    into, or None.
+    Tensors are identified by their storage, so reading a view counts as reading its base. An operation that only makes
+    a view does not read.
+
+    Attributes:
+        notes_reads: whether reads are recorded now.
+        read: the owners of the watched tensors that were read.
+        written: the shape of the first of the `protected` tensors that an operation wrote into; None if there is none.
     """
 
     def __init__(self, protected: Iterable[Tensor]) -> None:
@@ -29,13 +33,13 @@ class StorageAccessMonitor(TorchDispatchMode):
         self._protected = {t.untyped_storage().data_ptr() for t in protected if _has_storage(t)}
 
     def watch(self, owner: Hashable, tensors: Iterable[Tensor]) -> None:
-        """Note reads of these tensors under the owner's name in `read`; the caller keeps the tensors alive."""
+        """Record reads of these tensors from now on, as `owner` in `read`; the caller must keep the tensors alive."""
         for tensor in tensors:
             if _has_storage(tensor):
                 self._owners[tensor.untyped_storage().data_ptr()].add(owner)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation, and note what it reads and writes."""
+        """Run the operation, and record what it reads and writes."""
         kwargs = kwargs or {}
         if self.notes_reads and not _is_view(func):
             for tensor in tree_leaves((args, kwargs)):

@@ -1,4 +1,4 @@
-"""Runs a model so that its graph begins at the layer."""
+"""Traced passes: runs of a model in which autograd's graph begins at the layer, with the checks of their results."""
 
 from __future__ import annotations
 
@@ -48,9 +48,18 @@ from shapleycam.tracing.weight_changes import WeightsMark
 
 @dataclass(frozen=True)
 class TracedPasses:
-    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run.
+    """Traced passes over one batch of images.
 
-    `is_shown` says whether the user's hooks see them.
+    Attributes:
+        owner: the user's model.
+        copied: the private copy of it that runs.
+        images: the batch.
+        extra: further inputs of the model.
+        layer: the layer's name.
+        select: a function that selects the output to explain from what the model returns.
+        twice: whether what comes after the layer must have second derivatives.
+        precision: the precision before the layer.
+        is_shown: whether the user's hooks see the passes.
     """
 
     owner: nn.Module
@@ -66,7 +75,7 @@ class TracedPasses:
     def run_checked(self, plan: Plan | None) -> Trace:
         """Run a pass, and check that its activation and output can be explained.
 
-        `plan` says what to record of it for replay, None records nothing.
+        `plan` says what to record for replay; None records nothing.
 
         Raises:
             LayerError, ModelError: as `trace`.
@@ -84,13 +93,14 @@ class TracedPasses:
         return traced
 
     def _run_reduced(self, plan: Plan | None) -> Trace:
-        """Run the pass in bfloat16 up to the layer; the first with a form and weights is compared with full precision.
+        """Run the pass in bfloat16 up to the layer.
 
-        All that is checked of a model is checked in that one.
+        The first pass for these weights, layer and batch shape is compared with a pass in full precision, which also
+        makes all other checks of the model.
 
         Raises:
             OptionError: the weights or images are not in float32.
-            LayerError, ModelError: bfloat16 does not fit the layer, or changes the output by too much.
+            LayerError, ModelError: bfloat16 cannot be used before this layer, or changes the output too much.
         """
         check_takes_bfloat16(self.owner, self.images)
         key = ("precision", self.precision, self.layer, self.images.shape, self.images.device)
@@ -98,7 +108,7 @@ class TracedPasses:
         if not was_compared(self.owner, key, weights):
             exact = replace(self, precision="full", is_shown=False).run_checked(plan)
         form = form_of(self.owner, self.images, self.layer)
-        order = (check_result(self.owner, form) if form else None) or None  # False where channels_last is refused
+        order = (check_result(self.owner, form) if form else None) or None  # False: channels_last is refused
         watch, reduced = watch_shared_tensors(self.copied), ReducedPass(self.images.device, watched=exact is not None)
         traced = self._run(plan, order, None, reduced)
         self._check_unwritten(watch)
@@ -108,7 +118,10 @@ class TracedPasses:
         return traced
 
     def _run_fastest(self, plan: Plan | None, run_alone: Callable[[], PlainRun]) -> Trace:
-        """Run the pass, in channels_last up to the layer where that is faster and equals the first image by default."""
+        """Run the pass; in channels_last up to the layer, if that is faster and proven to give the default result.
+
+        The proof compares the first image of the batch with a run of this image alone in the default memory order.
+        """
         form = form_of(self.owner, self.images, self.layer)
         is_proven = form is None or not needs_check(self.owner, form)
         if not is_proven and not is_telling(self.images[0]):
@@ -133,26 +146,30 @@ class TracedPasses:
         )
 
     def _try_on_noise(self, form: Form) -> bool:
-        """Prove on other images what these cannot tell, so that it does not depend on what was explained before."""
+        """Make the proof of `_run_fastest` with random images; return True, because nothing is left to prove.
+
+        It is used if the first image is its own mirror image, which could not show that numbers changed places. The
+        result, proven or refused, is recorded; so it does not depend on the images that were explained before.
+        """
         noise = torch.rand(
             self.images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
         )
-        of_noise: TracedPasses = replace(self, images=noise)
+        noise_passes: TracedPasses = replace(self, images=noise)
         handled = sys.exception()
         try:
-            of_noise._run_fastest(None, lambda: of_noise._plain_run(1, 1))
-        except Exception as error:  # whatever a model raises for noise
+            noise_passes._run_fastest(None, lambda: noise_passes._plain_run(1, 1))
+        except Exception as error:  # a model may raise anything for noise
             if has_interrupt(error, handled):
                 raise
             mark_checked(self.owner, form, result=False)
         return True
 
     def _plain_run(self, count: int, seed: int) -> PlainRun:
-        """Run the model on the first images without a graph, with random numbers of another seed."""
+        """Run the model on the first `count` images without a graph, with the random seed `seed`."""
         return self._plain_run_of_rows(self.images[:count], torch.arange(count, device="cpu"), seed)
 
     def _plain_run_of_rows(self, images: Tensor, samples: Tensor, seed: int = 1) -> PlainRun:
-        """Run the model on images, made of those of the pass that `samples` names, as `_plain_run` does."""
+        """Run the model as `_plain_run`, on rows that were made from the images whose indices are `samples`."""
         activations: list[Tensor] = []
 
         def keep_activation(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -173,9 +190,41 @@ class TracedPasses:
         monitor: BypassMonitor | None,
         reduced: ReducedPass | None = None,
     ) -> Trace:
-        """Run a pass; in channels_last where the layer's output is put back in an order of memory."""
+        """Run a pass.
+
+        Args:
+            plan: what to record for replay; None records nothing.
+            order: run in channels_last up to the layer, and put the layer's output in this memory order; None runs in
+                the default memory order.
+            monitor: watches for tensors in channels_last that reach the head without going through the layer.
+            reduced: run in bfloat16 up to the layer.
+        """
+        recorder = None if plan is None else Recorder(plan, self.copied)
+        start, selected = self._run_model(recorder, order, monitor, reduced)
+        self._check_ran_once(start)
+        activation = start.activations[0]
+        self._check_numbers(activation, selected.output)
+        is_differentiable = depends_on(selected.output, activation)
+        if plan is None and not is_differentiable:
+            raise independent_output_error(self.layer)
+        replay_plan = plan or Plan.without_steps(start.outputs[0])
+        values = recorder.values if recorder else {}
+        replay = Replay(self.copied, self.layer, replay_plan, values, self.images, self.extra, self.precision)
+        return Trace(
+            self.layer, self.images, activation, selected, replay, self.select,
+            twice_differentiable=self.twice, is_recorded=plan is not None, is_differentiable=is_differentiable,
+            owner=self.owner, order=order, precision=self.precision,
+        )  # fmt: skip
+
+    def _run_model(
+        self,
+        recorder: Recorder | None,
+        order: MemoryOrder | None,
+        monitor: BypassMonitor | None,
+        reduced: ReducedPass | None,
+    ) -> tuple[GraphStart, SelectedOutput]:
+        """Run the model, and return the interceptor of the layer, which has the activation, and the selected output."""
         model = self.copied
-        recorder = None if plan is None else Recorder(plan, model)
         nonlinearities = NonlinearityRecorder()
         shown = show_to_user_hooks(model) if self.is_shown else nullcontext()
         in_precision = nullcontext() if reduced is None else reduced.running()
@@ -184,27 +233,14 @@ class TracedPasses:
             start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor, reduced)
             interceptors: dict[nn.Module, Interceptor] = dict(recorder.interceptors) if recorder else {}
             interceptors[layer] = start
-            # Gradients are on for the whole pass, though nothing before the layer requires one: a view made without
-            # them could not be written into behind the layer, and `select` may compute (docs/decisions.md, "Nothing
-            # before the layer requires a gradient, and gradients are on in the whole traced pass").
+            # Gradients are enabled for the whole pass, although nothing before the layer requires one: code after the
+            # layer could not write into a view that was made with gradients disabled, and `select` may compute
+            # (docs/decisions.md, "Nothing before the layer requires a gradient, and gradients are on in the whole
+            # traced pass").
             with intercept_calls(interceptors, layer), torch.enable_grad():
                 everything = run(model, self.images, self.extra, channels_last=order is not None)
                 output = self.select(everything)
-            selected = SelectedOutput.of(output, everything, nonlinearities)
-        self._check_ran_once(start)
-        activation = start.activations[0]
-        self._check_numbers(activation, output)
-        is_differentiable = depends_on(output, activation)
-        if plan is None and not is_differentiable:
-            raise independent_output_error(self.layer)
-        replay_plan = plan or Plan.without_steps(start.outputs[0])
-        values = recorder.values if recorder else {}
-        replay = Replay(model, self.layer, replay_plan, values, self.images, self.extra, self.precision)
-        return Trace(
-            self.layer, self.images, activation, selected, replay, self.select,
-            twice_differentiable=self.twice, is_recorded=plan is not None, is_differentiable=is_differentiable,
-            owner=self.owner, order=order, precision=self.precision,
-        )  # fmt: skip
+            return start, SelectedOutput.of(output, everything, nonlinearities)
 
     def _check_ran_once(self, start: GraphStart) -> None:
         if len(start.outputs) == 1:
@@ -228,7 +264,7 @@ class TracedPasses:
             raise empty_output_error(self.owner)
 
     def _check_unwritten(self, watch: WrittenTensors) -> None:
-        """Refuse a model that writes into its parameters: its private copy shares them with the user's model."""
+        """Refuse a model that writes into its parameters: the private copy shares them with the user's model."""
         written = watch.describe_first()
         if written is not None:
             raise ModelError(

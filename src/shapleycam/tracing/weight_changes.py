@@ -1,4 +1,4 @@
-"""Telling whether a model's numbers are what they were, without reading them all."""
+"""Detect whether a model's weights have changed, without reading all of them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 _SAMPLED = 16
-"""Numbers of each tensor that are compared."""
+"""About how many numbers of each tensor are compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class WeightsMark:
-    """What the parameters and buffers of a model were: where, how often they had been written to, and some of them.
+    """A fingerprint of a model's parameters and buffers: their addresses, version counters, and a sample of numbers.
 
-    PyTorch counts what is written to a tensor, as a step of training does, and not what is written to its `.data`: that
-    is seen where it changes one of a few numbers, spread evenly over each tensor.
+    PyTorch counts writes to a tensor (a training step makes such writes), but not writes to its `.data`. These are
+    detected if they change one of a few numbers, which are spread evenly over each tensor.
     """
 
     versions: tuple[tuple[int, int], ...]
@@ -24,7 +24,7 @@ class WeightsMark:
 
     @classmethod
     def of(cls, model: nn.Module) -> WeightsMark:
-        """Return the mark of a model as it is now.
+        """Return the fingerprint of a model as it is now.
 
         Examples:
             >>> from torch import nn
@@ -44,7 +44,7 @@ class WeightsMark:
         return cls(versions, torch.cat(samples) if samples else torch.empty(0, dtype=torch.float32, device="cpu"))
 
     def equals(self, other: WeightsMark) -> bool:
-        """Return whether nothing is known to have changed; NaN is what it was."""
+        """Return whether no change is detected; NaN equals NaN here."""
         same = self.versions == other.versions and self.sample.shape == other.sample.shape
         return same and bool(((self.sample == other.sample) | (self.sample.isnan() & other.sample.isnan())).all())
 

@@ -1,4 +1,4 @@
-"""Utilities: the number an image that is explained, made from the model's output and the class."""
+"""Utilities: the number that is explained for each image, computed from the model's output and the target class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The question why a detector sees an object in a box: the score of the detections there."""
+"""`box`: the question why a detector finds an object in a box; the utility is the score of the detections there."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from shapleycam.utilities.utility import Labels, Utility
 def box(corners: Any = None) -> Utility:
     """Return the utility max_d IoU(box_d, box) · score_d over the target class's detections d.
 
-    The similarity is that of D-RISE (Petsiuk et al. 2021): each coalition is worth what its best detection there is,
-    which may be another one than that of the whole image. `shapleycam.Detector` holds one detection fixed. The target
-    is by default the class of the best detection (in the box).
+    This is the similarity of D-RISE (Petsiuk et al. 2021): the value of a coalition is that of its best detection,
+    which may not be the best detection in the whole image. `shapleycam.Detector` holds one detection fixed instead. The
+    default target is the class of the best detection (in the box).
 
     Args:
-        corners: (left, top, right, bottom), or (b, 4) for one an image, in the coordinates of the model's own boxes:
-            pixels of the input for torchvision's detectors (their output is a list of dicts with boxes, labels and
-            scores), fractions of it for transformers' DETR, YOLOS and RT-DETR (logits and pred_boxes). None takes the
-            box of the best detection of the class.
+        corners: (left, top, right, bottom), or (b, 4) with one box for each image, in the coordinates of the model's
+            own boxes: pixels of the input for torchvision's detectors (whose output is a list of dicts with boxes,
+            labels and scores), fractions of the input for transformers' DETR, YOLOS and RT-DETR (logits and
+            pred_boxes). None takes the box of the best detection of the class.
 
     Raises:
-        OptionError: not such a box.
-        TargetError: when the utility is used: no detections at all, or none of the class.
+        OptionError: the corners are not such a box.
+        TargetError: when the utility is used: there is no detection, or none of the class.
 
     Examples:
         >>> import torch
@@ -92,18 +92,18 @@ def _has_detections(image: Any) -> bool:
 
 
 def _by_class(scores: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return scores (m,) of one class each as (m, classes), 0 for the others."""
+    """Return scores (m,), each of one class, as (m, classes) with 0 for the other classes."""
     return scores.new_zeros(len(scores), classes).scatter(1, labels[:, None], scores[:, None])
 
 
 def _best_score(output: Any, target: Tensor, boxes: Tensor) -> Tensor:
-    """Return the best score times overlap of each row: the utility's function."""
+    """Return the best product of score and overlap for each row: the function of the utility."""
     scores_of_rows = []
     for (detected, scores), label, box_of_row in zip(_detections(output), target.tolist(), boxes, strict=True):
         if len(detected) and label < scores.shape[1]:
             overlap = box_iou(detected, box_of_row[None].to(detected))[:, 0]
             scores_of_rows.append((overlap * scores[:, label]).max())
-        else:  # nothing is detected: 0, but still in the graph, so that derivatives are 0 and not missing
+        else:  # nothing is detected: 0, connected to the graph so that the derivative is 0 and does not raise
             scores_of_rows.append(detected.sum() * 0)
     return torch.stack(scores_of_rows)
 

@@ -1,4 +1,4 @@
-"""The question why a detector gives a box that score, of a box that is held fixed."""
+"""`box_score`: the question why a detector gives a box its score; the box is held fixed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapleycam.utilities.utility import Utility
 def box_score() -> Utility:
     """Return the utility of `shapleycam.Detector`: the score of the target class at the anchor of the box.
 
-    It reads what `shapleycam.models.detectors.BoxScores` returns: `scores` (b, classes), of one box an image.
+    It reads the output of `shapleycam.models.detectors.BoxScores`: `scores` (b, classes), for one box in each image.
 
     Examples:
         >>> import torch

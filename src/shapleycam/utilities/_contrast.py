@@ -1,4 +1,4 @@
-"""Questions about several classes: why this one and not that, and why one of these."""
+"""Questions about several classes: `contrast` (why this class and not that one) and `any_of` (why one of these)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from shapleycam.utilities.utility import Function, Labels, Utility, as_logits
 def contrast(other: int | str, utility: str | Utility | Function = "logit") -> Utility:
     """Return the utility of the target against another class: a function of z = z_c - z_other.
 
-    Of the two classes alone z decides. With "logit" the utility is z itself, the log-odds log p_c / p_other;
-    "log_probability" is log σ(z), "probability" σ(z), and "rest" their sum z + log σ(z).
+    The other classes do not matter. With "logit" the utility is z itself, the log-odds log p_c / p_other;
+    "log_probability" is log σ(z), "probability" is σ(z), and "rest" is z + log σ(z).
 
     Args:
-        other: the other class, a number or a label.
+        other: the number or label of the other class.
         utility: the function of z.
 
     Raises:
-        OptionError: an unknown utility.
-        TargetError: when the utility is used: an unknown class.
+        OptionError: the utility is unknown.
+        TargetError: when the utility is used: the other class is unknown, is the target, or is left out by the model.
 
     Examples:
         >>> import torch
@@ -60,17 +60,18 @@ def contrast(other: int | str, utility: str | Utility | Function = "logit") -> U
 
 
 def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "rest") -> Utility:
-    """Return the utility of several classes taken together as one, with z_S = log Σ_{c in S} exp z_c.
+    """Return the utility of a set S of classes that counts as one class, with the logit z_S = log Σ_{c in S} exp z_c.
 
-    The probability of the class S is then the sum of theirs. The target is the likeliest of them.
+    The probability of S is the sum of the probabilities of its classes. The default target is the most probable one.
 
     Args:
-        classes: numbers or labels.
-        utility: the function of the class S.
+        classes: the numbers or labels of the classes.
+        utility: the function of S.
 
     Raises:
-        OptionError: no classes, or an unknown utility.
-        TargetError: when the utility is used: an unknown class, all classes of the model, or a target outside.
+        OptionError: there are no classes, or the utility is unknown.
+        TargetError: when the utility is used: a class is unknown, the set contains all classes of the model, or the
+            target is not in the set.
 
     Examples:
         >>> import torch
@@ -123,11 +124,11 @@ def any_of(classes: Sequence[int | str], utility: str | Utility | Function = "re
 
 
 def _softmax_logits(output: Tensor) -> Tensor:
-    """Return class scores whose softmax is the model's; of one logit z they are -z/2 and z/2."""
+    """Return class scores whose softmax gives the model's probabilities; for a single logit z, -z/2 and z/2."""
     z = as_logits(output)
     return z / 2 if _is_single(output) else z
 
 
 def _is_single(output: Tensor) -> bool:
-    """Return whether the output is a single logit an image."""
+    """Return whether the output is a single logit for each image."""
     return output.numel() == len(output)

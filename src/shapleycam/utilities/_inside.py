@@ -1,4 +1,4 @@
-"""The question why a part of the image is segmented as it is: the mean utility of the output's pixels in a mask."""
+"""`inside`: the question why a part of the image is segmented as it is; the mean utility of the pixels in a mask."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from shapleycam.utilities.utility import Function, Labels, Utility
 def inside(mask: Any = None, utility: str | Utility | Function = "rest") -> Utility:
     """Return the mean over a mask of the class's `utility` at each pixel of an output (b, classes, h, w).
 
-    The target is by default the class with the largest mean probability there; without a mask, that of most pixels.
+    The default target is the class with the largest mean probability in the mask; without a mask, the class that is
+    predicted for most pixels.
 
     Args:
-        mask: True where the question is, (H, W), or (b, H, W) for one an image; of the network's input or any size
-            that covers it. None asks where the model itself sees the class.
-        utility: of each pixel.
+        mask: True for the pixels to explain, (H, W), or (b, H, W) with one mask for each image. It covers the network's
+            input, and may have any size. None takes the pixels for which the model predicts the class.
+        utility: the utility of each pixel.
 
     Raises:
-        OptionError: not a mask, an empty one, or an unknown utility.
-        TargetError: when the utility is used: no such output, or without a mask a class that is nowhere.
+        OptionError: it is not a mask, the mask is empty, or the utility is unknown.
+        TargetError: when the utility is used: the output has no such shape, or, without a mask, the class is predicted
+            for no pixel.
 
     Examples:
         >>> import torch
@@ -65,7 +67,7 @@ def _mask_weights(mask: Any) -> Tensor:
 
 
 def _mean_utility(pixel_function: Any, output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted mean of the utilities of all pixels: the utility's function."""
+    """Return the weighted mean of the utility over all pixels: the function of the utility."""
     rows, _, height, width = _pixel_scores(output).shape
     pixels = output.permute(0, 2, 3, 1).reshape(len(output) * height * width, -1)
     utilities: Tensor = pixel_function(pixels, target.repeat_interleave(height * width)).reshape(rows, height, width)
@@ -81,7 +83,7 @@ def _resize_weights(weights: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _scores_in_mask(weights: Tensor | None, output: Tensor, _: Labels) -> Tensor:
-    """Return how much of each class (b, classes) the model sees in the mask, or anywhere without one."""
+    """Return the mean probability of each class in the mask (b, classes); without a mask, its number of pixels."""
     scores = _pixel_scores(output).detach().float()
     if weights is None:
         predicted = scores.argmax(1).flatten(1)
@@ -104,7 +106,7 @@ def _predicted_mask(output: Tensor, target: Tensor, _: Labels) -> Tensor:
 
 
 def _pixel_scores(output: Any) -> Tensor:
-    """Return the class scores of pixels (b, classes, h, w); of one logit those of no and yes."""
+    """Return the class scores of pixels (b, classes, h, w); a single logit becomes the scores of no and yes."""
     if not isinstance(output, torch.Tensor) or output.dim() != 4:
         shape = f"shape {tuple(output.shape)}" if isinstance(output, torch.Tensor) else f"type {type(output).__name__}"
         raise TargetError(f"the model's output has {shape}; expected the class scores of pixels (b, classes, h, w)")

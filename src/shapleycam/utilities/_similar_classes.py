@@ -1,4 +1,4 @@
-"""The question why this class and not those most like it.
+"""`contrast_with_similar`: the question why this class, and not the classes with similar scores.
 
 Source: Zhang et al. 2025, arXiv:2501.11309 (Finer-CAM).
 """
@@ -14,16 +14,16 @@ from shapleycam.utilities.utility import Labels, Utility, as_logits
 
 
 def contrast_with_similar(count: int = 3) -> Utility:
-    """Return the utility of the target against the classes that are most like it: z_c - mean z_d over similar d.
+    """Return the utility of the target against similar classes: z_c - mean z_d over the similar classes d.
 
-    Similar are the `count` other classes whose scores of the whole image are nearest to the target's, fewer where the
-    model has fewer; they stay the same for all coalitions.
+    The similar classes are the `count` other classes whose scores on the whole image are nearest to the target's score,
+    or all others if the model has fewer. They are the same for all coalitions.
 
     Args:
-        count: of the similar classes.
+        count: the number of similar classes.
 
     Raises:
-        OptionError: a count below 1.
+        OptionError: the count is below 1.
         TargetError: when the utility is used: no other class has a finite score.
 
     Examples:
@@ -50,7 +50,7 @@ def contrast_with_similar(count: int = 3) -> Utility:
 
 
 def similar_classes(z: Float[Tensor, "b classes"], target: Int[Tensor, " b"], count: int) -> Float[Tensor, "b classes"]:
-    """Return the weights of the mean over the classes with the scores nearest to the target's: zero for all others.
+    """Return weights for the mean over the `count` classes with scores nearest to the target's; 0 for other classes.
 
     Raises:
         TargetError: no other class has a finite score.
@@ -68,6 +68,5 @@ def _difference(output: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     z = as_logits(output)
     others = torch.where(weights > 0, z, 0)
     difference = z.gather(1, target[:, None])[:, 0] - (others * weights).sum(1)
-    return (
-        difference / 2 if output.numel() == len(output) else difference
-    )  # of one logit z the two classes are -z and z
+    is_single = output.numel() == len(output)
+    return difference / 2 if is_single else difference  # the scores for a single logit z are -z and z: half of 2z

@@ -1,4 +1,4 @@
-"""The question why an image is like another, or like a text: how near its embedding is."""
+"""`similarity`: the question why an image is similar to another image or a text, measured by embeddings."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from shapleycam.utilities.utility import Utility
 
 
 def similarity(embedding: Any) -> Utility:
-    """Return the cosine of the angle between the model's output (b, d) and an embedding.
+    """Return the utility cos(y, e): the cosine similarity of the model's output y (b, d) and an embedding e.
 
-    For "why are these two photographs alike" take `explainer.output(other)` as the embedding. There is no class.
+    To ask why two photographs are similar, use `explainer.output(other)` as the embedding. There is no class.
 
     Args:
-        embedding: a float tensor (d,), or (b, d) for one an image.
+        embedding: a float tensor (d,), or (b, d) with one embedding for each image.
 
     Raises:
-        OptionError: not such a tensor; when the utility is used: of another length than the output.
+        OptionError: it is not such a tensor; when the utility is used: its length is not that of the output.
 
     Examples:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Checks of a utility against what a model returns, and against the classes that are chosen."""
+"""Check that a utility fits the model's scores and the chosen classes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from shapleycam.models.labels import class_name, imagenet_labels
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.utilities.utility import Labels, Utility
 
-_MOST_LABELS = 100
-"""More labels than any photograph has at once."""
+_MAX_LABELS = 100
+"""No photograph has more labels than this at once."""
 
 
 def check_scores(utility: Utility, scores: ScoreConversion) -> None:
-    """Refuse a utility that does not fit the form of the model's scores.
+    """Refuse a utility that does not fit the model's scores.
 
     Raises:
-        OptionError: it needs logits where only probabilities can be had, or is of labels where classes exclude each
-            other; the message says what can be explained.
+        OptionError: the utility needs logits, but only probabilities are available; or it is for labels that do not
+            exclude each other, but the model ends in a softmax. The message says which utilities can be explained.
     """
     if utility.multi_label and scores.nonlinearity in {"softmax", "log_softmax"}:
         raise OptionError(
@@ -38,22 +38,22 @@ def check_scores(utility: Utility, scores: ScoreConversion) -> None:
 
 
 def classes_exclude_each_other(scores: Float[Tensor, "b classes"], labels: Sequence[str] | None) -> bool:
-    """Return whether the classes evidently are no labels of a multi-label model.
+    """Return whether the classes clearly exclude each other, so that the model is not a multi-label model.
 
-    They are ImageNet's, or the sigmoid gives more than a hundred of them over 50% in every image (docs/decisions.md,
-    "The sigmoid of over a hundred labels above one half is warned of").
+    This is so if they are ImageNet's, or if the sigmoid of more than a hundred of them is above 50% in every image
+    (docs/decisions.md, "The sigmoid of over a hundred labels above one half is warned of").
 
     Args:
-        scores: logits.
-        labels: the class names, None without names.
+        scores: the logits.
+        labels: the class names; None without names.
     """
     if labels is not None and tuple(labels) == imagenet_labels():
         return True
-    return bool(((scores > 0).sum(1) > _MOST_LABELS).all())
+    return bool(((scores > 0).sum(1) > _MAX_LABELS).all())
 
 
 def check_classes(scores: Float[Tensor, "b classes"] | None, target: Int[Tensor, " b"], labels: Labels) -> None:
-    """Refuse to explain a class that the model leaves out.
+    """Refuse a target class that the model excludes.
 
     Raises:
         TargetError: a target's logit is -infinity, or its probability 0; the message names the class.

@@ -22,18 +22,18 @@ Value = Float[Tensor, " b"]
 
 
 def logit(output: Output, target: Target) -> Value:
-    """Return z_c, the class score itself; of a single logit z for yes (class 1) and -z for no (class 0)."""
+    """Return z_c, the class score; for a single logit z it is z for yes (class 1) and -z for no (class 0)."""
     return _pick(as_logits(output), target)
 
 
 def log_probability(output: Output, target: Target) -> Value:
-    """Return log softmax(z)_c; of a single logit log σ(z) and log σ(-z)."""
+    """Return log softmax(z)_c; for a single logit z it is log σ(z) for yes and log σ(-z) for no."""
     z = as_logits(output)
     return _pick(logsigmoid(z) if _is_single(output) else z.log_softmax(1), target)
 
 
 def probability(output: Output, target: Target) -> Value:
-    """Return softmax(z)_c; of a single logit σ(z) and σ(-z)."""
+    """Return softmax(z)_c; for a single logit z it is σ(z) for yes and σ(-z) for no."""
     z = as_logits(output)
     return _pick(z.sigmoid() if _is_single(output) else z.softmax(1), target)
 
@@ -68,12 +68,23 @@ def sigmoid_rest(output: Output, target: Target) -> Value:
 
 
 def value(output: Output, target: Target) -> Value:
-    """Return y_c, a number of the output as it is."""
+    """Return y_c, one number of the model's own output."""
     return _pick(_numbers(output), target)
 
 
-def _of_logits(name: str, function: Function, formula: str, summary: str) -> Utility:
-    return replace(_of_probabilities(name, function, formula, summary), needs_logits=True)
+def _score_utility(name: str, function: Function, formula: str, summary: str) -> Utility:
+    """Return a utility of class scores, which may be log p."""
+    return Utility(name, function, formula, summary, scores=_logits_in, reads="scores")
+
+
+def _logit_utility(name: str, function: Function, formula: str, summary: str) -> Utility:
+    """Return a utility of class scores, which must be logits."""
+    return replace(_score_utility(name, function, formula, summary), needs_logits=True)
+
+
+def _multi_label_utility(name: str, function: Function, formula: str, summary: str) -> Utility:
+    """Return a utility of the logits of labels that do not exclude each other."""
+    return replace(_logit_utility(name, function, formula, summary), multi_label=True)
 
 
 def _logits_in(output: Any, _: Any) -> Any:
@@ -82,14 +93,6 @@ def _logits_in(output: Any, _: Any) -> Any:
 
 def _numbers_in(output: Any, _: Any) -> Any:
     return _numbers(output)
-
-
-def _of_probabilities(name: str, function: Function, formula: str, summary: str) -> Utility:
-    return Utility(name, function, formula, summary, scores=_logits_in, reads="scores")
-
-
-def _of_labels(name: str, function: Function, formula: str, summary: str) -> Utility:
-    return replace(_of_logits(name, function, formula, summary), multi_label=True)
 
 
 _REST = "logit and log-probability together (the paper's ReST)"
@@ -103,29 +106,31 @@ _VALUE = Utility(
     reads="numbers",
 )
 _ROWS = (
-    replace(_of_logits("rest", rest, "z_c + log softmax(z)_c", _REST), log_softmax_terms=(1.0, 1.0)),
-    _of_logits("logit", logit, "z_c", "the class score before softmax; ignores the other classes"),
+    replace(_logit_utility("rest", rest, "z_c + log softmax(z)_c", _REST), log_softmax_terms=(1.0, 1.0)),
+    _logit_utility("logit", logit, "z_c", "the class score before softmax; ignores the other classes"),
     replace(
-        _of_probabilities("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
+        _score_utility("log_probability", log_probability, "log softmax(z)_c", "in nats; saturates slowly"),
         log_softmax_terms=(0.0, 1.0),
     ),
-    _of_probabilities("probability", probability, "softmax(z)_c", "saturates: flat where the model is sure"),
-    _of_probabilities("log_odds", log_odds, "log p_c / (1 - p_c)", "the class against all others; never saturates"),
-    _of_labels("sigmoid_rest", sigmoid_rest, "z_c + log σ(z_c)", "ReST of a label that may be there beside others"),
-    _of_labels("sigmoid_log_probability", sigmoid_log_probability, "log σ(z_c)", "of such a label, in nats"),
-    _of_labels("sigmoid_probability", sigmoid_probability, "σ(z_c)", "of such a label; saturates"),
+    _score_utility("probability", probability, "softmax(z)_c", "saturates: flat where the model is sure"),
+    _score_utility("log_odds", log_odds, "log p_c / (1 - p_c)", "the class against all others; never saturates"),
+    _multi_label_utility(
+        "sigmoid_rest", sigmoid_rest, "z_c + log σ(z_c)", "ReST of a label that may be there beside others"
+    ),
+    _multi_label_utility("sigmoid_log_probability", sigmoid_log_probability, "log σ(z_c)", "of such a label, in nats"),
+    _multi_label_utility("sigmoid_probability", sigmoid_probability, "σ(z_c)", "of such a label; saturates"),
     _VALUE,
 )
 UTILITIES = {utility.name: utility for utility in _ROWS}
-"""The utilities by name; a new one is a function above and a row here."""
+"""The utilities by name. To add one, add a function above and a row here."""
 _CLASS_UTILITIES = [name for name, utility in UTILITIES.items() if utility.predicts]
 
 
 def resolve_utility(choice: str | Utility | Function) -> Utility:
-    """Return the utility that a name or a callable `(output, target) -> (b,)` means.
+    """Return the utility for a name, or for a callable `(output, target) -> (b,)`.
 
     Raises:
-        OptionError: an unknown name, or something else.
+        OptionError: the name is unknown, or the choice is neither a name nor a callable.
 
     Examples:
         >>> from shapleycam.utilities import resolve_utility
@@ -148,10 +153,10 @@ def resolve_utility(choice: str | Utility | Function) -> Utility:
 
 
 def class_function(choice: str | Utility | Function) -> Callable[[Output, Target], Value]:
-    """Return the function of logits (b, classes) that a name means, for utilities that are built on it.
+    """Return the function of logits (b, classes) of a utility, as a part of other utilities.
 
     Raises:
-        OptionError: an unknown name, or a utility that is no function of the logits alone.
+        OptionError: the name is unknown, or the utility is not a function of logits and class only.
     """
     utility = resolve_utility(choice)
     if utility.raw or utility.image_data is not None or utility.make_image_data is not None or not utility.predicts:
@@ -162,12 +167,12 @@ def class_function(choice: str | Utility | Function) -> Callable[[Output, Target
 
 
 def probabilities(output: Output, utility: str, form: OutputKind = "logits") -> Float[Tensor, "b classes"]:
-    """Return each class's probability, from the model's own output.
+    """Return the probability of each class, computed from the model's own output.
 
-    Of logits it is their sigmoid for multi-label utilities, else their softmax.
+    If the output contains logits, it is their sigmoid for multi-label utilities and their softmax for others.
 
     Args:
-        output: (b, classes), or one logit an image.
+        output: (b, classes), or one number for each image.
         utility: the name of the utility that is explained.
         form: what the numbers of the output are.
 

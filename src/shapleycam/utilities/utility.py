@@ -1,4 +1,4 @@
-"""The class of utilities: functions from the model's output and the class to one number an image."""
+"""The class `Utility`: a function of the model's output and the target class, with one value for each image."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Labels: TypeAlias = "Sequence[str] | None"
 
 
 def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]:
-    """Return the class scores (b, classes); of one logit z, (b,) or (b, 1), those of no (-z) and yes (z).
+    """Return the class scores (b, classes); a single logit z, (b,) or (b, 1), becomes two: -z (no) and z (yes).
 
     Raises:
-        TargetError: the output has another form.
+        TargetError: the output is not a tensor with one or two dimensions.
 
     Examples:
         >>> import torch
@@ -44,36 +44,39 @@ def as_logits(output: Float[Tensor, "b *classes"]) -> Float[Tensor, "b classes"]
 
 
 def logits_or_none(output: Any, _: Labels = None) -> Tensor | None:
-    """Return the class scores, None where the output has another form."""
+    """Return the class scores; None if the output is not a tensor with one or two dimensions."""
     return as_logits(output) if isinstance(output, torch.Tensor) and output.dim() in {1, 2} else None
 
 
 def _rows(output: Any, count: int) -> Sequence[Any]:
-    """Return the output of each image, where it is a list of these; otherwise all of it as one."""
+    """Return the outputs of the images if the output is a list of them; otherwise a list of the whole output."""
     return output if isinstance(output, (list, tuple)) and len(output) == count else [output]
 
 
 @dataclass(frozen=True, eq=False)
 class Utility:
-    """A named utility: what is explained, as one number an image.
+    """A named utility: what is explained, as one number for each image.
 
     Attributes:
-        name: in results and messages.
-        function: `function(output, target)` returns (b,); with image data, `function(output, target, data)`.
-        formula: for people.
-        summary: one line for people.
-        scores: `scores(output, labels)` returns (b, n), what a target chooses among; None where there are no classes.
-        predicts: whether the class with the largest score is the predicted one.
-        raw: whether the function gets everything that the model returns, and not the part that is explained.
-        reads: the form of the output that the function gets. "scores": class scores, the logits also where the model
-            returns probabilities (log p if `needs_logits` is False and there are no logits); "numbers": one row an
-            image; "output": the model's own.
-        needs_logits: whether log p will not do.
-        multi_label: whether several of its classes may hold at once.
-        log_softmax_terms: (a, b) where it is a · z_c + b · log softmax(z)_c of the class scores z; None for others.
-        image_data: (b or 1, ...), data for each image, the function's third argument: a mask, an embedding.
-        make_image_data: `make_image_data(output, target, labels)` makes the data from the output on the whole image;
-            they then stay the same for all coalitions.
+        name: the name in results and messages.
+        function: `function(output, target)` returns (b,); with image data it is `function(output, target, data)`.
+        formula: the formula as text.
+        summary: one line that describes it to users.
+        scores: `scores(output, labels)` returns the scores (b, n) of the classes that a target chooses from; None if
+            there are no classes.
+        predicts: whether the class with the largest score is the predicted class.
+        raw: whether the function gets everything that the model returns, instead of the output that is selected.
+        reads: the form of the output that the function gets.
+            "scores": class scores; these are logits even if the model returns probabilities (without logits they are
+            log p, if `needs_logits` is False).
+            "numbers": the output with one row for each image.
+            "output": the model's own output.
+        needs_logits: whether the function needs logits, so that log p is not enough.
+        multi_label: whether several classes may be present at once.
+        log_softmax_terms: (a, b) if the utility is a · z_c + b · log softmax(z)_c for class scores z; otherwise None.
+        image_data: (b or 1, ...), data for each image, the third argument of the function: a mask, an embedding.
+        make_image_data: `make_image_data(output, target, labels)` returns the data, computed from the output on the
+            whole image; they are the same for all coalitions.
 
     Examples:
         >>> import torch
@@ -103,13 +106,13 @@ class Utility:
         """Return the utility of each row, in float32 at least.
 
         Args:
-            output: of `rows` coalitions or images.
+            output: the output, one row for each coalition or image.
             target: the class of each row.
-            samples: the image that each row belongs to; None where rows are the images one to one.
+            samples: the index of the image that each row belongs to; None if the rows are the images.
 
         Raises:
-            OptionError: the function does not give one number a row.
-            TargetError: the function raised where the model detects nothing.
+            OptionError: the function does not return one number for each row.
+            TargetError: the function raised, and the model detects nothing in a row.
         """
         precise = widened(output) if isinstance(output, torch.Tensor) else output
         try:
@@ -133,7 +136,7 @@ class Utility:
         return value
 
     def with_image_data(self, output: Any, target: Int[Tensor, " b"], labels: Labels) -> Utility:
-        """Return the utility with its data for these images, made from their output where it is made of it."""
+        """Return the utility with its data for these images, computed from their output if it has `make_image_data`."""
         data = self.image_data if self.make_image_data is None else self.make_image_data(output, target, labels)
         if data is None:
             return self
@@ -142,10 +145,10 @@ class Utility:
         )
 
     def check_images(self, count: int) -> None:
-        """Refuse data for another number of images.
+        """Refuse image data that does not fit `count` images.
 
         Raises:
-            OptionError: neither one for all, nor one an image.
+            OptionError: there is neither one entry for all images nor one for each image.
         """
         if self.image_data is not None and len(self.image_data) not in {1, count}:
             raise OptionError(

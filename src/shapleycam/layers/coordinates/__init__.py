@@ -1,4 +1,4 @@
-"""Tracks, operation by operation, which coordinates of the image each element of each tensor of a pass stems from."""
+"""Track, operation by operation, from which place of the image each element of each tensor in a pass is computed."""
 
 from shapleycam.layers.coordinates.representation import Coordinates
 from shapleycam.layers.coordinates.tracker import CoordinateTracker

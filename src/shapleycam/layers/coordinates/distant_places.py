@@ -1,7 +1,7 @@
-"""Tells elements that mix places far apart in the image, as both halves of it laid over each other, from a window's.
+"""Find elements that mix distant places of the image, for example its two halves added together.
 
-What mixes two distant places lies at neither of them, nor in the middle (docs/decisions.md, "What mixes distant places
-has none").
+Such an element has no place in the image: it is neither at one of the places nor in the middle between them
+(docs/decisions.md, "What mixes distant places has none"). An element that mixes the places of a window has one.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 _CELLS_APART = 2.01
-"""How far apart neighbouring places that are mixed may lie, in cells of the result, ..."""
+"""How far apart neighbouring places that are mixed may be, in cells of the result (or `_SHARE_APART`, if more)."""
 _SHARE_APART = 1 / 8
-"""... or as a share of what the operands cover of the image, whichever is more."""
+"""The same, as a share of the part of the image that the operands cover."""
 
 
 def are_far_apart(gaps: Tensor, mixed: Tensor, extent: Tensor) -> Tensor:
-    """Return which elements (*shape) mix places that are too far apart to be one.
+    """Return which elements (*shape) mix places with a large gap between them.
 
-    A sum over all positions of an axis, or over a window of it, has no gaps between them that are wider than the
-    result's own cells.
+    A sum over an axis, or over a window of it, mixes neighbouring positions: its gaps are not wider than the cells of
+    the result.
 
     Args:
-        gaps: (axes, *shape) in pixels, the largest between neighbours among the places that an element mixes.
+        gaps: (axes, *shape), for each element the largest gap in pixels between neighbouring places that it mixes.
         mixed: (axes, *shape), the centres that the elements would have.
-        extent: (axes,), how many pixels the operands' centres cover.
+        extent: (axes,), the number of pixels that the operands' centres cover.
     """
     limits = torch.stack([_cell_size(row) for row in mixed]) * _CELLS_APART
     limits = torch.where(limits > 0, torch.maximum(limits, extent * _SHARE_APART), torch.inf)
@@ -32,16 +32,16 @@ def are_far_apart(gaps: Tensor, mixed: Tensor, extent: Tensor) -> Tensor:
 
 
 def extent_of(centres: Tensor) -> Tensor:
-    """Return how many pixels centres (axes, *shape) cover along each axis, without those that are NaN."""
+    """Return how many pixels the centres (axes, *shape) cover along each axis; NaN is ignored."""
     flat = centres.flatten(1)
     high, low = flat.nan_to_num(-torch.inf, posinf=-torch.inf), flat.nan_to_num(torch.inf, neginf=torch.inf)
     return (high.amax(1) - low.amin(1)).clamp(min=0)
 
 
 def largest_gap(places: Tensor, decides: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Return the largest gap between neighbours among the places (axes, *shape) that decide, over dimensions.
+    """Return the largest gap between neighbouring places along the dimensions `axes`, which have size 1 in the result.
 
-    The dimensions `axes` have size 1 in the result.
+    Only places (axes, *shape) for which `decides` is True count.
     """
     others = [dim for dim in range(places.dim()) if dim not in axes]
     ordered = torch.where(decides, places, torch.nan).permute(*others, *axes).flatten(len(others))
@@ -52,7 +52,7 @@ def largest_gap(places: Tensor, decides: Tensor, axes: tuple[int, ...]) -> Tenso
 
 
 def _cell_size(row: Tensor) -> Tensor:
-    """Return the distance in pixels between neighbouring elements along one axis of the image; 0 where all are one."""
+    """Return the median distance in pixels between neighbouring elements with different coordinates; 0 if all agree."""
     steps = [row.diff(dim=dim).abs().flatten() for dim in range(row.dim()) if row.shape[dim] > 1]
-    moved = torch.cat([step[step > 0] for step in steps]) if steps else row.new_zeros(0)  # NaN is not
+    moved = torch.cat([step[step > 0] for step in steps]) if steps else row.new_zeros(0)  # leaves out NaN
     return moved.median() if len(moved) else row.new_zeros(())

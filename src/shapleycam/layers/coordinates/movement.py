@@ -1,6 +1,6 @@
-"""Rules for operations that move elements and change none: the same operation is applied to their coordinates.
+"""Rules for operations that only move elements: the same operation is applied to the coordinates.
 
-(Views need no rule: their coordinates are those of the storage.)
+(Views need no rule, because coordinates are stored for the storage.)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shapleycam.layers.coordinates.operation import Operation
 from shapleycam.layers.coordinates.representation import Coordinates, broadcast
 
 _INDICES = ("index", "indices", "mask", "repeats")
-"""Arguments that say where elements go."""
+"""Arguments that determine where elements are moved."""
 _FILLERS = {"constant_pad_nd": "value", "scatter": "value", "index_fill": "value"}
 
 MOVES = {
@@ -40,7 +40,7 @@ COPIES = ("clone", "_to_copy", "copy", "contiguous", "lift_fresh_copy", "alias_c
 
 
 def move_rule(operation: Operation) -> list[Coordinates] | Coordinates:
-    """Return the coordinates of moved elements; they are lost where the image's content decides where elements go."""
+    """Return the coordinates of moved elements; they are lost if the image's content determines the movement."""
     if any(_depends_on_image(operation, name) for name in _INDICES):
         return operation.lost()
     function = _out_of_place(operation)
@@ -63,7 +63,7 @@ def copy_rule(operation: Operation) -> Coordinates | None:
 
 
 def unfold_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of patches that are cut out one by one; their padding is a constant."""
+    """Return the coordinates of the patches that unfold (im2col) extracts; padding counts as a constant."""
     coordinates = operation.coordinates("self")
     if coordinates is None:
         return None
@@ -74,7 +74,7 @@ def unfold_rule(operation: Operation) -> Coordinates | None:
 
 
 def fold_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of patches laid over each other: the mean where they overlap."""
+    """Return the coordinates of the result of fold (col2im): the mean where patches overlap."""
     coordinates = operation.coordinates("self")
     if coordinates is None:
         return None
@@ -92,7 +92,7 @@ def _depends_on_image(operation: Operation, argument: str) -> bool:
 
 
 def _coordinate_row(value: Any, row: int, operation: Operation) -> Any:
-    """Return one row of an operand's coordinates, to be used in the place of the operand; indices as they are."""
+    """Return an argument with one row of coordinates in place of each operand; indices are not changed."""
     if isinstance(value, (list, tuple)):
         return [_coordinate_row(part, row, operation) for part in value]
     if not isinstance(value, Tensor):

@@ -1,4 +1,4 @@
-"""One call of an operator as the rules see it: its arguments by name, and the coordinates of its operands."""
+"""One call of an operator, with its arguments by name and the coordinates of its operands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapleycam.layers.coordinates.storage_coordinates import StorageCoordinates
 
 @dataclass(frozen=True)
 class Operation:
-    """One call of an operator; `name` is without its namespace and without the underscore of the in-place kind."""
+    """One call of an operator; `name` has no namespace, and no underscore for an in-place operator."""
 
     function: Any
     name: str
@@ -37,14 +37,14 @@ class Operation:
         return self.store.get(value) if isinstance(value, Tensor) else None
 
     def coordinates_or_constant(self, tensor: Tensor) -> Coordinates:
-        """Return the coordinates of a tensor, those of a constant where it does not depend on the image."""
+        """Return the coordinates of a tensor; those of a constant if it does not depend on the image."""
         coordinates = self.store.get(tensor)
         if coordinates is None:
             return constant_coordinates(tensor.shape, self.store.axes, tensor.device)
         return coordinates
 
     def lost(self) -> list[Coordinates]:
-        """Return coordinates for each result of an operation whose effect on them is not known."""
+        """Return lost coordinates for each result, for an operation without a rule."""
         return [lost_coordinates(result.shape, self.store.axes, result.device) for result in self.results]
 
     def operands(self) -> list[Coordinates]:

@@ -1,4 +1,4 @@
-"""Rules for elementwise operations, for those that keep their first operand's shape, and for reductions."""
+"""Rules for elementwise operations, for operations that keep the shape of their first operand, and for reductions."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def shape_preserving_rule(operation: Operation) -> Coordinates | None:
 
 
 def embedding_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of vectors from a table: those of the indices by which they were looked up."""
+    """Return the coordinates of the vectors of an embedding table: the coordinates of their indices."""
     coordinates = operation.coordinates("indices")
     return None if coordinates is None else coordinates.unsqueeze(-1)
 
 
 def glu_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of a gated linear unit: of the product of its two halves."""
+    """Return the coordinates of a gated linear unit, which is the product of the two halves of its operand."""
     coordinates = operation.coordinates("self")
     if coordinates is None:
         return None
@@ -68,7 +68,7 @@ def glu_rule(operation: Operation) -> Coordinates | None:
 
 
 def reduction_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of a sum, mean or extremum over dimensions, over all of them where none is named."""
+    """Return the coordinates of a reduction (sum, mean, maximum) over dimensions; without `dim`, over all of them."""
     coordinates = operation.coordinates("self")
     if coordinates is None or isinstance(operation.arguments.get("other"), Tensor):
         return elementwise_rule(operation)
@@ -79,7 +79,7 @@ def reduction_rule(operation: Operation) -> Coordinates | None:
 
 
 def distance_rule(operation: Operation) -> Coordinates:
-    """Return the coordinates of distances (…, m, n) between the rows of two operands: of the rows' combination."""
+    """Return the coordinates of distances (…, m, n) between the rows of two operands: those of both rows combined."""
     first, second = operation.coordinates("x1"), operation.coordinates("x2")
     rows = [] if first is None else [reduce(first, [-1])]
     columns = [] if second is None else [reduce(second, [-1]).transpose(-1, -2)]

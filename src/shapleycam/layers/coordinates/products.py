@@ -30,7 +30,7 @@ RECURRENT_LAYERS = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"}
 
 
 def product_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of a matrix product, and of what is added to it."""
+    """Return the coordinates of a matrix product, combined with those of the operand that is added to it, if any."""
     left_name, right_name = _OPERANDS[operation.name]
     left, right = operation.coordinates(left_name), operation.coordinates(right_name)
     shape = operation.results[0].shape
@@ -52,7 +52,7 @@ def product_rule(operation: Operation) -> Coordinates | None:
 
 
 def attention_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of attention: of its queries; of all values together where the queries have none."""
+    """Return the coordinates of attention: those of the query, or of all values together if the query has none."""
     query, value = operation.coordinates("query"), operation.coordinates("value")
     rows = None if query is None else reduce(query, [-1])
     everywhere = None if value is None else reduce(value, [-2])
@@ -64,6 +64,6 @@ def attention_rule(operation: Operation) -> Coordinates | None:
 
 
 def recurrent_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of a recurrent layer's steps: of the input at each step."""
+    """Return the coordinates of the steps of a recurrent layer: those of the input at each step."""
     coordinates = operation.coordinates("input")
     return None if coordinates is None else reduce(coordinates, [-1])

@@ -1,6 +1,6 @@
-"""Follows the coordinates of the image through every operation of a forward pass.
+"""Track the coordinates of the image through every operation of a forward pass.
 
-The result does not depend on the weights, so that untrained and trained networks are judged alike (docs/decisions.md,
+The result does not depend on the weights, so it is the same for trained and untrained networks (docs/decisions.md,
 "Layouts are proven by coordinates, not inferred from shapes").
 """
 
@@ -73,22 +73,22 @@ _CONSTANTS = {
     *("new_empty", "new_full", "new_empty_strided", "bernoulli", "zero", "fill", "uniform", "normal", "sym_size"),
     *("is_nonzero", "_local_scalar_dense", "equal", "item", "randint_like", "rand", "randn"),
 }
-"""Operations that do not read the numbers of their operands, or return none."""
+"""Operations that do not read the numbers of their operands, or do not return a tensor."""
 
 _RESTRIDING = {
     *("as_strided", "transpose", "t", "squeeze", "unsqueeze", "swapaxes", "swapdims", "detach", "requires_grad"),
 }
-"""In-place operations that change how a storage is viewed, and nothing in it."""
+"""In-place operations that change the view of a storage, but not its contents."""
 
 
 class CoordinateTracker(TorchDispatchMode):
-    """Context in which the coordinates of every tensor that is computed from `image` are known.
+    """Context that records the coordinates of every tensor that is computed from `image`.
 
-    Coordinates are those of the image's height and width; of a volume or a video also of both axes before them.
+    Coordinates are along the image's height and width; for a volume or a video, along the two axes before them too.
 
     Attributes:
-        lost: the operations whose effect on coordinates is not known, in the order in which they ran.
-        channels: which axis of the image a weight sums over first.
+        lost: the operations without a rule for coordinates, in running order.
+        channels: the axis of the image that the first weight sums over.
 
     Examples:
         >>> import torch
@@ -104,7 +104,7 @@ class CoordinateTracker(TorchDispatchMode):
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        tracked = range(1 if image.dim() > 4 else 2, image.dim())  # of plain images the first axis is the channels
+        tracked = range(1 if image.dim() > 4 else 2, image.dim())  # axis 1 of (b, c, h, w) is the channels
         self._store = StorageCoordinates(len(tracked))
         self.lost: list[str] = []
         self.channels = ChannelAxis(image.dim())
@@ -119,7 +119,7 @@ class CoordinateTracker(TorchDispatchMode):
         return self._store.get(tensor)
 
     def paused(self) -> AbstractContextManager[Any]:
-        """Return a context in which operations are not followed."""
+        """Return a context in which operations are not tracked."""
         return _disable_current_modes()
 
     def __torch_dispatch__(
@@ -132,12 +132,12 @@ class CoordinateTracker(TorchDispatchMode):
         if not operands:
             return value
         results = tuple(_tensors(value))
-        # A view shares the storage of its base, and so its coordinates: only what writes or allocates is followed.
+        # A view shares the storage of its base, and so its coordinates. Only writes and new tensors are tracked.
         if func._schema.is_mutable or not all(_is_view(result, operands) for result in results):  # noqa: SLF001
-            self._follow(func, args, kwargs, results)
+            self._track(func, args, kwargs, results)
         return value
 
-    def _follow(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], results: tuple[Tensor, ...]) -> None:
+    def _track(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], results: tuple[Tensor, ...]) -> None:
         name = func._schema.name.split("::")[-1]  # noqa: SLF001
         name = name.removesuffix("_") if func._schema.is_mutable else name  # noqa: SLF001
         if name in _RESTRIDING:
@@ -154,7 +154,7 @@ class CoordinateTracker(TorchDispatchMode):
     def _coordinates_of_results(self, operation: Operation) -> Sequence[Coordinates | None]:
         """Return the coordinates of an operation's results, by its rule.
 
-        Those of results beside the first (statistics, indices) are lost, unless the rule returns them.
+        The coordinates of all results but the first (statistics, indices) are lost, unless the rule returns them.
         """
         rule, lost = _rule_for(operation), operation.lost()
         if rule is None:
@@ -162,10 +162,10 @@ class CoordinateTracker(TorchDispatchMode):
             return lost
         try:
             coordinates = rule(operation)
-        except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):  # an unknown form of call
+        except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):  # unknown call
             self.lost.append(operation.name)
             return lost
-        if coordinates is None:  # the operand that decides is a constant: that is certain of a copy, of nothing else
+        if coordinates is None:  # the operand that the rule reads is a constant; so the result is, if it is a copy
             return [None] * len(lost) if rule is copy_rule else lost
         if isinstance(coordinates, Tensor):
             if operation.name in REDUCTIONS:

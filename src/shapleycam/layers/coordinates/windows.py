@@ -1,4 +1,4 @@
-"""Rules for convolutions, poolings and resampling: each result lies at the centre of its window."""
+"""Rules for convolutions, poolings and resampling: each result is at the centre of its window."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ADAPTIVE_POOLINGS = {
 
 @dataclass(frozen=True)
 class _Window:
-    """The windows of all results along one dimension: centres and half widths, in elements of the operand."""
+    """The windows of all results along one dimension: their centres and half widths, in elements of the operand."""
 
     centres: Tensor
     half: Tensor
 
 
 def convolution_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of a convolution: of the kernel's centre; the channels of a group share them."""
+    """Return the coordinates of a convolution: those at the kernel's centre, the same for all channels of a group."""
     coordinates = operation.coordinates("input") if "input" in operation.arguments else operation.coordinates("self")
     if coordinates is None:
         return None
@@ -66,7 +66,7 @@ def convolution_rule(operation: Operation) -> Coordinates | None:
 
 
 def pooling_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of a pooling: of the centres of its windows."""
+    """Return the coordinates of a pooling: those at the centres of its windows."""
     coordinates = operation.coordinates("self")
     if coordinates is None:
         return None
@@ -85,7 +85,7 @@ def pooling_rule(operation: Operation) -> Coordinates | None:
 
 
 def adaptive_pooling_rule(operation: Operation) -> Coordinates | None:
-    """Return the coordinates of an adaptive pooling: of the centres of its windows, each of whole elements."""
+    """Return the coordinates of an adaptive pooling: those at the centres of its windows, which are whole elements."""
     coordinates = operation.coordinates("self")
     if coordinates is None:
         return None
@@ -121,8 +121,8 @@ def resampling_rule(operation: Operation) -> Coordinates | None:
 def _through_windows(coordinates: Coordinates, dim: int, window: _Window) -> Coordinates:
     """Return the coordinates at the centres of windows along a dimension.
 
-    Between two elements and beyond the edges they are in line with the nearest two, so that padding does not move what
-    lies at the border.
+    Between two elements they are interpolated linearly, and beyond the edges extrapolated, so that padding does not
+    move the results at the border.
     """
     shape = list(coordinates.shape[1:])
     shape[dim - 1] = len(window.centres)
@@ -152,9 +152,9 @@ def _at_centres(coordinates: Coordinates, dim: int, window: _Window) -> Coordina
 
 
 def extrapolate(coordinates: Coordinates, dim: int, steps: int) -> Coordinates:
-    """Return coordinates in which elements without a centre, beside two that have one, are in line with these.
+    """Return coordinates in which padding, elements without a centre, is extrapolated linearly from its neighbours.
 
-    Such elements are padding; `steps` is how many of them may follow each other.
+    An element is filled if the two elements next to it have a centre; `steps` is the largest width of the padding.
     """
     coordinates = coordinates.clone()
     inner = coordinates.shape[dim] - 2
@@ -163,7 +163,7 @@ def extrapolate(coordinates: Coordinates, dim: int, steps: int) -> Coordinates:
         lines = [_lines_to_fill(coordinates, is_missing, dim, *starts) for starts in ((2, 1, 0), (0, 1, 2))]
         if not any(len(indices) for indices, _, _ in lines):
             break
-        for indices, fills, filled in lines:  # the later neighbours win
+        for indices, fills, filled in lines:  # if both sides have neighbours, the following ones are used
             coordinates.index_copy_(dim, indices, torch.where(fills, filled, coordinates.index_select(dim, indices)))
     return coordinates
 
@@ -171,10 +171,12 @@ def extrapolate(coordinates: Coordinates, dim: int, steps: int) -> Coordinates:
 def _lines_to_fill(
     coordinates: Coordinates, is_missing: Tensor, dim: int, start: int, near: int, far: int
 ) -> tuple[Int[Tensor, " lines"], Tensor, Coordinates]:
-    """Return where elements are missing beside two neighbours that are known: indices along a dimension, and a mask.
+    """Return where to fill missing elements next to two known neighbours.
 
-    The last result is what is in line with these neighbours there. `start`, `near` and `far` are where the elements
-    and their neighbours begin.
+    `start`, `near` and `far` are the first indices of the elements, their neighbours and the neighbours beyond these.
+
+    Returns:
+        The indices along `dim`, the mask of the elements to fill there, and the extrapolated coordinates.
     """
     inner = coordinates.shape[dim] - 2
     fills = is_missing.narrow(dim, start, inner) & ~is_missing.narrow(dim, near, inner)
@@ -186,11 +188,11 @@ def _lines_to_fill(
 
 
 def _next_in_line(near: Coordinates, far: Coordinates) -> Coordinates:
-    """Return the coordinates that continue the line from `far` to `near`."""
+    """Return the coordinates one step beyond `near`, on the line from `far` to `near`."""
     return torch.cat([2 * near[:-1] - far[:-1], near[-1:]])
 
 
 def _per_axis(value: Any, count: int) -> Sequence[int]:
-    """Return one number for each axis, from an argument that may be one number for all."""
+    """Return an argument as one number for each axis; it may be one number for all axes."""
     values = [value] if isinstance(value, int) else list(value)
     return values * count if len(values) == 1 else values

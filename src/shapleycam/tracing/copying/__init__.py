@@ -1,4 +1,4 @@
-"""Private copies of all that a model is made of, so that nothing that a pass writes reaches the user's objects."""
+"""Private copies of a model and the objects it refers to, so that a pass does not write into the user's objects."""
 
 from shapleycam.tracing.copying.copier import Copier
 from shapleycam.tracing.copying.packages import STATELESS_PACKAGES

@@ -1,9 +1,10 @@
-"""Copies a whole model by rules for single types.
+"""Copy a whole model, with a rule for each type of value.
 
 Parameters are shared with the user's model. Everything that a forward pass may write into is copied: modules, buffers,
-containers, tensors kept as attributes, arrays, random generators, and the objects and closures that hold them. The
-copies refer to each other as their originals do. No method of the user's classes is called: a class may define `copy`
-or `train` as anything (docs/decisions.md, "Models are explained through private copies that share their parameters").
+containers, tensors stored as attributes, arrays, random generators, and the objects and closures that refer to them.
+The copies refer to each other as their originals do. No method of the user's classes is called, because a class may
+define `copy` or `train` as something else (docs/decisions.md, "Models are explained through private copies that share
+their parameters").
 """
 
 from __future__ import annotations
@@ -72,10 +73,10 @@ _RULES_FOR_SUBCLASSES: dict[type, Callable[[CopyState, Any], Any]] = {
 
 
 class Copier(CopyState):
-    """Copies a model, and whatever it refers to, once: the copy is `model`.
+    """Copies a model and the objects that it refers to; the copy is the attribute `model`.
 
-    `precision` is what floating-point parameters and buffers become; None widens half precision to float32 and leaves
-    the rest as it is.
+    `precision` is the dtype of the copy's floating-point parameters and buffers; None converts half precision to
+    float32 and does not change other dtypes.
 
     Examples:
         >>> from torch import nn
@@ -96,7 +97,7 @@ class Copier(CopyState):
         self.model: nn.Module = self.copy(model)
 
     def copy(self, value: Any) -> Any:
-        """Return the private copy of a value, the value itself where nothing in it can be written."""
+        """Return the private copy of a value; the value itself if it contains nothing that can be written into."""
         kind = type(value)
         if kind in IMMUTABLE:
             return value
@@ -112,5 +113,5 @@ class Copier(CopyState):
         return copy_user_object(self, value)
 
     def has_rule(self, kind: type) -> bool:
-        """Return whether values of exactly this type are copied by a rule of their own."""
+        """Return whether there is a rule for values of exactly this type."""
         return kind in _RULES

@@ -1,4 +1,4 @@
-"""Copies of functions and methods: with copied closures, defaults, and those global variables that hold state."""
+"""Copy functions and methods, with their closures, defaults, and those global variables that contain state."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _CONTAINERS = {list, dict, set, deque, defaultdict, Counter, OrderedDict, np.nda
 
 
 def copy_function(state: CopyState, function: types.FunctionType) -> Any:
-    """Return a function, as it was written, whose closure, defaults and global variables with state are copies.
+    """Return the original function with copies of its closure, defaults and global variables that contain state.
 
-    A function without any of these is shared. Code that torch.compile made is left out: it would be compiled anew
-    around what is put in the place of the model's modules.
+    A function without any of these is shared. A compiled function is replaced by the function that the user wrote,
+    because it would be compiled again: interceptors replace the calls of modules.
     """
     written = original_function(function)
     if not isinstance(written, types.FunctionType):
@@ -72,7 +72,7 @@ def copy_partial(state: CopyState, partial: functools.partial[Any]) -> functools
 
 
 def original_function(function: Any) -> Any:
-    """Return a function as it was written, without what torch.compile or torch.compiler.disable wrapped around it."""
+    """Return the function that the user wrote, without wrappers of torch.compile or torch.compiler.disable."""
     while (inner := getattr(function, "_torchdynamo_orig_callable", None)) is not None:
         function = inner
     return function
@@ -86,7 +86,7 @@ def referenced_names(code: types.CodeType) -> tuple[str, ...]:
 
 
 def has_state(value: Any) -> bool:
-    """Return whether code may write into a value: a container, a tensor, a module, an object of a user's class."""
+    """Return whether code may write into a value: a container, tensor, module, or object of a user's class."""
     if type(value) in _CONTAINERS:
         return True
     if isinstance(value, (nn.Module, functools.partial)) or (type(value) is Tensor and not value.is_meta):

@@ -1,4 +1,4 @@
-"""Copies of modules: their children, parameters, buffers, hooks and mode, and what their forward uses of its class."""
+"""Copy modules: their children, parameters, buffers, hooks and mode, and the class attributes their forward uses."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def copy_module(state: CopyState, module: nn.Module) -> nn.Module:
         value = attributes[name]
         if rule is None:
             attributes[name] = state.copy(value)
-        elif type(value) in _PLAIN_MAPPINGS and not value:  # most of a module's
+        elif type(value) in _PLAIN_MAPPINGS and not value:  # most mappings of a module are empty: a fast path
             attributes[name] = type(value)()
         else:
             attributes[name] = rule(state, module, value)
     object.__setattr__(copied, "__dict__", attributes)
     _bind_class_state(state, copied, kind)
-    if "_orig_mod" in attributes["_modules"]:  # what torch.compile(module) returned: the module itself is run
+    if "_orig_mod" in attributes["_modules"]:  # the result of torch.compile(module): run the module itself
         vars(copied)["forward"] = attributes["_modules"]["_orig_mod"]
     return copied
 
 
 def _rules_of(state: CopyState, attributes: dict[str, Any]) -> AttributeRules:
-    """Return which attributes are copied, and by which rules: the same for modules with the same names and types."""
+    """Return the attributes to copy, with their rules; they are stored for modules with the same names and types."""
     key = tuple(attributes), tuple(map(type, attributes.values()))
     rules = state.attribute_rules.get(key)
     if rules is None:
@@ -64,10 +64,10 @@ def _rules_of(state: CopyState, attributes: dict[str, Any]) -> AttributeRules:
 
 
 def _bind_class_state(state: CopyState, copied: nn.Module, kind: type[nn.Module]) -> None:
-    """Set on the copy what its forward uses of its class and could write into, and what was compiled there.
+    """Set copies of class attributes on the copied module, if its forward uses them and they may be written into.
 
-    These are containers and tensors that are class attributes, and functions that use such global variables. Classes
-    themselves are not copied, so that `isinstance` holds as in the user's model.
+    These are containers and tensors that are class attributes, methods whose global variables contain state, and
+    compiled methods. Classes are not copied, so that `isinstance` has the same result as in the user's model.
     """
     if kind not in state.class_state:
         state.class_state[kind] = _attributes_used_by_forward(kind)
@@ -80,13 +80,13 @@ def _bind_class_state(state: CopyState, copied: nn.Module, kind: type[nn.Module]
 
 
 def _attributes_used_by_forward(kind: type[nn.Module]) -> dict[str, Any]:
-    """Return a class's forward, and the class attributes that it names, itself or through its other methods."""
+    """Return a class's forward, and the class attributes that it uses, directly or in methods that it calls."""
     attributes: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         own = {name: value for name, value in vars(base).items() if not name.startswith("__")}
         if package_of(base) not in STATELESS_PACKAGES:
             attributes |= own
-        else:  # what it overrides of a user's class is not the user's
+        else:  # a library class that overrides attributes of a user's class
             attributes = {name: value for name, value in attributes.items() if name not in own}
     used: dict[str, Any] = {}
     pending = ["forward"]
@@ -127,7 +127,7 @@ def _copy_forward_hooks(state: CopyState, module: nn.Module, hooks: Mapping[int,
 
 
 def _copy_mode(state: CopyState, module: nn.Module, training: bool) -> bool:  # noqa: FBT001  # an attribute's value
-    """Return eval mode for what `model.eval()` reaches, the user's own choice for modules that are not registered."""
+    """Return False for registered modules, as `model.eval()` does; other modules keep the mode that the user set."""
     return training and id(module) not in state.registered
 
 

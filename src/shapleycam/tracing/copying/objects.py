@@ -1,4 +1,4 @@
-"""Copies of containers, arrays and objects of the user's classes."""
+"""Copy containers, arrays and objects of the user's classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def copy_list(state: CopyState, values: list[Any]) -> list[Any]:
 
 
 def copy_tuple(state: CopyState, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a tuple of copies; the tuple itself where nothing in it was copied."""
+    """Return a tuple of copies; the tuple itself if none of its values had to be copied."""
     if IMMUTABLE.issuperset(map(type, values)):
         return values
     copied = tuple(map(state.copy, values))
@@ -45,7 +45,7 @@ def copy_set(state: CopyState, values: set[Any]) -> set[Any]:
 
 
 def copy_deque(state: CopyState, values: deque[Any]) -> deque[Any]:
-    """Return a deque of copies, of the same greatest length."""
+    """Return a deque of copies with the same maximum length."""
     return state.remember(values, deque(map(state.copy, values), values.maxlen))  # type: ignore[no-any-return]
 
 
@@ -70,7 +70,7 @@ def copy_array(state: CopyState, array: np.ndarray[Any, Any]) -> np.ndarray[Any,
 
 
 def copy_deeply(state: CopyState, value: Any) -> Any:
-    """Return a deep copy, of random generators of Python and numpy."""
+    """Return a deep copy; used for random generators of Python and numpy."""
     return state.remember(value, deepcopy(value))
 
 
@@ -84,7 +84,7 @@ def copy_weak_proxy(state: CopyState, proxy: Any) -> Any:
     """Return a weak proxy of the copy of a module; proxies of anything else are shared."""
     try:
         target = proxy.__reduce_ex__.__self__  # a bound method of the object behind the proxy
-    except ReferenceError:  # it is gone
+    except ReferenceError:  # the object does not exist any more
         return proxy
     return weakref.proxy(state.copy(target)) if isinstance(target, nn.Module) else proxy
 
@@ -92,7 +92,7 @@ def copy_weak_proxy(state: CopyState, proxy: Any) -> Any:
 def copy_user_object(state: CopyState, value: Any) -> Any:
     """Return a new object of a user's class with copies of the attributes, without calling the class.
 
-    Objects of PyTorch, numpy and the standard library, and of classes on top of ones written in C, are shared.
+    Objects of PyTorch, numpy and the standard library, and of subclasses of classes that are written in C, are shared.
     """
     kind = type(value)
     if isinstance(value, (type, Enum, BaseException)) or not is_user_class(kind):
@@ -107,7 +107,7 @@ def copy_user_object(state: CopyState, value: Any) -> Any:
     else:
         try:
             copied = state.remember(value, object.__new__(kind))
-        except TypeError:  # a class on top of one that is written in C
+        except TypeError:  # a subclass of a class that is written in C
             return value
     if hasattr(value, "__dict__"):
         vars(copied).update({name: state.copy(item) for name, item in vars(value).items()})

@@ -1,4 +1,4 @@
-"""Whose code a class or function is: the user's, or that of a library that keeps no state for a model."""
+"""Tell whether a class or function is the user's, or belongs to a library that does not store state for a model."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import torch
 from shapleycam.tracing.hooks import LIBRARIES
 
 _SHARED_PACKAGES = frozenset(sys.stdlib_module_names) | {"torch", "numpy"}
-"""Objects of these packages' classes are shared: loggers, locks, optimizers, graphs. What a model writes is its own."""
+"""Objects of classes from these packages are shared: loggers, locks, optimizers, graphs. Models do not write them."""
 _TRAINERS = {"lightning", "pytorch_lightning", "lightning_fabric", "accelerate"}
 _TRAINING_PACKAGES = frozenset(_TRAINERS | {"tensorboard", "tensorboardX", "wandb", "mlflow"})
-"""Their trainers and loggers, and the user's classes on top of them, are shared too: a Lightning module refers to its
-trainer, and with it to the optimizer's state, open files and a second path to the module itself."""
+"""Trainers and loggers of these packages, and the user's subclasses of them, are shared too: a Lightning module refers
+to its trainer, which refers to the optimizer's state, open files and the module itself."""
 STATELESS_PACKAGES = _SHARED_PACKAGES | LIBRARIES
-"""Packages whose functions keep no state in global variables, and whose classes keep none for all their objects."""
-_HEAP_TYPE = 1 << 9  # of CPython's type flags: a class that was written in Python
+"""Packages whose functions have no state in global variables, and whose classes have none in class attributes."""
+_HEAP_TYPE = 1 << 9  # a type flag of CPython: the class is written in Python
 
 
 def package_of(definition: Any) -> str:
     """Return the top-level package of a class or function; "" for the program's own file."""
     package = str(definition.__module__).partition(".")[0]
-    if package == "builtins":  # what `exec` defines without the name of a module says so too
+    if package == "builtins":  # definitions made by `exec` without a module name say so too
         is_python = isinstance(definition, FunctionType) or bool(getattr(definition, "__flags__", 0) & _HEAP_TYPE)
         return "" if is_python else package
     return "" if package in {"__main__", "__mp_main__"} else package
@@ -33,8 +33,9 @@ def package_of(definition: Any) -> str:
 def is_user_class(kind: type) -> bool:
     """Return whether objects of a class may be copied, attribute by attribute.
 
-    The class was written in Python, outside PyTorch, numpy, the standard library and what trains models. One with a
-    `__del__` is not copied: the end of the copy would close or remove what the user's object still uses.
+    This is so for classes that are written in Python and do not belong to PyTorch, numpy, the standard library or
+    libraries for training. Objects with a `__del__` are not copied: deleting the copy would close or remove something
+    that the user's object still uses.
     """
     return (
         bool(kind.__flags__ & _HEAP_TYPE)

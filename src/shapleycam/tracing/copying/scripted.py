@@ -1,4 +1,4 @@
-"""TorchScript modules inside Python models: run as they are, with nothing inside them visible to a trace."""
+"""TorchScript modules inside Python models: they run as a whole, and a trace cannot see the modules inside them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from shapleycam.precision import HALF
 class ScriptedCall(nn.Module):
     """A module whose forward runs a copy of a TorchScript module, which is not one of its submodules.
 
-    The copy is in eval mode and shares the parameters; `precision` is what its numbers become, None widens half
-    precision to float32.
+    The copy is in eval mode and shares the parameters. `precision` is the dtype of its floating-point numbers; None
+    converts half precision to float32.
     """
 
     def __init__(self, scripted: torch.jit.ScriptModule, precision: torch.dtype | None) -> None:
@@ -39,7 +39,7 @@ class ScriptedCall(nn.Module):
 
 
 def _share_parameters(copied: torch.jit.ScriptModule, scripted: torch.jit.ScriptModule) -> None:
-    """Replace the copied parameters by the original ones: TorchScript has no copy that leaves them out."""
+    """Replace the copied parameters by the original ones, because TorchScript cannot copy a module without them."""
     modules = dict(copied.named_modules())
     for name, parameter in scripted.named_parameters():
         owner, _, attribute = name.rpartition(".")

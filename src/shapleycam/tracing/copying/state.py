@@ -1,4 +1,4 @@
-"""What the copying of one model has to remember, and the interface that the rules for single types work with."""
+"""The state while one model is copied, and the interface for the rules that copy values of one type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMMUTABLE = {
     *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format),
     *(types.ModuleType, types.CodeType),
 }
-"""Types whose values are shared with the user's model, since nothing in them can be written."""
+"""Types whose values are shared with the user's model, because they are immutable."""
 
 
 AttributeRule: TypeAlias = "Callable[[CopyState, nn.Module, Any], Any]"
@@ -27,9 +27,9 @@ AttributeRules: TypeAlias = "tuple[tuple[str, AttributeRule | None], ...]"
 
 
 class CopyState(ABC):
-    """The copies made so far, by the identity of their originals, so that references among them stay as they were.
+    """The copies made so far, by the identity of their originals, so that references among the copies are right.
 
-    Originals are kept alive as long as the state, so that no identity is given to another object.
+    The originals are kept alive as long as the state, so that no other object gets the identity of one of them.
 
     Attributes:
         visibility: whether the user's own hooks see the pass that runs; all hooks of the copy share it.
@@ -58,14 +58,14 @@ class CopyState(ABC):
 
     @abstractmethod
     def copy(self, value: Any) -> Any:
-        """Return the private copy of a value, the value itself where nothing in it can be written."""
+        """Return the private copy of a value; the value itself if it contains nothing that can be written into."""
 
     @abstractmethod
     def has_rule(self, kind: type) -> bool:
-        """Return whether values of exactly this type are copied by a rule of their own."""
+        """Return whether there is a rule for values of exactly this type."""
 
     def known_copy(self, value: Any) -> Any:
-        """Return the copy that was made of a value before, or None."""
+        """Return the copy of a value if it was copied before; otherwise None."""
         return self._copies.get(id(value))
 
     def remember(self, value: Any, copied: Any) -> Any:
@@ -75,5 +75,5 @@ class CopyState(ABC):
         return copied
 
     def keep_alive(self, value: Any) -> None:
-        """Keep an original alive whose identity or address is a key here."""
+        """Keep an original alive, because its identity or address is used as a key."""
         self._originals.append(value)

@@ -1,4 +1,4 @@
-"""Copies of tensors: parameters are shared, everything else that a pass may write into is copied."""
+"""Copy tensors: parameters are shared, other tensors that a pass may write into are copied."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shapleycam.precision import HALF, widened
 from shapleycam.tracing.copying.state import CopyState
 
 _LARGE = 2**20
-"""Elements of a tensor outside parameters and buffers from which it is shared, not copied. Writes into it are noticed
-by autograd's version counters (see `isolation.WrittenTensors`)."""
+"""A tensor with at least this many elements, if it is not a buffer, is shared instead of copied. Writes into it are
+detected by autograd's version counters (see `isolation.WrittenTensors`)."""
 _PLAIN = frozenset({Tensor, nn.Parameter})
 
 
@@ -25,7 +25,7 @@ def copy_tensor(state: CopyState, tensor: Tensor, *, is_buffer: bool = False) ->
         return copy_parameter(state, tensor)
     if not has_numbers(tensor):
         return tensor
-    if storage_address(tensor) in state.parameter_storages:  # a view of a parameter stays one
+    if storage_address(tensor) in state.parameter_storages:  # a view of a parameter stays a view
         return state.remember(tensor, tensor.detach())  # type: ignore[no-any-return]
     if tensor.numel() >= _LARGE and not is_buffer and tensor.dtype not in HALF:
         state.shared[id(tensor)] = ("tensor", tensor)
@@ -34,12 +34,12 @@ def copy_tensor(state: CopyState, tensor: Tensor, *, is_buffer: bool = False) ->
 
 
 def copy_parameter(state: CopyState, parameter: Tensor, owner: str = "the model") -> Tensor:
-    """Return a parameter for the copy, with the same memory unless it is converted to another precision.
+    """Return a parameter for the copied model; it shares memory with the original unless its dtype is converted.
 
-    `owner` is the class of the module that has it, for the error's message.
+    `owner` is the class of its module, for the error message.
 
     Raises:
-        ModelError: it is lazily initialised.
+        ModelError: the parameter is not initialised yet (a lazy module).
     """
     known = state.known_copy(parameter)
     if known is not None:
@@ -54,7 +54,7 @@ def copy_parameter(state: CopyState, parameter: Tensor, owner: str = "the model"
     values = _converted(state, original) if is_plain else original
     if values is original and parameter.is_inference():
         values = original.clone()
-    elif values is original:  # the same numbers; nothing is differentiated by them
+    elif values is original:  # shared memory; gradients with respect to parameters are not needed
         state.shared[id(parameter)] = ("parameter", parameter)
         if not is_plain:
             return state.remember(parameter, parameter)  # type: ignore[no-any-return]
