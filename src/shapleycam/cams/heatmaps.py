@@ -66,12 +66,12 @@ def _weights(length: int, new: int, dtype: torch.dtype, device: torch.device) ->
 
 
 def min_max(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
-    """Return each map scaled to [0, 1]: (x - min) / (1e-7 + max(x - min)); zeros for a constant map."""
+    """Return each map scaled to [0, 1]: (x - min) / (1e-7 + max(x - min)); zeros for a constant one."""
     return _min_max_(maps.clone())
 
 
 def _min_max_(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
-    """Scale maps in place as `min_max` does; to allocate a map at input size takes longer than to scale it."""
+    """Scale maps as `min_max` does, in place: a map at input size takes longer to allocate than to scale."""
     dims = tuple(range(1, maps.dim()))
     lowest, highest = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
     # Rounding is monotonic, so max(x - min) is max - min to the last bit.

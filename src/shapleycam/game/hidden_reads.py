@@ -1,4 +1,4 @@
-"""Detect reads of a tensor that no recorded operation shows: Python code detaches it, or reads its memory."""
+"""Reads of a tensor by Python code that no recorded operation shows: detached tensors, and memory that is read."""
 
 from __future__ import annotations
 
@@ -15,19 +15,16 @@ _READING = {
     *(Tensor.storage, Tensor.apply_, Tensor.map_, Tensor.map2_, Tensor.__repr__, Tensor.__format__),
     *(Tensor.__deepcopy__, Tensor.__reduce_ex__, Tensor.data.__set__, torch.tensor),  # type: ignore[attr-defined]
 }
-"""Calls that pass a tensor's memory or numbers to something else than an operation of PyTorch."""
+"""Calls that hand a tensor's memory, or numbers of it, to something else than an operation of PyTorch."""
 
 
 class HiddenReads(TorchFunctionMode):
-    """Context that records whether Python code detaches, or reads the memory of, a tensor from the activation.
+    """Notes in `are_seen` whether Python code detaches what depends on the activation, or reads its memory.
 
-    It works above the dispatcher, where it sees only calls of Python code: PyTorch's operations detach tensors too.
+    It sits above the dispatcher, where only the code's own calls pass: PyTorch detaches inside its operations too.
 
     Args:
-        depends: returns whether its argument is a tensor that was computed from the activation.
-
-    Attributes:
-        are_seen: whether there was such a read.
+        depends: returns whether something is a tensor that was computed from the activation.
 
     Examples:
         >>> import torch
@@ -45,7 +42,7 @@ class HiddenReads(TorchFunctionMode):
         self.are_seen = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # Under no_grad a detached tensor is not hidden: custom autograd functions detach in their forward pass.
+        # Without gradients nothing is left to detach: the forward of a function with its own backward does so.
         is_hidden = func in _READING or (func in _DETACHING and torch.is_grad_enabled())
         if is_hidden and args and self._depends(args[0]):
             self.are_seen = True

@@ -1,4 +1,4 @@
-"""The result of one forward pass: the activation of a layer, the output, and a head that can be run again."""
+"""`Trace`: the result of one forward pass, with a layer's activation, the output, and a head that can run again."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Trace:
     Attributes:
         layer: the layer's dotted name.
         images: the model's input, (b, ...).
-        activation: what the layer returned, (b, ...): a leaf of autograd's graph.
-        output: what `select` takes from what the model returns, a function of `activation` in the graph. The graph
-            holds only what comes after the layer.
-        is_differentiable: whether there is such a graph (there is none of an output computed under no_grad, or by
-            quantised numbers).
-        twice_differentiable: whether attention after the layer ran by a kernel that has second derivatives.
-        is_recorded: whether `head` can be run.
+        activation: the layer's output, (b, ...), which is a leaf of autograd's graph.
+        output: the part of the model's output that `select` takes, as a function of `activation` in the graph. The
+            graph contains only the head.
+        is_differentiable: whether there is such a graph (not for an output that is quantised or computed under
+            no_grad).
+        twice_differentiable: whether attention in the head ran by a kernel with second derivatives.
+        is_recorded: whether `head` can run.
         owner: the user's model.
-        precision: of the part before the layer: the model's own, "full", or "bfloat16".
+        precision: the precision of the layers before the explained one: "full" (the model's own), or "bfloat16".
 
     Examples:
         >>> import torch
@@ -61,7 +61,7 @@ class Trace:
         True
     """
 
-    def __init__(  # noqa: PLR0913  # all that a pass leaves
+    def __init__(  # noqa: PLR0913  # all results of a pass
         self,
         layer: str,
         images: Tensor,
@@ -93,12 +93,12 @@ class Trace:
 
     @property
     def select(self) -> OutputSelector:
-        """Return the function that takes the output that is explained from what the model returns."""
+        """Return the function that takes the explained output from the model's output."""
         return self._reading.select
 
     @property
     def utility_input(self) -> UtilityInput | None:
-        """Return what the output is read as, after `read_as`."""
+        """Return the form in which the output is read, after `read_as`."""
         return self._reading.utility_input
 
     @property
@@ -113,36 +113,36 @@ class Trace:
 
     @property
     def is_at_input(self) -> bool:
-        """Return whether the activation is the model's input, and the head the whole model."""
+        """Return whether the layer is the model's input, so that the head is the whole model."""
         return is_input(self.owner, self.layer)
 
     @property
     def reads_activation_alone(self) -> bool:
-        """Return whether nothing of the images enters the head beside the activation, and no code of the user's does.
+        """Return whether the head depends on the images only through the activation, and runs no user code.
 
-        It is known of passes that were recorded for replay; False for others.
+        It is False for passes that were not recorded for replay, for which this is not known.
         """
         return self.is_recorded and not self.is_read_by_user_code and self._replay.reads_activation_alone
 
     @property
     def is_read_by_user_code(self) -> bool:
-        """Return whether code of the user's takes the output from what the model returns, or gave further inputs."""
-        select = getattr(self.select, "func", self.select)  # of a partial
+        """Return whether a user's function selects the output, or the user gave further inputs."""
+        select = getattr(self.select, "func", self.select)  # the function inside a partial
         is_own = str(getattr(select, "__module__", "")).startswith("shapleycam.")
         return not is_own or bool(self.extra.positional or self.extra.keywords)
 
     def read_as(self, utility_input: UtilityInput) -> Trace:
-        """Return the same pass with an output that a utility can be computed from, and a head that gives such outputs.
+        """Return the same pass with an output from which a utility can be computed, and a head with such outputs.
 
-        "scores" are of classes, (b, classes, ...) or (b,): the logits where the model returns probabilities, and log p
-        where the logits cannot be had; `score_conversion` of the result says which. "numbers" is the model's own output
-        with one row an image, "output" the same where it has such rows.
+        "scores" are scores of classes, (b, classes, ...) or (b,). If the model returns probabilities, they are the
+        logits, or log p if the logits cannot be restored; `score_conversion` of the result says which. "numbers" is the
+        model's own output, with one row for each image. "output" is the same, but need not have such rows.
 
         Raises:
-            ModelError: the output has not one row an image, or is a part of a softmax's.
+            ModelError: the output does not have one row for each image, or is a part of the result of a softmax.
         """
         traced: Trace = copy(self)
-        with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have none
+        with torch.inference_mode(mode=False), torch.enable_grad():  # the caller may have switched gradients off
             output = as_rows(self._selected.output, len(self.images), "images", utility_input)
             conversion = None
             if utility_input == "scores" and has_classes(output):
@@ -153,10 +153,10 @@ class Trace:
         return traced
 
     def head(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
-        """Return the model's (selected) output for each row of activations, by running only what comes after the layer.
+        """Return the model's (selected) output for each row of activations, by running only the head.
 
-        Rows belong to the images of the pass one to one, or all to its only image, or as `samples` (rows,) says.
-        The output is differentiable where the activation requires a gradient.
+        `samples` (rows,) are the indices of the rows' images. Without it there is one row for each image, or any number
+        of rows for a single image. The output is differentiable if the activation requires a gradient.
 
         Raises:
             ReplayError: the pass was not recorded for replay, or the rows do not fit it.
@@ -171,11 +171,11 @@ class Trace:
     def head_of_any_size(
         self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None
     ) -> Any:
-        """Return the same as `head`, for activations that may have fewer positions than the image's own.
+        """Return the same as `head`, for activations that may have fewer positions than those of the pass.
 
         Raises:
             ReplayError: as `head`.
-            ModelError: the head does not take this number of positions.
+            ModelError: the head does not accept this number of positions.
         """
         if not self.is_recorded:
             raise ReplayError("this pass was not recorded for replay; trace the model with replay=True")
@@ -189,7 +189,7 @@ class Trace:
         return self.rerun(activation, samples)
 
     def head_of_one_row(self, activation: Float[Tensor, "1 *shape"], image: int, rows: int) -> Any:
-        """Return the output of `rows` rows of one image, where something inside makes as many of the one that is given.
+        """Return `rows` rows of output for one image, if the caller expands the single row inside the head to `rows`.
 
         Raises:
             ReplayError: the pass was not recorded for replay.
@@ -201,11 +201,11 @@ class Trace:
         return self._reading.read(lambda: self._replay(activation, sample), activation, rows)
 
     def rerun(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
-        """Return the same as `head`, also of a pass that was not recorded: the whole model then runs again."""
+        """Return the same as `head`, also for a pass that was not recorded: then the whole model runs again."""
         return self._reading.read(lambda: self._replay(activation, samples), activation)
 
     def rerun_in_float64(self, activation: Float[Tensor, "b *shape"]) -> Any:
-        """Return the same as `rerun` for the images of the pass, with everything in double precision."""
+        """Return the same as `rerun` for the images of the pass, with the whole model in float64."""
         copied = private_copy(self.owner, torch.float64)
         extra = self._replay.extra.map(lambda t: t.double() if t.is_floating_point() else t)
         plan = Plan.without_steps(self._replay.layer_output)
@@ -213,10 +213,10 @@ class Trace:
         return self._reading.read(lambda: replay(activation), activation)
 
     def output_of(self, images: Float[Tensor, "rows *image"], samples: Int[Tensor, " rows"]) -> Any:
-        """Return the (selected) output of the whole model for changed images, in a pass of its own without a graph.
+        """Return the (selected) output of the whole model for changed images, from a new pass without a graph.
 
-        `samples` (rows,) is the index of the image of this pass that each row was made of: its row of further inputs is
-        used.
+        `samples` (rows,) are the indices of the images from which the rows were made; the rows get the further inputs
+        of these images.
         """
         extra = self._replay.extra.rows(samples)
         with isolated_copy(self.owner) as copied, torch.no_grad():
@@ -231,10 +231,10 @@ class Trace:
         samples: Int[Tensor, " rows"] | None = None,
         observer: AbstractContextManager[object] | None = None,
     ) -> Any:
-        """Return the (selected) output of the whole model for the pass's own images, in a graph that begins at them.
+        """Return the (selected) output of the whole model for the pass's own images, with a graph that begins at them.
 
-        `samples` (rows,) says which of the pass's images the rows are, None for all; `observer` is a context that the
-        model runs in. Attention is computed as products and a softmax.
+        `samples` (rows,) are the indices of the rows' images, None for all images; `observer` is a context in which the
+        model runs. Attention is computed as matrix products and a softmax.
         """
         extra = self.extra if samples is None else self.extra.rows(samples)
 

@@ -1,4 +1,4 @@
-"""Whether the outputs of two runs agree: as a whole, and one row of a batch with the same row alone."""
+"""Compare the outputs of two runs: as a whole, and the rows of a batch with runs of single rows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 from shapleycam.tracing.nested import tensors_of
 
 _ROUNDINGS = 100
-"""How many roundings of its largest number two runs of the same operations may differ by."""
+"""Tolerance between two runs of the same operations: this multiple of the epsilon times the largest number."""
 _OTHER_BATCH = 1e-3
-"""Share of the largest number by which a row may differ alone and in a batch, where other kernels compute it."""
+"""Tolerance between a row in a batch and in a run of its own, relative to the largest number; kernels may differ."""
 
 
 def outputs_equal(output: Any, expected: Any) -> bool:
@@ -25,9 +25,9 @@ def outputs_equal(output: Any, expected: Any) -> bool:
 
 
 def first_row_equals(output: Any, rows: int, alone: Any) -> bool:
-    """Return whether the first row of an output of `rows` rows is the output of that row alone, up to rounding.
+    """Return whether the first row of an output equals the output of a run of this row only, up to rounding.
 
-    It is not, where a tensor in the output has no such rows.
+    It is False if a tensor in the output does not have `rows` rows.
     """
     tensors = tensors_of(output)
     if not all(tensor.dim() and len(tensor) == rows for tensor in tensors):
@@ -36,9 +36,10 @@ def first_row_equals(output: Any, rows: int, alone: Any) -> bool:
 
 
 def row_agrees(output: Any, row: int, rows: int, alone: Any) -> bool:
-    """Return whether row `row` of an output of `rows` rows is the output of that row alone, as far as kernels allow.
+    """Return whether row `row` of an output agrees with the output of a run of this row only.
 
-    Outputs that are no tensors with a row for each image, detections for example, are not compared.
+    They may differ as much as different kernels do. Tensors without one row for each image (detections, for example)
+    are not compared.
     """
     pairs = zip(tensors_of(output), tensors_of(alone), strict=False)
     comparable = ((b, s) for b, s in pairs if b.dim() and len(b) == rows and s.shape == (1, *b.shape[1:]))
@@ -46,9 +47,10 @@ def row_agrees(output: Any, row: int, rows: int, alone: Any) -> bool:
 
 
 def rows_agree(output: Any, alone: Sequence[Any]) -> bool:
-    """Return whether the rows of an output are those of each row alone, as far as kernels allow.
+    """Return whether the rows of an output agree with the outputs of runs of single rows.
 
-    Differences are measured by the largest number of all rows. What has no row for each image is not compared.
+    They may differ as much as different kernels do, relative to the largest number of all rows. Tensors without one row
+    for each image are not compared.
     """
     count = len(alone)
     for batch, *singles in zip(tensors_of(output), *map(tensors_of, alone), strict=False):
@@ -60,7 +62,7 @@ def rows_agree(output: Any, alone: Sequence[Any]) -> bool:
 
 
 def tensors_agree(values: Tensor, expected: Tensor) -> bool:
-    """Return whether two tensors are equal up to the differences between kernels for other batch sizes."""
+    """Return whether two tensors are equal up to the differences between kernels for different batch sizes."""
     if values.shape != expected.shape:
         return False
     if not expected.is_floating_point() or not expected.numel():

@@ -1,6 +1,6 @@
-"""A model's output for images in a pass of its own, which goes the way of the traced passes at its layers.
+"""Run a model on changed images in the same way (memory layout, precision) as the traced passes at its layers.
 
-An image that was not changed has the same output then, to the last bit.
+So an unchanged image has the same output, bit for bit.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def run_as_at_layers(
 ) -> Any:
     """Return the output of the private copy `copied` of the user's model `owner`.
 
-    Where traced passes of such a batch at one of the layers run in channels_last, this one does; in bfloat16 it runs up
-    to the first of the layers.
+    The pass runs in channels_last if traced passes of such a batch at one of the layers do. With precision "bfloat16"
+    it runs in bfloat16 up to the first of the layers.
 
     Raises:
         ModelError: the model raises.
@@ -57,10 +57,10 @@ def run_as_traced(
     order: MemoryOrder | None,
     precision: Precision = "full",
 ) -> Any:
-    """Return the output of `copied`, as `run_as_at_layers`, in the way of one traced pass.
+    """Return the output of `copied` for images that run in the same way as one traced pass.
 
-    `order` is the order of memory in which that pass put the output of its layer, None where it ran by default. Where
-    there are other numbers of images than in traced passes, a pass of the first image proves that they may go this way.
+    `order` is the memory order in which that pass put the layer's output; None if it ran with the default layout. If
+    the number of images is new, a pass of the first image shows whether channels_last gives the same output.
 
     Raises:
         ModelError: the model raises.
@@ -93,7 +93,7 @@ def run_as_traced(
 
 
 def _run_reduced(owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layer: str) -> Any:
-    """Return the output of a pass in bfloat16 up to the layer, as `TracedPasses` runs them."""
+    """Return the output of a pass that runs in bfloat16 up to the layer, like those of `TracedPasses`."""
     module, reduced, form = layer_module(copied, layer), ReducedPass(images.device), form_of(owner, images, layer)
     order = check_result(owner, form) if form else None
 

@@ -1,9 +1,9 @@
-"""Runs batches of images in channels_last up to the layer, where that is faster and proven to change nothing else.
+"""Run batches of images in channels_last up to the layer, if that is faster and a comparison shows no other change.
 
-PyTorch's convolutions on a CPU are faster where the numbers of one pixel lie side by side. Only what runs before the
-layer sees it, without a graph: the layer's output is put back in the order of memory that it has by default, so that
-the head, its derivatives and all that a caller gets are laid out as without it. Weights are left as they are, in the
-user's memory (docs/decisions.md, "Images go through convolutions in channels_last up to the layer").
+PyTorch's convolutions on a CPU are faster if the channels of a pixel are contiguous in memory. Only the layers before
+the explained one run in channels_last. The layer's output is put back in its default memory order, so that the head,
+its derivatives and all results have the usual memory layout. The user's weights are not converted (docs/decisions.md,
+"Images go through convolutions in channels_last up to the layer").
 """
 
 from __future__ import annotations
@@ -26,44 +26,45 @@ from shapleycam.tracing.memory_views import StridedView, has_storage
 from shapleycam.tracing.modules import modules_of
 
 _MOST_WEIGHTS = 100
-"""Of convolutions, for each pixel of the batch. Each pass puts the weights in order too, which costs more than it gains
-behind fewer pixels: ResNet-18 takes 1.3 times as long on one image, 0.85 times on four (bench/channels_last.py)."""
+"""Maximum number of convolution weights for each pixel of the batch. Each pass also converts the weights, which does
+not pay for few pixels: ResNet-18 takes 1.3 times as long for one image, 0.85 times for 4 (bench/channels_last.py)."""
 _WEIGHTS = "weights of convolutions"
-"""The key by which it is remembered how many weights a model's convolutions have; a changed model is counted anew."""
+"""The key under which a model's number of convolution weights is cached; it is counted again for a changed model."""
 
 Form: TypeAlias = "Hashable | None"
-"""What decides whether a batch can go through a model in channels_last; None where it is not to be tried."""
+"""The key of the cached comparison for a model and batch; None if channels_last is not tried."""
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class MemoryOrder:
-    """An order of memory: a tensor's dimensions, from the largest stride to the smallest."""
+    """The memory order of a tensor: its dimensions, from the largest stride to the smallest."""
 
     dims: tuple[int, ...]
 
     @classmethod
     def of(cls, tensor: Tensor) -> MemoryOrder | None:
-        """Return the order of a tensor; None where its numbers do not fill its memory without gaps."""
+        """Return the memory order of a tensor; None if there are gaps between its numbers."""
         view = StridedView.of(tensor)
         if not view.is_dense:
             return None
         return cls(tuple(sorted(range(tensor.dim()), key=lambda dim: (-view.stride[dim], -view.size[dim], dim))))
 
     def apply(self, tensor: Tensor) -> Tensor:
-        """Return a tensor of the same numbers in this order: the tensor itself, or a copy."""
+        """Return the tensor in this memory order: the tensor itself, or a copy."""
         inverse = sorted(range(tensor.dim()), key=self.dims.__getitem__)
         return tensor.permute(self.dims).contiguous().permute(inverse)
 
 
 def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
-    """Return the form of a batch for a layer, by which it is remembered what is proven; None where it is not tried.
+    """Return the form of a batch for a layer, the key of the cached comparison; None if channels_last is not tried.
 
-    It is tried on float32 images (b, c, h, w) on a CPU, in models whose layers with weights are mostly convolutions of
-    images, without hooks and replaced forwards: these may keep what passes by for the user, who is to find it laid out
-    as ever. The form has the code of every module, so that what is known does not outlive a change of it.
+    It is tried for float32 images (b, c, h, w) on a CPU, and for models whose layers with weights are mostly
+    convolutions of images. The model must not have hooks or replaced forwards, which may store tensors for the user,
+    who expects the usual memory layout. The form contains the code of every module, so that changed code has another
+    key.
     """
-    if is_input(model, layer):  # nothing runs before it
+    if is_input(model, layer):  # no operation runs before it
         return None
     is_batch = images.dim() == 4 and images.dtype == torch.float32 and images.device.type == "cpu"
     if not (is_batch and images.is_contiguous() and torch.backends.mkldnn.is_available()):
@@ -78,7 +79,7 @@ def form_of(model: nn.Module, images: Tensor, layer: str) -> Form:
 
 
 def has_enough_pixels(model: nn.Module, pixels: int) -> bool:
-    """Return whether convolutions gain from channels_last on maps of so many pixels, with the weights put in order."""
+    """Return whether channels_last is faster for this number of pixels, including the conversion of the weights."""
     weights = check_result(model, _WEIGHTS)
     if weights is None:
         weights = _weights_of_convolutions(modules_of(model))
@@ -87,7 +88,7 @@ def has_enough_pixels(model: nn.Module, pixels: int) -> bool:
 
 
 def _weights_of_convolutions(modules: Sequence[nn.Module]) -> int:
-    """Return how many weights the convolutions of images have; 0 where most layers with weights are others."""
+    """Return the number of weights in convolutions of images; 0 if most layers with weights are of other types."""
     weights = [(module, module._parameters.get("weight")) for module in modules]  # noqa: SLF001
     layers = [(module, weight) for module, weight in weights if weight is not None and weight.dim() > 1]
     sizes = [weight.numel() for module, weight in layers if isinstance(module, nn.Conv2d)]
@@ -95,7 +96,7 @@ def _weights_of_convolutions(modules: Sequence[nn.Module]) -> int:
 
 
 def is_telling(image: Tensor) -> bool:
-    """Return whether numbers of an image (..., h, w) that change places would show: it is not its own mirror image."""
+    """Return whether an image (..., h, w) would show a permutation of its pixels: it is not its own mirror image."""
     return not any(torch.equal(image, image.flip(axis)) for axis in (-1, -2))
 
 
@@ -106,14 +107,15 @@ def run_fastest(
     run: Callable[[MemoryOrder | None], _Result],
     proves: Callable[[_Result], bool],
 ) -> _Result:
-    """Return what `run` returns: for images in channels_last where that is proven, or by default, for None.
+    """Return the result of `run`: in channels_last if a comparison allows it, otherwise with the default layout.
 
     Args:
-        owner: the user's model, by which it is remembered what is proven.
-        form: of the batch.
-        learn_order: returns the order of memory of the layer's output by default; None where it has none.
-        run: runs the model, with images in channels_last and the layer's output put in an order; by default for None.
-        proves: whether a result of channels_last is that of the default, but for rounding.
+        owner: the user's model, for which the comparison is cached.
+        form: the form of the batch.
+        learn_order: returns the default memory order of the layer's output, or None.
+        run: runs the model in channels_last and puts the layer's output in the given memory order; for None, runs it
+            with the default layout.
+        proves: returns whether a result in channels_last equals the default result up to rounding.
     """
     if form is None:
         return run(None)
@@ -126,8 +128,8 @@ def run_fastest(
             mark_checked(owner, form, order)
             return result
     except Exception as error:
-        # Whatever a model raises for such images (view() of what is not contiguous), it is run again by default, and
-        # raises again where the images' layout is not the reason.
+        # A model may raise for such images (view() of a tensor that is not contiguous). It then runs again with the
+        # default layout, and raises again if the layout is not the reason.
         if has_interrupt(error, handled):
             raise
     result = run(None)
@@ -136,10 +138,10 @@ def run_fastest(
 
 
 class BypassMonitor(TorchDispatchMode):
-    """Context behind the layer that notes whether any operation reads images in channels_last from before the layer.
+    """Context around the head that records whether it reads tensors in channels_last from before the layer.
 
-    Tensors that operations in the context made, the `known` ones and what is contiguous do not count. `is_bypassed` is
-    whether another one was read: then what comes after the layer is not laid out as by default.
+    `is_bypassed` is True if an operation has read a tensor that is not contiguous, was not made inside the context, and
+    is not one of the `known` tensors. Then the memory layout in the head differs from the default.
     """
 
     def __init__(self, known: Iterable[Tensor]) -> None:
@@ -152,9 +154,9 @@ class BypassMonitor(TorchDispatchMode):
         self._known.add(_storage_address(tensor))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation, and look at what it reads."""
+        """Run the operation, and check its operands."""
         kwargs = kwargs or {}
-        # An address is not given to another tensor as long as one from before the layer is read there.
+        # The address of a tensor from before the layer cannot be reused while the tensor is alive to be read.
         self.is_bypassed |= any(map(self._is_from_before, tree_leaves((args, kwargs))))
         value = func(*args, **kwargs)
         self._known |= {_storage_address(tensor) for tensor in tree_leaves(value) if has_storage(tensor)}

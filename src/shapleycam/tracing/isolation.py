@@ -1,9 +1,9 @@
 """Private copies of the user's model, and the context in which they run.
 
-A copy, and not functions patched into the user's modules: a model that serves in another thread meanwhile must give
-right outputs, and modes, widened half-precision weights and buffers cannot be patched for one thread alone. What a pass
-writes, it writes into the copy; nothing has to be restored (docs/decisions.md, "Models are explained through private
-copies that share their parameters").
+A copy is used instead of functions patched into the user's modules. Another thread may run the user's model at the same
+time, and modes, widened half-precision weights and buffers cannot be patched for a single thread. A pass writes only
+into the copy, so that nothing has to be restored (docs/decisions.md, "Models are explained through private copies that
+share their parameters").
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.random_numbers import restore_python_generators, restore_torch_generators
 from shapleycam.tracing.suspension import in_full_precision, suspend_wrappers
 
-# Attributes of a private copy that the functions below keep there.
+# Attributes that the functions below set on a private copy.
 _LOCK = "_shapleycam_lock"
 _VISIBILITY = "_shapleycam_visibility"
 _SHARED = "_shapleycam_shared"
@@ -41,20 +41,20 @@ def isolated_copy(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.Module:
-    """Return a copy of a model in eval mode and float32, without compiled code, that shares its parameters.
+    """Return a copy of a model in eval mode and float32, without compiled code, that shares the model's parameters.
 
-    Half-precision weights are widened in the copy; `precision` converts all others too. Modules have the names that
-    they have in the model. The copy belongs to the caller alone, so that functions may be patched into it.
+    Half-precision weights are widened in the copy; `precision` also converts all other weights. Modules have the same
+    names as in the model. No other code uses the copy, so that the caller may patch functions into it.
 
     Raises:
-        ModelError: a module is lazily initialised, or has weights on the meta device that nothing puts in place.
+        ModelError: a module is lazily initialised, or has weights on the meta device that no hook loads.
     """
     modules = modules_of(model)
     _check_weights(model, modules)
     copier = Copier(model, precision)
     vars(copier.model)[_LOCK] = RLock()
-    # Not the copier itself: it refers to the copy, and such a circle, with the widened weights in it, would stay in
-    # memory until Python collects garbage. A GPU of a few gigabytes is full before.
+    # Do not store the copier itself. It has a reference to the copy, and such a cycle, with the widened weights, would
+    # stay in memory until Python's garbage collector runs. A GPU with a few gigabytes would be full before.
     vars(copier.model)[_VISIBILITY], vars(copier.model)[_SHARED] = copier.visibility, copier.shared
     vars(copier.model)[_CLASSES] = user_classes(modules)
     add_entrance(copier.model)
@@ -62,7 +62,7 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
 
 
 def _check_weights(model: nn.Module, all_modules: Iterable[nn.Module]) -> None:
-    """Refuse weights on the meta device, unless a hook or a replaced forward may put them in place (accelerate)."""
+    """Refuse weights on the meta device, unless a hook or a replaced forward may load them (accelerate)."""
     own = (weights for each in all_modules for weights in (each._parameters, each._buffers) if weights)  # noqa: SLF001
     if not any(tensor is not None and tensor.is_meta for weights in own for tensor in weights.values()):
         return
@@ -87,8 +87,8 @@ def _weights_of(module: nn.Module) -> Iterator[Tensor | None]:
 def run_context(copied: nn.Module) -> Iterator[None]:
     """Run a private copy without inference mode, gradients, autocast and checkpointing, with its own random numbers.
 
-    The random number generators (PyTorch's, numpy's and Python's), class attributes and the caller's modes are
-    afterwards what they were, also after an error. Two threads that share a private copy take turns.
+    Afterwards the random number generators (PyTorch's, numpy's and Python's), class attributes and the caller's modes
+    are restored, also after an error. A lock lets only one thread at a time run a private copy.
     """
     with (
         vars(copied)[_LOCK],
@@ -106,7 +106,7 @@ def run_context(copied: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def show_to_user_hooks(copied: nn.Module) -> Iterator[None]:
-    """Let the user's own hooks see the pass that runs inside; see `HookProxy`."""
+    """Context in which the user's own hooks see the pass; see `HookProxy`."""
     visibility = vars(copied)[_VISIBILITY]
     visibility.visible = True
     try:
@@ -116,18 +116,18 @@ def show_to_user_hooks(copied: nn.Module) -> Iterator[None]:
 
 
 def watch_shared_tensors(copied: nn.Module) -> WrittenTensors:
-    """Begin to watch for writes into the tensors that a private copy has in common with the user's model."""
+    """Start to watch for writes into the tensors that a private copy shares with the user's model."""
     return WrittenTensors(vars(copied)[_SHARED])
 
 
 class WrittenTensors:
-    """Notices writes in place into shared tensors, by autograd's version counters."""
+    """Detects in-place writes into shared tensors, by autograd's version counters."""
 
     def __init__(self, shared: Mapping[int, tuple[str, Tensor]]) -> None:
         self._tensors = [(kind, t, t._version) for kind, t in shared.values() if not t.is_inference()]  # noqa: SLF001
 
     def describe_first(self) -> str | None:
-        """Return a description of the first tensor that was written into since the watch began, or None."""
+        """Return a description of the first tensor that was written into since the start, or None."""
         changed = ((kind, t) for kind, t, version in self._tensors if t._version != version)  # noqa: SLF001
         kind, tensor = next(changed, (None, None))
         return None if tensor is None else f"a {kind} of shape {tuple(tensor.shape)}"

@@ -1,4 +1,4 @@
-"""Reading of the output of a head that runs again: what is selected of it, as a utility takes it."""
+"""`OutputReading`: select the explained part of a head's output, and convert it to the form that a utility takes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from shapleycam.tracing.selected_output import UtilityInput, as_rows
 from shapleycam.wording import type_and_first_line
 
 OutputSelector: TypeAlias = "Callable[[Any], Any]"
-"""A function that takes the output that is explained from what a model returns."""
+"""A function that takes the explained output from the model's output."""
 
 
 def whole_output(output: Any) -> Any:
-    """Return all that a model returns."""
+    """Return the model's output unchanged."""
     return output
 
 
 @dataclass(frozen=True)
 class OutputReading:
-    """How the output of what comes after a layer is read.
+    """How the output of a layer's head is read.
 
     Attributes:
-        select: takes the output that is explained from what the model returns.
+        select: takes the explained output from the model's output.
         layer: the layer's dotted name, for messages.
-        utility_input: what a utility takes; None for the selected output as it is.
+        utility_input: the form that a utility takes; None for the selected output unchanged.
         score_conversion: how class scores are computed from the selected output; None for other outputs.
     """
 
@@ -43,14 +43,14 @@ class OutputReading:
     score_conversion: ScoreConversion | None = None
 
     def read(self, run_head: Callable[[], Any], activation: Tensor, rows: int | None = None) -> Any:
-        """Run the head, and return its output as the utility reads it, of `rows` rows or as many as the activation.
+        """Run the head, and return its output as the utility reads it, with `rows` rows or as many as the activation.
 
         Raises:
             ModelError: the user's function raises, or the output has another number of rows.
         """
         conversion = self.score_conversion
         recorder = NonlinearityRecorder() if conversion is not None and conversion.needs_recorder else None
-        # The context of the head itself, entered here as well since `select` and the conversion compute too.
+        # The head enters the same context; it is entered here too, because `select` and the conversion also compute.
         with torch.inference_mode(mode=False), torch.set_grad_enabled(activation.requires_grad):
             with recorder or nullcontext():
                 output = self._selected_from(run_head())
@@ -60,10 +60,10 @@ class OutputReading:
             return output if conversion is None else conversion.apply(output, recorder)
 
     def _selected_from(self, output: Any) -> Any:
-        """Return what the user's function takes from an output of other rows than those of the pass.
+        """Return what `select` takes from the head's output.
 
         Raises:
-            ModelError: it raises; its own exception is the cause.
+            ModelError: `select` raises; its exception is the cause.
         """
         try:
             return self.select(output)

@@ -1,4 +1,4 @@
-"""`trace`: one forward pass of a model, and its head as a function."""
+"""`trace`: run one forward pass of a model, and return it with the head as a function."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ def trace(
     extra: ExtraInputs = NO_EXTRA,
     precision: Precision = "full",
 ) -> Trace:
-    """Run a model once, and return what an explanation at a layer needs.
+    """Run a model once, and return the traced pass that an explanation at a layer needs.
 
-    The graph begins at the layer: nothing before it is differentiated or kept. The model itself is not changed; a
-    private copy of it, in eval mode, is run.
+    Autograd's graph begins at the layer: nothing before it is differentiated or stored. The model itself is not
+    changed; a private copy of it runs in eval mode.
 
     Args:
         model: any module that takes images.
         images: the model's input.
-        layer: the layer's dotted name, the module itself, or "input": the images, with the whole model as the head. In
-            a model with a module called "input" that name is the module's.
+        layer: the layer's dotted name, the module itself, or "input" for the images (the head is then the whole model).
+            In a model with a module called "input" the name means this module.
         replay: record what `Trace.head` needs.
-        twice_differentiable: run attention after the layer by a kernel that has second derivatives.
-        select: takes the output that is explained from what the model returns.
+        twice_differentiable: run attention in the head by a kernel with second derivatives.
+        select: takes the explained output from the model's output.
         extra: further inputs of the model.
-        precision: "bfloat16" runs what comes before the layer in bfloat16; its activation is in float32.
+        precision: "bfloat16" runs the layers before the explained one in bfloat16; the activation is in float32.
 
     Raises:
         OptionError: bfloat16 for weights or images that are not in float32.
-        LayerError: the layer is unknown, does not run exactly once, returns no single tensor of numbers, or the
+        LayerError: the layer is unknown, does not run exactly once, does not return a single tensor of numbers, or the
             output does not depend on it.
-        ModelError: the activation or the output is not finite, or not the same at each run.
-        ReplayError: the head cannot be run on its own and give the model's own output.
+        ModelError: the activation or the output is not finite, or differs between two runs.
+        ReplayError: the head cannot run separately, or does not give the model's own output.
 
     Examples:
         >>> import torch
@@ -79,8 +79,8 @@ def trace(
         return passes.run_checked(None)
     for _ in range(2):
         traced = passes.run_checked(plan_learning.plan_for(model, copied, name, images, extra))
-        # Every recorded pass proves that the head gives the model's output. Where it does not, what the head reads may
-        # depend on the image, or the user has changed the model since: the plan is learned once more.
+        # Each recorded pass checks that the head gives the model's output. If it does not, the user may have changed
+        # the model, or the head may read other tensors for this image: learn the plan once more.
         if outputs_equal(traced.head(traced.activation.detach()), traced.output):
             if traced.is_differentiable or _head_depends_on_activation(traced):
                 return traced
@@ -94,9 +94,9 @@ def trace(
 
 @restore_when_interrupted
 def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
-    """Return the same pass over changed images, one for each of its own; nothing of it is recorded for replay.
+    """Return the same pass over changed images, one for each of its own images; it is not recorded for replay.
 
-    The user's hooks do not see it: they see an image once.
+    The user's hooks do not see this pass, because they see each image only once.
 
     Raises:
         LayerError, ModelError: as `trace`.
@@ -118,7 +118,7 @@ def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
 
 
 def _head_depends_on_activation(traced: Trace) -> bool:
-    """Return whether the output changes where half of the activation's numbers, drawn at random, are set to zero."""
+    """Return whether the output changes if a random half of the activation's numbers is set to zero."""
     activation = traced.activation.detach()
     is_kept = (
         torch.rand(activation.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")

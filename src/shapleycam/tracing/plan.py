@@ -1,4 +1,4 @@
-"""What must be recorded of a pass so that the head of a layer can run again without the modules before it."""
+"""`Plan`: what to record in a pass so that the head of a layer can run again without the modules before the layer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from shapleycam.tracing.layer_output import LayerOutput
 
 @dataclass(frozen=True)
 class BatchGrowth:
-    """Where the images are in a tensor that grows with the batch: along dimension `dim`.
+    """How a tensor grows with the batch: along dimension `dim`.
 
-    With `image_major` all that belongs to one image follows each other there (image by image, then positions);
-    otherwise the images of one position do.
+    With `image_major` all entries of an image are contiguous along this dimension; otherwise the entries of all images
+    for one position are.
     """
 
     dim: int = 0
@@ -21,11 +21,14 @@ class BatchGrowth:
 
 @dataclass(frozen=True)
 class Step:
-    """One call of a module that finishes before the layer, inside no other such call.
+    """One call of a module that finishes before the layer, and is not inside another such call.
 
-    `call` is its number among the module's calls of a full pass; `growths` says of each tensor that it returns how it
-    grows with the batch (None: it does not); `is_read`, whether code that runs on replay reads it; `is_written`,
-    whether such code writes into it in place.
+    Attributes:
+        module: the module's dotted name.
+        call: the index of the call among the module's calls in a full pass.
+        growths: for each returned tensor, how it grows with the batch; None if it does not.
+        is_read: whether code that runs during a replay reads the output.
+        is_written: whether such code writes into the output in place.
     """
 
     module: str
@@ -39,9 +42,11 @@ class Step:
 class Plan:
     """How the head of one layer runs again.
 
-    `steps` are the calls that are not run again but return what they returned; a plan without steps runs the whole
-    model again. `reads_images` and `writes_activation` say whether code that runs on replay reads the images, and
-    writes into the activation in place. `layer_output` is the structure of what the layer returns.
+    Attributes:
+        steps: the calls that return their recorded outputs; a plan without steps runs the whole model again.
+        reads_images: whether code that runs during a replay reads the images.
+        writes_activation: whether such code writes into the activation in place.
+        layer_output: the structure of the layer's output.
     """
 
     steps: tuple[Step, ...]

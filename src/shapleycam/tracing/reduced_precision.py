@@ -1,7 +1,7 @@
-"""Passes whose part before the layer runs in bfloat16: it takes a third of the time on CPUs that compute in it.
+"""Passes that run the layers before the explained one in bfloat16, which takes a third of the time on some CPUs.
 
-The layer's activation is widened to float32 at once, so that what comes after it, the utility, values and derivatives
-are computed in float32. PyTorch's autocast chooses the operations that run in bfloat16; weights stay as they are
+The layer's activation is widened to float32, so that the head, the utility, values and derivatives are computed in
+float32. PyTorch's autocast chooses the operations that run in bfloat16; the weights are not converted
 (docs/decisions.md, "bfloat16 is for the part before the layer, and is measured").
 """
 
@@ -25,16 +25,16 @@ from shapleycam.tracing.weight_changes import WeightsMark
 from shapleycam.wording import percent
 
 Precision: TypeAlias = Literal["full", "bfloat16"]
-"""Of the part before the layer: the network's own, or bfloat16."""
+"""The precision of the layers before the explained one: the network's own, or bfloat16."""
 _DEVICES = ("cpu", "cuda")
 _MOST_DEVIATION = 0.1
-"""Share of the output's largest number by which bfloat16 may change it; it is about a hundredth."""
+"""Maximum change of the output by bfloat16, relative to its largest number; usually the change is about 1%."""
 
 
 _MOST_FORMS = 256
-"""Of batches, for each model."""
+"""Maximum number of remembered forms of batches for each model."""
 _compared: WeakKeyDictionary[nn.Module, LRUCache[Hashable, WeightsMark]] = WeakKeyDictionary()
-"""The forms of batches whose output was compared, by the user's model, with its weights, on which that depends."""
+"""The forms of batches that were compared, by the user's model, with the weights for which they were compared."""
 
 
 def was_compared(owner: nn.Module, form: Hashable, weights: WeightsMark) -> bool:
@@ -49,10 +49,10 @@ def mark_compared(owner: nn.Module, form: Hashable, weights: WeightsMark) -> Non
 
 
 def check_precision(precision: str) -> Precision:
-    """Return a precision that is known.
+    """Return the precision if it is a known name.
 
     Raises:
-        OptionError: it is not.
+        OptionError: the name is unknown.
     """
     if precision not in get_args(Precision):
         raise OptionError(f"precision={precision!r}; {nearest(str(precision), get_args(Precision))}")
@@ -60,10 +60,10 @@ def check_precision(precision: str) -> Precision:
 
 
 def check_takes_bfloat16(model: nn.Module, images: Tensor) -> None:
-    """Refuse a network or images for which bfloat16 would be no smaller, or not what the user meant.
+    """Refuse bfloat16 for weights or images that are not in float32, or on a device without autocast.
 
     Raises:
-        OptionError: weights or images are not in float32, or on a device without autocast.
+        OptionError: the weights or images are not in float32, or the device has no autocast.
     """
     kinds = {tensor.dtype for tensor in (*model.parameters(), images) if tensor.is_floating_point()}
     if kinds != {torch.float32}:
@@ -80,9 +80,9 @@ def check_takes_bfloat16(model: nn.Module, images: Tensor) -> None:
 
 
 class ReducedPass:
-    """A pass in bfloat16 up to the layer: `running` is its context, `begin_head` its end at the layer.
+    """A pass in bfloat16 up to the layer: `running` is its context, and `begin_head` ends bfloat16 at the layer.
 
-    A pass that is `watched` notes what a check needs to know, operation by operation.
+    A `watched` pass records the types of its operations' tensors, which `check` needs.
     """
 
     def __init__(self, device: torch.device, *, watched: bool = False) -> None:
@@ -92,7 +92,7 @@ class ReducedPass:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run the code inside in bfloat16, until the layer."""
-        # Not torch.autocast: entered inside a model it is suspended, as autocast of the model's own is.
+        # torch.autocast cannot be used here: it is suspended inside a model, like the model's own autocast.
         before = torch.get_autocast_dtype(self._kind)
         torch.set_autocast_dtype(self._kind, torch.bfloat16)
         torch.set_autocast_enabled(self._kind, True)
@@ -107,7 +107,7 @@ class ReducedPass:
             torch.set_autocast_dtype(self._kind, before)
 
     def begin_head(self, activation: Tensor) -> Tensor:
-        """Return the layer's activation in float32; what follows runs in full precision."""
+        """Return the layer's activation in float32, and run all later operations in full precision."""
         torch.set_autocast_enabled(self._kind, False)
         widened = activation.float() if activation.dtype in HALF else activation
         if self._watch is not None:
@@ -115,11 +115,11 @@ class ReducedPass:
         return widened
 
     def check(self, layer: str, output: Any, exact: Any) -> None:
-        """Check a watched pass, and that its output is near the one of full precision, `exact`.
+        """Check a watched pass, and compare its output with `exact`, the output in full precision.
 
         Raises:
-            LayerError: nothing before the layer runs in bfloat16, or its numbers go around the layer.
-            ModelError: the output differs by more than such rounding should change it.
+            LayerError: no operation before the layer runs in bfloat16, or the head reads bfloat16 tensors.
+            ModelError: the output differs too much.
         """
         if self._watch is None:
             return
@@ -143,7 +143,7 @@ class ReducedPass:
 
 
 class _Watch(TorchDispatchMode):
-    """Notes whether operations before the layer return bfloat16, and whether those behind it read any."""
+    """Context that records whether operations before the layer return bfloat16, and whether the head reads bfloat16."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -162,7 +162,7 @@ def _holds_reduced(values: Iterable[Any]) -> bool:
 
 
 def _deviation(reduced: Tensor, full: Tensor) -> float:
-    """Return the largest difference of two outputs, as a share of the largest number."""
+    """Return the largest difference of two outputs, relative to the largest number."""
     if reduced.shape != full.shape or not full.numel():
         return 0.0 if reduced.shape == full.shape else torch.inf
     finite = torch.isfinite(full)

@@ -1,8 +1,8 @@
-"""Running only what comes after a layer again, for any batch of activations.
+"""Run only the head of a layer again, for any batch of activations.
 
-The modules that finished before the layer return what they returned in the recorded pass, stretched to the new batch by
-views; the code between them and all that follows the layer runs for real. What no code reads on replay is not kept: NaN
-of the right shape, in the memory of one number, stands in for it, so that a wrong plan shows in the output
+Modules that finished before the layer return their recorded outputs, expanded to the new batch by views. The code
+between these modules, and the whole head, runs normally. Outputs that no code reads during a replay are not stored.
+They are replaced by NaN of the same shape, in the memory of one number, so that a wrong plan shows in the output
 (docs/decisions.md, "What a replay keeps is learned once, without stand-ins in anybody's code").
 """
 
@@ -34,7 +34,7 @@ from shapleycam.tracing.running import run
 
 
 class Recorder:
-    """Keeps what the steps of a plan return in one pass; `interceptors` are to be installed for it."""
+    """Records the outputs of a plan's steps in one pass; the pass must run with its `interceptors` installed."""
 
     def __init__(self, plan: Plan, model: nn.Module) -> None:
         self.values: dict[Step, Any] = {}
@@ -47,10 +47,10 @@ class Recorder:
 
 
 def _recording_interceptor(steps: Mapping[int, Step], values: dict[Step, Any]) -> Interceptor:
-    """Return the interceptor of a module that adds to `values` what its calls return.
+    """Return the interceptor of a module that stores the outputs of the module's calls in `values`.
 
-    It does not refer to the recorder: that would be a circle, and what was recorded would stay in a GPU's memory until
-    Python collects garbage.
+    It has no reference to the recorder: that would be a reference cycle, and the recorded tensors would stay in a GPU's
+    memory until Python's garbage collector runs.
     """
     call_numbers = count()
 
@@ -65,10 +65,16 @@ def _recording_interceptor(steps: Mapping[int, Step], values: dict[Step, Any]) -
 
 
 class Replay:
-    """The head of one recorded pass: `replay(activation)` is the model's output for that activation.
+    """The head of one recorded pass: `replay(activation)` is the model's output for this activation.
 
-    `model` is the private copy that the pass ran on, `images` and `extra` its inputs, `values` what a `Recorder` kept,
-    `precision` that of what came before the layer.
+    Args:
+        model: the private copy on which the pass ran.
+        layer: the layer's dotted name.
+        plan: which modules return recorded outputs.
+        values: the outputs that a `Recorder` recorded.
+        images: the images of the pass.
+        extra: the further inputs of the pass.
+        precision: the precision of the layers before the explained one.
     """
 
     def __init__(
@@ -92,13 +98,13 @@ class Replay:
 
     @property
     def reads_activation_alone(self) -> bool:
-        """Return whether the head reads nothing else that depends on the images, or that the user gave beside them."""
+        """Return whether the head reads only the activation: no other tensor of the images, and no further inputs."""
         plan, has_extra = self._plan, bool(self.extra.positional or self.extra.keywords)
         return not (has_extra or plan.reads_images or any(step.is_read for step in plan.steps))
 
     @restore_when_interrupted
     def __call__(self, activation: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"] | None = None) -> Any:
-        """Return the output for each row's activation; `samples` is the index of the image that each row belongs to.
+        """Return the output for each row's activation; `samples` are the indices of the rows' images.
 
         Without `samples` there is one row for each image, or any number of rows for a single image.
 
@@ -116,7 +122,7 @@ class Replay:
                 head_contexts.enter_context(Differentiation(twice=False))
             interceptors = self._interceptors(activation, stretch)
             with intercept_calls(interceptors, self._layer), torch.set_grad_enabled(activation.requires_grad):
-                is_unread = _is_placeholder(images)  # then the model needs no copy of them
+                is_unread = _is_placeholder(images)  # if so, the model needs no copy of the images
                 return run(self._model, images, self.extra.rows(stretch.samples_of_rows), purpose, own_images=is_unread)
 
     def _interceptors(self, activation: Tensor, stretch: _BatchStretch) -> dict[nn.Module, Interceptor]:
@@ -128,9 +134,10 @@ class Replay:
         return interceptors
 
     def _return_activation(self, activation: Tensor) -> Interceptor:
-        """Return the interceptor of the layer: it returns the activation that is replayed.
+        """Return the interceptor of the layer, which returns the given activation.
 
-        A second run would get the activation of all rows too, as where a model loops over its images.
+        It refuses a second run of the layer, which would also get the activation of all rows, for example if the model
+        loops over its images.
         """
         runs = count(1)
 
@@ -158,7 +165,7 @@ class Replay:
 
 
 def _return_in_turn(values: Iterator[Callable[[], Any]]) -> Interceptor:
-    """Return an interceptor that returns the recorded values in turn, then runs the module for real."""
+    """Return an interceptor that returns the recorded values in turn, and then runs the module normally."""
 
     def replay(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         for value in values:
@@ -170,7 +177,7 @@ def _return_in_turn(values: Iterator[Callable[[], Any]]) -> Interceptor:
 
 @dataclass(frozen=True)
 class _BatchStretch:
-    """Fits tensors that were recorded for a batch of images to another number of rows, by views where possible."""
+    """Expands tensors that were recorded for a batch of images to another number of rows, by views where possible."""
 
     batch: int
     rows: int
@@ -178,7 +185,7 @@ class _BatchStretch:
 
     @property
     def samples_of_rows(self) -> Tensor:
-        """Return the index of the image that each row belongs to."""
+        """Return the index of each row's image."""
         if self.samples is not None:
             return self.samples
         return (
@@ -188,7 +195,7 @@ class _BatchStretch:
         )
 
     def __call__(self, tensor: Tensor, growth: BatchGrowth | None) -> Tensor:
-        """Return the tensor with an entry for each row where it had one for each image."""
+        """Return the tensor with one entry for each row instead of one for each image."""
         if growth is None or (self.samples is None and self.rows == self.batch):
             return tensor
         per_image = tensor.shape[growth.dim] // self.batch
@@ -205,7 +212,7 @@ class _BatchStretch:
 
 
 def _recorded(step: Step, value: Any) -> Any:
-    """Return what is kept of a module's output: all of it, a copy if it will be overwritten, or only its shape."""
+    """Return what is stored of a module's output: the tensors, copies if they are written into, or only the shapes."""
 
     def record(tensor: Tensor) -> Tensor:
         if not step.is_read and tensor.is_floating_point():
@@ -216,7 +223,7 @@ def _recorded(step: Step, value: Any) -> Any:
 
 
 def _placeholder(tensor: Tensor) -> Tensor:
-    """Return NaN of the tensor's shape, in the memory of one number."""
+    """Return a tensor of NaN with the tensor's shape, in the memory of one number."""
     return tensor.new_full((), torch.nan).expand(tensor.shape)
 
 

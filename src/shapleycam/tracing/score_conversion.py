@@ -1,4 +1,4 @@
-"""How class scores are computed from a model's output, and the remarks that tell the user so."""
+"""`ScoreConversion`: how class scores are computed from a model's output, with a remark for the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapleycam.tracing.node_names import Nonlinearity
 from shapleycam.tracing.nonlinearities import NonlinearityCall, NonlinearityRecorder
 
 OutputKind: TypeAlias = Literal["logits", "sigmoid logits", "probabilities", "log-probabilities"]
-"""What the numbers of an output are; "sigmoid logits" are of a model that returns their sigmoid beside them."""
+"""The kind of an output's numbers; "sigmoid logits" are logits of a model that also returns their sigmoid."""
 
 DISPLAY_NAMES = {
     "softmax": "softmax",
@@ -41,11 +41,15 @@ LOST_REMARK = (
 
 @dataclass(frozen=True)
 class ScoreConversion:
-    """How class scores are computed from a model's output, one row an image.
+    """How class scores are computed from a model's output, with one row for each image.
 
-    `output_kind` is what the output's own numbers are; `has_logits`, whether the scores are logits, or only log p;
-    `nonlinearity` the model's last softmax or sigmoid where it has one; `remark` what the user should know, if
-    anything. `needs_recorder` says that `convert` needs the recorded input of the last nonlinearity.
+    Attributes:
+        output_kind: the kind of the output's own numbers.
+        has_logits: whether the scores are logits; otherwise they are log p.
+        nonlinearity: the model's last softmax or sigmoid; None if it has none.
+        remark: what the user should know; None if there is nothing.
+        convert: (output, recorded call of the nonlinearity) -> scores.
+        needs_recorder: whether `convert` needs the recorded call.
     """
 
     output_kind: OutputKind = "logits"
@@ -56,10 +60,10 @@ class ScoreConversion:
     needs_recorder: bool = False
 
     def apply(self, output: Tensor, recorder: NonlinearityRecorder | None) -> Tensor:
-        """Return the class scores of an output that the same model returned.
+        """Return the class scores of another output of the same model.
 
         Raises:
-            ModelError: this output does not end in the same operations.
+            ModelError: the output does not end in the same operations.
         """
         call = recorder.call_of(output) if recorder is not None else None
         if self.needs_recorder and (call is None or call.kind != self.nonlinearity):
@@ -72,12 +76,12 @@ class ScoreConversion:
 
 
 def recorded_logits(output: Tensor, call: NonlinearityCall | None) -> Tensor:
-    """Return what entered the last nonlinearity."""
+    """Return the input of the last nonlinearity."""
     return output if call is None else call.logits(output)
 
 
 def recorded_log_odds(output: Tensor, call: NonlinearityCall | None) -> Tensor:
-    """Return the log-odds of one class, from what entered the last softmax."""
+    """Return the log-odds of one class, from the input of the last softmax."""
     return output if call is None else call.log_odds(output)
 
 
@@ -106,7 +110,7 @@ def logits_of_log_probabilities(output: Tensor, _: NonlinearityCall | None) -> T
 
 
 def log_of_probabilities(output: Tensor, _: NonlinearityCall | None) -> Tensor:
-    """Return log p, whose derivative is finite also beside classes of probability 0."""
+    """Return log p; its derivative is finite even if other classes have probability 0."""
     is_zero = output <= 0
     return output.masked_fill(is_zero, 1).log().masked_fill(is_zero, -torch.inf)
 
@@ -120,7 +124,7 @@ def wrong_dimension_error(output: Tensor, call: NonlinearityCall) -> ModelError:
 
 
 def partial_result_error(output: Tensor, kind: Nonlinearity) -> ModelError:
-    """Return the error for an output that shows a part of a softmax's result."""
+    """Return the error for an output that is a part of the result of a softmax."""
     return ModelError(
         f"the model's output of shape {tuple(output.shape)} is a part of what a {DISPLAY_NAMES[kind]} returns, or of "
         "one that runs over another dimension than the classes; expected probabilities (b, classes) that sum to 1 in "

@@ -1,7 +1,7 @@
-"""Recognises what a model's output is, and so how class scores are had from it.
+"""Identify the kind of a model's output (logits, probabilities, ...), which decides how class scores are computed.
 
-The scores are the output itself where it holds logits, the input of its softmax or sigmoid where it holds
-probabilities, and log p where the logits cannot be had.
+The scores are the output itself if it has logits, the input of its softmax or sigmoid if it has probabilities, and
+log p if the logits cannot be restored.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from shapleycam.tracing.selected_output import SelectedOutput, has_classes
 
 _EQUAL = 1e-5
 _ROUNDINGS = 4
-"""Up to how many roundings of coarse numbers (half precision) equal probabilities may differ by."""
+"""Tolerance between equal probabilities: this multiple of the epsilon of the coarser type (half precision)."""
 _FUNCTIONS: dict[Nonlinearity, Callable[[Tensor], Tensor]] = {
     "softmax": lambda z: z.softmax(1),
     "log_softmax": lambda z: z.log_softmax(1),
@@ -54,13 +54,12 @@ _FUNCTIONS: dict[Nonlinearity, Callable[[Tensor], Tensor]] = {
 
 
 def identify_scores(output: Tensor, selected: SelectedOutput, leaf: Tensor) -> ScoreConversion:
-    """Return how class scores are computed from an output (b,) or (b, classes, ...) with a row for each image.
+    """Return how class scores are computed from an output (b,) or (b, classes, ...) with one row for each image.
 
-    `selected` is the same output as the model returned it, with what was recorded of it; `leaf` is the tensor that the
-    output was computed from, in autograd's graph.
+    `selected` is the same output with its recorded nonlinearity; `leaf` is the leaf of the output's autograd graph.
 
     Raises:
-        ModelError: it is a part of a softmax's result, or a softmax that runs over something else than classes.
+        ModelError: the output is a part of the result of a softmax, or of a softmax over another axis than the classes.
     """
     _check_columns(output)
     if selected.nonlinearity_call is not None:
@@ -84,7 +83,7 @@ def identify_scores(output: Tensor, selected: SelectedOutput, leaf: Tensor) -> S
 
 
 def scores_if_any(output: Tensor, rows: int, recorder: NonlinearityRecorder, leaf: Tensor) -> Tensor:
-    """Return the class scores of an output as far as it has any, otherwise the output as it is.
+    """Return the class scores of an output; an output without class scores is returned unchanged.
 
     Raises:
         ModelError: the model ends in a softmax over the images.
@@ -100,10 +99,10 @@ def scores_if_any(output: Tensor, rows: int, recorder: NonlinearityRecorder, lea
 
 
 def _check_columns(output: Tensor) -> None:
-    """Refuse numbers that belong to no class of their own, or have no derivative.
+    """Refuse an output whose columns do not belong to classes, or that has no derivative.
 
     Raises:
-        ModelError: they are sorted, or rounded.
+        ModelError: the output is sorted, or rounded.
     """
     if is_rounded(output):
         raise ModelError(
@@ -122,7 +121,7 @@ def _from_recorded_call(output: Tensor, call: NonlinearityCall) -> ScoreConversi
     """Return the conversion for an output that is the result of a recorded softmax or sigmoid.
 
     Raises:
-        ModelError: the softmax runs over another dimension than the classes, or the output shows a part of its result.
+        ModelError: the softmax runs over another dimension than the classes, or the output is a part of its result.
     """
     output_kind, remark = _output_kind(call.kind), RECORDED_REMARK.format(DISPLAY_NAMES[call.kind])
     if "sigmoid" in call.kind:
@@ -139,7 +138,7 @@ def _from_recorded_call(output: Tensor, call: NonlinearityCall) -> ScoreConversi
 
 
 def _of_lost_logits(output: Tensor, leaf: Tensor, last: Nonlinearity | None) -> ScoreConversion | None:
-    """Return the conversion for several classes' (log-)probabilities whose logits cannot be had; None for others.
+    """Return the conversion for (log-)probabilities whose logits cannot be restored; None for other outputs.
 
     Raises:
         ModelError: they are negative log-probabilities, or sum to another constant than 1.
@@ -159,10 +158,10 @@ def _of_lost_logits(output: Tensor, leaf: Tensor, last: Nonlinearity | None) -> 
 
 
 def _of_combined(output: Tensor, kinds: frozenset[Nonlinearity]) -> ScoreConversion:
-    """Return the conversion for probabilities that are combined of others (by an ensemble, a sum of classes).
+    """Return the conversion for probabilities that combine other probabilities (an ensemble, a sum of classes).
 
     Raises:
-        ModelError: the only number is no probability, or several classes are combined of a softmax.
+        ModelError: the only number is not a probability, or several classes combine results of a softmax.
     """
     if not _is_within_0_and_1(output):
         least, most = output.detach().aminmax()
@@ -185,12 +184,12 @@ def _is_within_0_and_1(output: Tensor) -> bool:
 
 
 def _is_single(output: Tensor) -> bool:
-    """Return whether an output is one number an image."""
+    """Return whether an output has a single number for each image."""
     return output.dim() == 1 or output.shape[1] == 1
 
 
 def _nonlinearity_beside(output: Tensor, beside: Sequence[Tensor]) -> Nonlinearity | None:
-    """Return the nonlinearity whose result for this output the model returns beside it, or None."""
+    """Return the nonlinearity of this output that the model also returns, in another tensor; or None."""
     kinds: tuple[Nonlinearity, ...] = ("sigmoid", "softmax") if output.dim() > 1 else ("sigmoid",)
     for kind in kinds:
         if any(_agree(_FUNCTIONS[kind](output), tensor.reshape(output.shape)) for tensor in beside):

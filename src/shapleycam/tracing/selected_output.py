@@ -1,4 +1,4 @@
-"""The output that is explained: what a pass returned of it, and its rows."""
+"""`SelectedOutput`: the explained part of the output of one pass."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.tracing.nonlinearities import NonlinearityCall, NonlinearityRecorder
 
 UtilityInput: TypeAlias = Literal["scores", "numbers", "output"]
-"""What a utility is computed from: class scores, the output with one row an image, or the model's output as it is."""
+"""What a utility is computed from: class scores, the output with one row for each image, or the output unchanged."""
 
 
 @dataclass(frozen=True)
 class SelectedOutput:
-    """The output that is explained, as one pass returned it.
+    """The explained part of the output of one pass.
 
-    `nonlinearity_call` is the recorded softmax or sigmoid whose result it is, if any; `beside` are all tensors of the
-    same shape that the model returned.
+    Attributes:
+        output: the selected output.
+        nonlinearity_call: the recorded softmax or sigmoid that returned it; None if there is none.
+        beside: all tensors of the same shape that the model returned.
     """
 
     output: Any
@@ -36,14 +38,14 @@ class SelectedOutput:
 
 
 def has_classes(output: Any) -> bool:
-    """Return whether an output may be of classes: (b,) of one logit, (b, classes), or of pixels (b, classes, h, w)."""
+    """Return whether an output may have classes: (b,) for one logit, (b, classes), or (b, classes, h, w) for pixels."""
     return isinstance(output, Tensor) and output.dim() in {1, 2, 4} and output.is_floating_point()
 
 
 def as_rows(output: Any, rows: int, noun: str, utility_input: UtilityInput) -> Any:
-    """Return the output with one row for each of `rows` images or coalitions (the `noun` of the error's message).
+    """Return the output with one row for each of `rows` images or coalitions (`noun` is the word for the message).
 
-    Where a function of the user's reads the output, one that has no such rows is returned as it is.
+    For utility input "output" an output without such rows is returned unchanged.
 
     Raises:
         ModelError: it has another number of rows.

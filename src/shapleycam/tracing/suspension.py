@@ -1,11 +1,13 @@
-"""Suspends what PyTorch wraps around a pass and an explanation must not have: checkpointing, compiling, autocast.
+"""Suspend features of PyTorch that a traced pass must not use: checkpointing, compiled code, autocast, inference mode.
 
-Gradient checkpointing runs parts of a model again in the backward pass, outside the traced one; autocast written inside
-a model's forward computes in half precision, and inference mode leaves tensors that no graph can hold; functions that a
-model had compiled would be compiled anew around what is put in the place of its modules. All are suspended in the
-threads that explain: the names that PyTorch looks up at each call are replaced while at least one thread does, by
-functions that leave all other threads as they are (docs/decisions.md, "Gradient checkpointing and autocast inside a
-model are suspended").
+- Gradient checkpointing runs parts of a model again in the backward pass, outside of the traced pass.
+- Autocast inside a model's forward computes in half precision.
+- Tensors that are made in inference mode cannot be part of a graph.
+- Functions that the model had compiled would be compiled again around the interceptors of its modules.
+
+All are suspended in the threads that explain. While at least one thread explains, the names that PyTorch looks up at
+each call are replaced by functions that change nothing for other threads (docs/decisions.md, "Gradient checkpointing
+and autocast inside a model are suspended").
 """
 
 from __future__ import annotations
@@ -27,17 +29,17 @@ _CHECKPOINT_GENERATORS = (
     "_checkpoint_without_reentrant_generator",
     "_checkpoint_without_reentrant_generator_impl",
 )
-"""What runs around a checkpointed function; its name differs between versions of PyTorch."""
+"""The generator that runs around a checkpointed function; its name differs between versions of PyTorch."""
 _COMPILER_CALLBACK = "_callback_from_stance"
-"""The function that says how compiled code is run: where it returns None the code runs as it was written."""
+"""The function that chooses how compiled code runs; if it returns None, the original Python code runs."""
 
 _replaced: list[tuple[Any, str, Any]] = []
-"""What was replaced: where, under which name, and what was there."""
+"""The replaced attributes: (object, name, original value)."""
 
 
 @contextmanager
 def in_full_precision() -> Iterator[None]:
-    """Compute in the precision of the tensors, whatever autocast and float32 arithmetic the caller has enabled."""
+    """Compute in the precision of the tensors, without the caller's autocast and reduced float32 arithmetic."""
     with full_float32(), ExitStack() as disabled:
         for device in AUTOCAST_DEVICES:
             if torch.is_autocast_enabled(device):
@@ -57,7 +59,7 @@ def _replace_names() -> None:
             _replace(checkpoint, name, _empty_if_suspended(getattr(checkpoint, name)))
     _replace(torch.autocast, "__enter__", _disabled_if_suspended(torch.autocast.__enter__))
     _replace(torch.inference_mode, "__enter__", _no_grad_if_suspended(torch.inference_mode.__enter__))
-    frames = sys.modules.get("torch._dynamo.eval_frame")  # where nothing was compiled, it is not imported
+    frames = sys.modules.get("torch._dynamo.eval_frame")  # it is imported only if something was compiled
     if hasattr(frames, _COMPILER_CALLBACK):
         _replace(frames, _COMPILER_CALLBACK, _none_if_suspended(getattr(frames, _COMPILER_CALLBACK)))
 
@@ -79,7 +81,7 @@ suspend_wrappers = SUSPENSION.hold
 
 
 def _plain_if_suspended(apply: Callable[..., Any]) -> Callable[..., Any]:
-    """Return reentrant checkpointing that, where it is suspended, calls the function."""
+    """Return reentrant checkpointing that only calls the function while suspended."""
 
     def apply_or_call(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:  # noqa: FBT001  # PyTorch's own
         return function(*args) if _is_suspended() else apply(function, preserve, *args)
@@ -88,7 +90,7 @@ def _plain_if_suspended(apply: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _empty_if_suspended(generator: Callable[..., Any]) -> Callable[..., Any]:
-    """Return checkpointing without reentrance that, where it is suspended, does nothing around the function."""
+    """Return non-reentrant checkpointing that does nothing around the function while suspended."""
 
     def generate(*args: Any, **kwargs: Any) -> Iterator[None]:
         if _is_suspended():
@@ -100,15 +102,15 @@ def _empty_if_suspended(generator: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _no_grad_if_suspended(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return the entrance of inference mode that, where it is suspended, enters no_grad.
+    """Return `__enter__` of inference mode that enters no_grad while suspended.
 
-    Tensors of inference mode could take part in no graph later.
+    Tensors that are made in inference mode could not be part of a graph later.
     """
 
     def enter_mode(self: Any) -> Any:
         if not (_is_suspended() and self.mode):
             return enter(self)
-        self._inference_mode_context = torch.no_grad()  # what its __exit__ leaves
+        self._inference_mode_context = torch.no_grad()  # the attribute whose context `__exit__` leaves
         self._inference_mode_context.__enter__()
         return None
 
@@ -116,7 +118,7 @@ def _no_grad_if_suspended(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _none_if_suspended(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return the compiler's callback that, where it is suspended, runs code as it was written."""
+    """Return the compiler's callback that chooses the original Python code while suspended."""
 
     def choose_callback(callback: Any) -> Any:
         return None if _is_suspended() else choose(callback)
@@ -125,7 +127,7 @@ def _none_if_suspended(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _disabled_if_suspended(enter: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return the entrance of autocast that, where it is suspended, enters it disabled."""
+    """Return `__enter__` of autocast that enters it disabled while suspended."""
 
     def enter_autocast(self: Any) -> Any:
         if not _is_suspended():

@@ -1,4 +1,4 @@
-"""Runs a model so that its graph begins at the layer."""
+"""Run a model so that autograd's graph begins at the layer."""
 
 from __future__ import annotations
 
@@ -48,9 +48,18 @@ from shapleycam.tracing.weight_changes import WeightsMark
 
 @dataclass(frozen=True)
 class TracedPasses:
-    """Traced passes over one batch: `copied` is the private copy of the user's model `owner` that is run.
+    """Traced passes over one batch.
 
-    `is_shown` says whether the user's hooks see them.
+    Attributes:
+        owner: the user's model.
+        copied: the private copy of it, which runs.
+        images: the model's input.
+        extra: further inputs of the model.
+        layer: the layer's dotted name.
+        select: takes the explained output from the model's output.
+        twice: whether second derivatives are needed.
+        precision: the precision of the layers before the explained one.
+        is_shown: whether the user's hooks see the passes.
     """
 
     owner: nn.Module
@@ -66,7 +75,7 @@ class TracedPasses:
     def run_checked(self, plan: Plan | None) -> Trace:
         """Run a pass, and check that its activation and output can be explained.
 
-        `plan` says what to record of it for replay, None records nothing.
+        `plan` says what to record for replay; None records nothing.
 
         Raises:
             LayerError, ModelError: as `trace`.
@@ -84,13 +93,14 @@ class TracedPasses:
         return traced
 
     def _run_reduced(self, plan: Plan | None) -> Trace:
-        """Run the pass in bfloat16 up to the layer; the first with a form and weights is compared with full precision.
+        """Run the pass in bfloat16 up to the layer.
 
-        All that is checked of a model is checked in that one.
+        The first pass for a form of batches and weights is compared with a pass in full precision, in which all checks
+        of the model are made.
 
         Raises:
             OptionError: the weights or images are not in float32.
-            LayerError, ModelError: bfloat16 does not fit the layer, or changes the output by too much.
+            LayerError, ModelError: bfloat16 does not work at this layer, or changes the output too much.
         """
         check_takes_bfloat16(self.owner, self.images)
         key = ("precision", self.precision, self.layer, self.images.shape, self.images.device)
@@ -108,7 +118,7 @@ class TracedPasses:
         return traced
 
     def _run_fastest(self, plan: Plan | None, run_alone: Callable[[], PlainRun]) -> Trace:
-        """Run the pass, in channels_last up to the layer where that is faster and equals the first image by default."""
+        """Run the pass; in channels_last up to the layer if that is faster and the first image shows no difference."""
         form = form_of(self.owner, self.images, self.layer)
         is_proven = form is None or not needs_check(self.owner, form)
         if not is_proven and not is_telling(self.images[0]):
@@ -133,7 +143,10 @@ class TracedPasses:
         )
 
     def _try_on_noise(self, form: Form) -> bool:
-        """Prove on other images what these cannot tell, so that it does not depend on what was explained before."""
+        """Compare channels_last with the default on noise, for images that may hide a difference; return True.
+
+        So the result does not depend on which images were explained first.
+        """
         noise = torch.rand(
             self.images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu"
         )
@@ -148,11 +161,11 @@ class TracedPasses:
         return True
 
     def _plain_run(self, count: int, seed: int) -> PlainRun:
-        """Run the model on the first images without a graph, with random numbers of another seed."""
+        """Run the model on the first `count` images without a graph, with random numbers of another seed."""
         return self._plain_run_of_rows(self.images[:count], torch.arange(count, device="cpu"), seed)
 
     def _plain_run_of_rows(self, images: Tensor, samples: Tensor, seed: int = 1) -> PlainRun:
-        """Run the model on images, made of those of the pass that `samples` names, as `_plain_run` does."""
+        """Run the model as `_plain_run` does, on images that were made from those of the pass with these indices."""
         activations: list[Tensor] = []
 
         def keep_activation(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -173,7 +186,7 @@ class TracedPasses:
         monitor: BypassMonitor | None,
         reduced: ReducedPass | None = None,
     ) -> Trace:
-        """Run a pass; in channels_last where the layer's output is put back in an order of memory."""
+        """Run a pass; with an `order` in channels_last, after which the layer's output is put back in this order."""
         model = self.copied
         recorder = None if plan is None else Recorder(plan, model)
         nonlinearities = NonlinearityRecorder()
@@ -184,9 +197,10 @@ class TracedPasses:
             start = GraphStart(self.layer, layer, head_contexts, nonlinearities, self.twice, order, monitor, reduced)
             interceptors: dict[nn.Module, Interceptor] = dict(recorder.interceptors) if recorder else {}
             interceptors[layer] = start
-            # Gradients are on for the whole pass, though nothing before the layer requires one: a view made without
-            # them could not be written into behind the layer, and `select` may compute (docs/decisions.md, "Nothing
-            # before the layer requires a gradient, and gradients are on in the whole traced pass").
+            # Gradients are on for the whole pass, although no tensor before the layer requires one. A view that was
+            # made without gradients could not be written into after the layer, and `select` may compute
+            # (docs/decisions.md, "Nothing before the layer requires a gradient, and gradients are on in the whole
+            # traced pass").
             with intercept_calls(interceptors, layer), torch.enable_grad():
                 everything = run(model, self.images, self.extra, channels_last=order is not None)
                 output = self.select(everything)
@@ -228,7 +242,7 @@ class TracedPasses:
             raise empty_output_error(self.owner)
 
     def _check_unwritten(self, watch: WrittenTensors) -> None:
-        """Refuse a model that writes into its parameters: its private copy shares them with the user's model."""
+        """Refuse a model that writes into its parameters, which its private copy shares with the user's model."""
         written = watch.describe_first()
         if written is not None:
             raise ModelError(
