@@ -1,4 +1,4 @@
-"""Which layer to explain at, and how its activation is laid out."""
+"""Find the layer to explain at, and prove the layout of its activation."""
 
 from shapleycam.layers._audit import Audit, Candidate, audit
 from shapleycam.layers.choice import (

@@ -1,4 +1,4 @@
-"""`audit`: which layers of a model can be explained, found by one run and the gradients of its output."""
+"""`audit`: find the layers of a model that can be explained, by one run and the gradients of its output."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Candidate:
 
     Attributes:
         name: its dotted name.
-        shape: of its activation, without the batch.
-        layout: of its activation.
-        gradient_norm: the Euclidean norm of the predicted class's logit gradient by the activation of one image.
-        live_cells: how many cells of the grid have a gradient that is not zero.
-        maker: the innermost module that returned this tensor first.
-        proven: whether the layout is proven, or only supposed from the shape.
+        shape: the shape of its activation, without the batch.
+        layout: the layout of its activation.
+        gradient_norm: the Euclidean norm of the gradient of the predicted class's logit by the activation.
+        live_cells: the number of grid cells with a nonzero gradient.
+        maker: the innermost module that first returned this tensor.
+        proven: whether the layout is proven; otherwise it is only guessed from the shape.
 
     Examples:
         >>> from shapleycam.layers import Candidate
@@ -58,12 +58,13 @@ class Audit:
 
     Attributes:
         candidates: these layers, in running order.
-        dense: whether the model's output is not one row of numbers an image but one for each pixel, or detections.
-        without_grid: the layers in which no grid was found: names, shapes and reasons.
-        last: the last layer of both.
-        obstacle: why other layers were left out: they run several times, have other rows than the images, or the
-            output has no derivative.
-        image: the image itself as the layer "input"; None where a module has that name, or nothing depends on it.
+        dense: whether the model returns a row of numbers for each pixel, or detections, and not a row for each image.
+        without_grid: the layers without a grid: (name, shape, reason).
+        last: the last layer in `candidates` and `without_grid`.
+        obstacle: why other layers were left out: they run several times, their rows are not the images, or the output
+            has no derivative.
+        image: the image itself as the layer "input"; None if a module has this name, or the output does not depend on
+            the image.
 
     Examples:
         >>> from shapleycam.layers import Audit
@@ -86,22 +87,22 @@ def audit(
     image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> Audit:
-    """Return every layer with a grid of positions that runs once and that the output depends on, in running order.
+    """Return all layers, in running order, that run once, have a grid of positions, and affect the output.
 
-    Of layers that pass on the same tensor (a block and its last module, for example) one is named: the outermost
-    around the first of them.
+    If several layers return the same tensor (a block and its last module, for example), the outermost one around the
+    first of them is returned.
 
     Args:
         model: the user's model.
         image: one image.
-        select: takes the output that is explained from what the model returns.
-        image_kind: what images of five dimensions are.
+        select: takes the explained output from the model's output.
+        image_kind: what images with five dimensions are.
         extra: the model's further inputs.
 
     Raises:
-        ImageError: it is not known what images of five dimensions are.
+        ImageError: it is not known what images with five dimensions are.
         LayerError: the output's gradient is 0 everywhere.
-        ModelError: the output holds no numbers to explain, or they are not finite.
+        ModelError: the output has no numbers to explain, or they are not finite.
 
     Examples:
         >>> import torch
@@ -132,7 +133,7 @@ def audit(
             continue
         last = output.name
         layout, reason = _layout_or_reason(model, output, image, channels, layouts)
-        if layout is None:  # not proposed; refused with the reason where a user names it
+        if layout is None:  # not a candidate; it is refused with this reason if a user names it
             without_grid.append((output.name, tuple(output.value.shape), reason))
             continue
         candidate = _candidate(output, layout, proven=not reason)
@@ -149,7 +150,7 @@ def _candidate(output: ModuleOutput, layout: Layout, *, proven: bool) -> Candida
 
 
 def _image_candidate(model: nn.Module, output: ModuleOutput | None, channels: int) -> Candidate | None:
-    """Return the image as a layer; None where it cannot be one."""
+    """Return the image as the layer "input"; None if it cannot be explained."""
     if output is None or not is_input(model, output.name):
         return None
     try:
@@ -163,7 +164,7 @@ def _image_candidate(model: nn.Module, output: ModuleOutput | None, channels: in
 def _layout_or_reason(
     model: nn.Module, output: ModuleOutput, image: Tensor, channels: int, layouts: ModelLayouts
 ) -> tuple[Layout | None, str]:
-    """Return a layout of more than one cell, proven or supposed, or None; and the reason why none is proven."""
+    """Return a proven or guessed layout with more than one cell, or None; and the reason why none is proven."""
     result = layout_result_in(layouts, output.name)
     layout = result.layout
     if result.unknown:
@@ -175,9 +176,9 @@ def _layout_or_reason(
 
 
 def _is_inside_attention(name: str, modules: Mapping[str, nn.Module]) -> bool:
-    """Return whether a module is strictly inside attention, where positions are split into queries, keys and values.
+    """Return whether a module is strictly inside an attention module, where tensors are queries, keys and values.
 
-    A block around attention and more (open_clip's ResidualAttentionBlock) is not meant.
+    Blocks that contain attention and other modules (open_clip's ResidualAttentionBlock) do not count as attention.
     """
     enclosing = [name[:end] for end, letter in enumerate(name) if letter == "."]
     classes = [type(modules[outer]).__name__.lower() for outer in enclosing]

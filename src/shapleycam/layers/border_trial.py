@@ -1,8 +1,8 @@
-"""Tries out whether a layer reads the border of the image, where the cells of its grid end far inside it.
+"""Test whether a layer reads the image's border if the outermost cells of its grid are far inside the image.
 
-Convolutions without padding leave a border out of the map and read it; a crop inside the model does neither. Deep
-layers have receptive fields as large as the image, so that coordinates do not tell the two apart (docs/decisions.md,
-"A crop is told from convolutions without padding by what the outermost cells have mixed in").
+Convolutions without padding read a border that the map leaves out; after a crop inside the model the border is not read
+at all. In deep layers receptive fields are as large as the image, so that coordinates cannot distinguish the two
+(docs/decisions.md, "A crop is told from convolutions without padding by what the outermost cells have mixed in").
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from shapleycam.tracing.nested import only_tensor
 from shapleycam.tracing.running import run
 
 _UNCHANGED = 1e-6
-"""Of the largest entry of an activation: kernels may round otherwise where memory lies otherwise."""
+"""Tolerance relative to the largest number of an activation: kernels may round differently for other memory layouts."""
 
 
 @dataclass(frozen=True)
 class Border:
-    """Pixels at an end of one of the image's axes, channels not counted, that a layer must read.
+    """Pixels at an end of one of the image's axes that a layer must read.
 
-    `mismatch` says which part of the image the layer's grid covers, if it does not read them.
+    Attributes:
+        axis: the index of the axis, without the channels.
+        at_end: whether the pixels are at the end of the axis, and not at its start.
+        pixels: the width of the border.
+        mismatch: a phrase that says which part of the image the grid covers if the layer does not read the border.
     """
 
     axis: int
@@ -45,14 +49,14 @@ def find_unread_borders(
     extra: ExtraInputs,
     borders: Mapping[str, Iterable[Border]],
 ) -> dict[str, Border]:
-    """Return a border whose pixels do not matter to a layer, for each of the layers that have one.
+    """Return by name the layers that do not read one of their borders, with this border.
 
     Args:
         model: a private copy of the model.
         image: one image (1, ...).
         channels: the axis of the image that holds its channels.
-        extra: the model's further inputs for it.
-        borders: those to try, by the layer's name.
+        extra: the model's further inputs for the image.
+        borders: the borders to test, by the layer's name.
     """
     by_end: dict[tuple[int, bool], list[tuple[int, str, Border]]] = defaultdict(list)
     for name, of_layer in borders.items():
@@ -62,7 +66,7 @@ def find_unread_borders(
     unread: dict[str, Border] = {}
     base = _activations(model, image, extra, layers) if layers else {}
     for entries in by_end.values():
-        # What a layer reads of a narrow border it reads of a wider one too, so that most need no second trial.
+        # A layer that reads a narrow border also reads a wider one, so that most layers need a single test.
         open_entries = sorted(entries, key=lambda entry: entry[0])
         while open_entries:
             pixels, _, narrowest = open_entries[0]
@@ -76,7 +80,7 @@ def find_unread_borders(
 
 
 def _change(image: Tensor, border: Border, channels: int) -> Tensor:
-    """Return the image with other pixels at a border."""
+    """Return the image with random pixels at a border."""
     axes = [axis for axis in range(1, image.dim()) if axis != channels]
     axis, changed = axes[border.axis], image.clone()
     start = image.shape[axis] - border.pixels if border.at_end else 0
@@ -88,7 +92,7 @@ def _change(image: Tensor, border: Border, channels: int) -> Tensor:
 
 
 def _activations(model: nn.Module, image: Tensor, extra: ExtraInputs, layers: Iterable[str]) -> dict[str, Tensor]:
-    """Return what layers return for an image; nothing where the model raises."""
+    """Return the layers' outputs for an image, by name; nothing if the model raises."""
     activations: dict[str, Tensor] = {}
 
     def keeper(name: str) -> Interceptor:
@@ -104,13 +108,13 @@ def _activations(model: nn.Module, image: Tensor, extra: ExtraInputs, layers: It
     try:
         with torch.no_grad(), intercept_calls({model.get_submodule(name): keeper(name) for name in layers}):
             run(model, image, extra)
-    except ModelError:  # as `_derive_layouts` found before, or of the changed image alone: nothing is shown
+    except ModelError:  # the test shows nothing
         return {}
     return activations
 
 
 def is_unchanged(first: Tensor | None, second: Tensor | None, tolerance: float = _UNCHANGED) -> bool:
-    """Return whether two tensors hold the same numbers, to a share of the largest, and not only zeros.
+    """Return whether two tensors have the same numbers, relative to the largest one, and are not all zero.
 
     Examples:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Finds the layer to explain at where the user names none: the one before pooling, or the last convolution."""
+"""Find the layer to explain at if the user names none: the layer before pooling, or the last convolution."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTra
 
 
 def parse_layer_rule(layer: object, modules: Container[str] | None) -> str | None:
-    """Return the rule that a layer's name means, in any spelling of it, or None.
+    """Return the rule that a name means, in any spelling of it; None if it does not mean a rule.
 
-    A module that is called so ("last_conv") is meant itself. Where the model is not known (`modules` is None), any
-    Python identifier may be the name of a module.
+    If the model has a module of this name ("last_conv"), the name means the module. If the model is not known
+    (`modules` is None), any Python identifier may be the name of a module.
 
     Examples:
         >>> from shapleycam.layers import parse_layer_rule
@@ -47,18 +47,18 @@ def find_layer(
     image_kind: ImageKind = None,
     extra: ExtraInputs = NO_EXTRA,
 ) -> str:
-    """Return the name of the layer that a rule means for this model, which is run once.
+    """Return the name of the layer that a rule finds in this model; it runs the model once.
 
     Args:
         model: the user's model.
         image: one image (1, ...).
         rule: "before-pool" or "last-conv".
-        select: takes the output that is explained from what the model returns.
-        image_kind: what images of five dimensions are.
+        select: takes the explained output from the model's output.
+        image_kind: what images with five dimensions are.
         extra: the model's further inputs.
 
     Raises:
-        LayerError: there is none.
+        LayerError: no layer fits the rule.
 
     Examples:
         >>> import torch
@@ -78,13 +78,13 @@ def find_layer(
 def find_before_pool(
     audited: Audit, model: nn.Module, image: Float[Tensor, "1 *image"], extra: ExtraInputs = NO_EXTRA
 ) -> Candidate:
-    """Return the last layer of which more than one position matters to the output: the one before pooling.
+    """Return the layer before pooling: the last layer whose output affects the model's output at several positions.
 
-    For a dense output, which nothing pools, it is the last one before the part of the model that makes the output
-    (docs/decisions.md, "The layer of a dense output is before the branch that makes it").
+    A dense output is not pooled. For such an output it is the last layer before the part of the model that makes the
+    output (docs/decisions.md, "The layer of a dense output is before the branch that makes it").
 
     Raises:
-        LayerError: there is none.
+        LayerError: there is no such layer.
 
     Examples:
         >>> import torch
@@ -108,12 +108,12 @@ def find_before_pool(
 
 
 def find_last_conv(audited: Audit, model: nn.Module) -> str:
-    """Return the name of the last convolution on the way to the output of which more than one position matters.
+    """Return the name of the last convolution whose output affects the model's output at several positions.
 
-    Of a convolution that PEFT wrapped it is the wrapped one, not the adapter beside it.
+    For a convolution that PEFT wraps, it is the wrapped convolution and not the adapter.
 
     Raises:
-        LayerError: there is none.
+        LayerError: there is no such convolution.
 
     Examples:
         >>> import torch
@@ -136,14 +136,14 @@ def find_last_conv(audited: Audit, model: nn.Module) -> str:
 
 
 def _is_adapter(name: str, model: nn.Module) -> bool:
-    """Return whether a module is inside one that wraps another as `base_layer`, and beside that."""
+    """Return whether a module is inside a wrapper with a `base_layer`, but not inside this `base_layer`."""
     parts = name.split(".")
     steps = ((model.get_submodule(".".join(parts[:end])), parts[end]) for end in range(len(parts)))
     return any(hasattr(outer, "base_layer") and child != "base_layer" for outer, child in steps)
 
 
 def _before_output_branch(candidates: Sequence[Candidate], last: str) -> Sequence[Candidate]:
-    """Return the candidates outside the branch of the module tree that holds the last layer, if there are any."""
+    """Return the candidates outside the branch of the module tree with the last layer; all if there are none."""
     names, last_parts = [candidate.name.split(".") for candidate in candidates], last.split(".")
     for depth in range(1, max(map(len, names), default=0) + 1):
         branch = last_parts[:depth]
@@ -158,7 +158,7 @@ def _obstacle(audited: Audit) -> str:
 
 
 def _last_shapes(audited: Audit) -> str:
-    """Return the last shapes in which there was no grid, and why there was none in the last."""
+    """Return a phrase with the last shapes that have no grid, and the reason for the last one."""
     if not audited.without_grid:
         return ""
     shapes = ", ".join(f"{shape} at {name!r}" for name, shape, _ in audited.without_grid[-3:])

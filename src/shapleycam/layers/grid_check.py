@@ -1,4 +1,4 @@
-"""Checks that cells are the grid of the image in reading order, cell by cell."""
+"""Check that the cells of an activation are a grid of the image in reading order."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from shapleycam.layers.border_trial import Border
 from shapleycam.layers.coordinates.representation import Coordinates
 
 _OFF_LINE = 0.5
-"""How far a cell may lie from its row and column, in cells."""
+"""Maximum distance of a cell from its row and column, in cells."""
 _UNEVEN = 1.01
-"""How far a row or column may lie from where it were if all were evenly spaced, in cells: a pooling to more cells than
-there are repeats some."""
+"""Maximum distance of a row or column from evenly spaced lines, in cells: a pooling to more cells than its operand has
+repeats some of them."""
 _CHANNELS_APART = 1 / 16
-"""How far the channels of a cell may lie apart, as a share of the image's side, or by a cell."""
+"""Maximum distance between the channels of a cell: this share of the image's side, or one cell."""
 _OFF_DRAWING = 0.25
-"""How far a cell may lie from where it is drawn (the grid covers the whole image), as a share of the image's side, or
-in cells: what convolutions without padding leave out at the border."""
+"""Maximum distance of a cell from its drawn position (the grid is drawn over the whole image): this share of the
+image's side, or one cell. Convolutions without padding leave out a border."""
 _BORDER = 1 / 16
-"""How far from the border of the image the outermost cells may end without having mixed in what lies there (a crop),
-or lie beyond it (padding to a square), as a share of the image's side, or by a cell."""
+"""Maximum width of a border that the outermost cells do not depend on (a crop), and maximum distance of cells beyond
+the border (padding to a square): this share of the image's side, or one cell."""
 
 
 def grid_mismatch(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]) -> str | None:
-    """Return why cells (axes + 1, …, channels) are not the grid of the image in reading order; None if they are."""
+    """Return why cells (axes + 1, …, channels) are not a grid of the image in reading order; None if they are."""
     cells = without_channel_copies(cells)
     low, high = cells[:-1].amin(-1), cells[:-1].amax(-1)
     if bool(low.isnan().any()):
         return "not every cell has a place in the image"
     centres, channel_ranges = ((low + high) / 2).reshape(-1, *grid), (high - low).reshape(-1, *grid)
-    if len(grid) < len(size):  # the depth is gone
+    if len(grid) < len(size):  # the activation has no depth axis
         centres, channel_ranges = centres[-len(grid) :], channel_ranges[-len(grid) :]
     spread = cells[-1].amax(-1).reshape(grid)
     for axis, side in enumerate(size[-len(grid) :]):
@@ -43,12 +43,12 @@ def grid_mismatch(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]
 
 
 def distant_borders(cells: Coordinates, grid: tuple[int, ...], size: Sequence[int]) -> tuple[Border, ...]:
-    """Return the borders of the image that lie far outside cells (axes + 1, …, channels), which match their grid."""
+    """Return the image's borders that are far outside of the cells (axes + 1, …, channels) of a proven grid."""
     cells = without_channel_copies(cells)[:-1]
     centres = ((cells.amin(-1) + cells.amax(-1)) / 2).reshape(-1, *grid)[-len(grid) :]
     borders = []
     for axis, side in enumerate(size[-len(grid) :]):
-        if grid[axis] == 1:  # drawn over the whole side, wherever its cell lies
+        if grid[axis] == 1:  # a single cell is drawn over the whole side
             continue
         other_axes = tuple(index for index in range(len(grid)) if index != axis)
         line = centres[axis].mean(other_axes) if other_axes else centres[axis]
@@ -62,14 +62,15 @@ def distant_borders(cells: Coordinates, grid: tuple[int, ...], size: Sequence[in
 
 
 def without_channel_copies(cells: Coordinates) -> Coordinates:
-    """Return one channel where all are the same since they were broadcast from it."""
+    """Return a single channel if all channels were broadcast from one; otherwise the cells unchanged."""
     return cells.narrow(-1, 0, 1) if cells.stride(-1) == 0 else cells
 
 
 def _axis_mismatch(centres: Tensor, channel_ranges: Tensor, spread: Tensor, axis: int, side: int) -> str | None:
-    """Return why the lines of a grid along one axis are not those of the image, `side` pixels long; None if they are.
+    """Return why the lines of a grid along one axis do not match the image's side of `side` pixels; None if they do.
 
-    `centres` (*grid) are the cells' along this axis; `channel_ranges` say how far the channels of a cell lie apart.
+    `centres` (*grid) are the cells' centres along this axis; `channel_ranges` are the distances between the channels of
+    a cell.
     """
     axes, count = centres.dim(), centres.shape[axis]
     name = _line_name(axis, axes)
@@ -89,10 +90,10 @@ def _axis_mismatch(centres: Tensor, channel_ranges: Tensor, spread: Tensor, axis
 
 
 def _cover_mismatch(line: Tensor, pitch: float, spread: Tensor, side: int, name: str) -> str | None:
-    """Return which part of the image the lines cover, where it is not the whole; None if it is.
+    """Return a phrase that says which part of the image the lines cover; None if it is the whole image.
 
-    A border may be left out by a crop or by convolutions without padding. What the outermost cells have mixed in tells
-    them apart (docs/decisions.md, "A crop is told from convolutions without padding by what the outermost cells have
+    A crop, or convolutions without padding, leave out a border. The spread of the outermost cells shows which of the
+    two it is (docs/decisions.md, "A crop is told from convolutions without padding by what the outermost cells have
     mixed in").
     """
     count = len(line)

@@ -1,4 +1,4 @@
-"""Which axis of the images holds their channels: of volumes and videos the model's first weight tells."""
+"""Find the axis of the images that holds their channels; for volumes and videos the model's first weight shows it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.running import run
 
 ImageKind: TypeAlias = Literal["volume", "video"] | None
-"""What images of five dimensions are: volumes (b, c, d, h, w), videos (b, t, c, h, w), or None: found by a run."""
+"""What images with five dimensions are: volumes (b, c, d, h, w), videos (b, t, c, h, w), or None, to run the model."""
 
 _CHANNEL_AXES = {"volume": 1, "video": 2}
 
 
 def check_image_kind(image_kind: Any) -> ImageKind:
-    """Return what the user says that images of five dimensions are.
+    """Return the user's choice of what images with five dimensions are.
 
     Raises:
-        OptionError: it is neither "volume" nor "video" nor None.
+        OptionError: it is not "volume", "video" or None.
 
     Examples:
         >>> from shapleycam.layers import check_image_kind
@@ -37,11 +37,11 @@ def check_image_kind(image_kind: Any) -> ImageKind:
 
 
 def channel_axis(model: nn.Module, images: Tensor, image_kind: ImageKind = None, extra: ExtraInputs = NO_EXTRA) -> int:
-    """Return the axis of images that holds their channels: 1, and 2 of videos (b, t, c, h, w).
+    """Return the axis of images that holds their channels: 1, or 2 for videos (b, t, c, h, w).
 
-    Of images (b, ...) of five dimensions it is what `image_kind` says, or the axis that the model's first convolution
-    or matrix product sums over (docs/decisions.md, "Channels of volumes and videos are what the first weight sums
-    over"); `extra` are further inputs of the model.
+    For images with five dimensions `image_kind` decides. If it is None, it is the axis that the model's first
+    convolution or matrix product sums over (docs/decisions.md, "Channels of volumes and videos are what the first
+    weight sums over"). `extra` are further inputs of the model.
 
     Raises:
         ImageError: `image_kind` is given for flat images, or the first weight sums over both axes or none.
@@ -84,7 +84,7 @@ def _first_summed_axis(model: nn.Module, image: Tensor, extra: ExtraInputs) -> i
         with tracker:
             run(copied, image, extra, own_images=True)
     axes = tracker.channels.axes
-    if axes is not None and not axes:  # an axis of one element lies along every dimension
+    if axes is not None and not axes:  # an axis of one element may be along any dimension
         axes = tuple(axis for axis in (1, 2) if image.shape[axis] == 1)[:1]
     if axes is not None and len(axes) == 1:
         return axes[0]

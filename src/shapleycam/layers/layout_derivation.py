@@ -1,4 +1,4 @@
-"""Derives a layout from the coordinates of an activation: its cells must be the image's, in reading order."""
+"""Derive a layout from the coordinates of an activation: its cells must be a grid of the image, in reading order."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from shapleycam.layers.layout_refusals import axes_description, token_order_desc
 from shapleycam.models.layout import Layout, LayoutKind
 
 _GLOBAL_TOKEN = 0.25
-"""How much more than the cells of the grid a token must mix, as a share of the image, to be none of them."""
+"""A token is not a cell if its spread exceeds that of the grid's cells by this share of the image's shorter side."""
 _SEES_ALL = 0.9
-"""How much of the way from the middle to the outermost cells a prefix token must mix, if it sees the image at all."""
+"""A prefix token that depends on the image must mix this share of the way from the centre to the outermost cells."""
 
 
 @dataclass(frozen=True)
 class LayoutResult:
-    """What the coordinates of an activation prove: its layout, or the reason why it has none that can be explained.
+    """What the coordinates of an activation prove: its layout, or that it has none that can be explained.
 
-    `unknown` says that coordinates were lost on the way, so that the reason does not prove that there is no layout.
-    `borders` are those of the image that the layer must read, or else the grid covers a part of it.
+    Attributes:
+        layout: the proven layout; None if there is none.
+        reason: why there is no layout.
+        unknown: whether coordinates were lost, so that `reason` is not a proof that there is no layout.
+        borders: borders of the image that the layer must read; otherwise the grid covers only a part of the image.
     """
 
     layout: Layout | None
@@ -35,12 +38,12 @@ class LayoutResult:
 
 
 def derive_layout(coordinates: Coordinates | None, size: Sequence[int]) -> LayoutResult:
-    """Return the layout of an activation of one image that its coordinates prove.
+    """Return the layout that the coordinates of one image's activation prove.
 
     Args:
-        coordinates: (axes + 1, 1, *shape) of an activation (1, *shape), of the image's axes of `size` alone; None if
+        coordinates: (axes + 1, 1, *shape) of an activation (1, *shape), only for the image's axes in `size`; None if
             the activation does not depend on the image.
-        size: the image's height and width, with the depth before them where it has one.
+        size: (height, width) of the image; in 3-D (depth, height, width).
     """
     if coordinates is None:
         return LayoutResult(None, "it does not depend on the image by any operation of PyTorch", unknown=True)
@@ -55,7 +58,7 @@ def derive_layout(coordinates: Coordinates | None, size: Sequence[int]) -> Layou
 
 
 def _layout_of_map(coordinates: Coordinates, size: Sequence[int], *, lost: bool) -> LayoutResult:
-    """Return the layout of an activation with rows and columns of its own."""
+    """Return the layout of an activation with separate axes of rows and columns."""
     dims, collapsed = coordinates.dim() - 1, collapse(coordinates)
     kinds: tuple[LayoutKind, LayoutKind] = ("NCHW", "NHWC") if dims == 3 else ("NCDHW", "NDHWC")
     if dims > 4 or dims - 1 > len(size):
@@ -76,7 +79,7 @@ def _layout_of_map(coordinates: Coordinates, size: Sequence[int], *, lost: bool)
 
 
 def _layout_of_tokens(coordinates: Coordinates, size: Sequence[int], *, lost: bool) -> LayoutResult:
-    """Return the layout of a row of tokens (n, k), the first of which may have no place in the image."""
+    """Return the layout of tokens (n, k), of which the first ones may be prefix tokens without a place in the image."""
     coordinates = without_channel_copies(coordinates)
     has_centre = ~coordinates[0].isnan()
     is_cell = has_centre.all(1)
@@ -104,7 +107,7 @@ def _layout_of_tokens(coordinates: Coordinates, size: Sequence[int], *, lost: bo
 
 
 def _are_global(tokens: Coordinates, cells: Coordinates) -> bool:
-    """Return whether tokens do not depend on the image, or on all cells of it alike."""
+    """Return whether each token is either independent of the image, or depends on the whole image."""
     centres = cells[:-1].flatten(1)
     low, high = centres.amin(1), centres.amax(1)
     reach, middle = ((high - low) / 2).sum(), ((high + low) / 2).reshape(-1, 1, 1)
@@ -114,7 +117,7 @@ def _are_global(tokens: Coordinates, cells: Coordinates) -> bool:
 
 
 def _grids(count: int, axes: int) -> Iterator[tuple[int, ...]]:
-    """Yield all grids of a number of cells."""
+    """Yield all grids with this number of cells."""
     if axes == 1:
         yield (count,)
         return
@@ -124,6 +127,6 @@ def _grids(count: int, axes: int) -> Iterator[tuple[int, ...]]:
 
 
 def _disproportion(grid: Sequence[int], size: Sequence[int]) -> float:
-    """Return how oblong the cells would be: the ratio of their sides."""
+    """Return the aspect ratio of the cells, at least 1."""
     sides = [side / count for side, count in zip(size[-2:], grid[-2:], strict=True)]
     return max(sides) / min(sides)

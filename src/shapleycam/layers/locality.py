@@ -1,4 +1,4 @@
-"""Tests whether the cells of a layer's grid are places of the image, where its operations do not prove it."""
+"""Test by gradients whether the cells of a layer's grid are places of the image, if its operations do not prove it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from shapleycam.tracing.layer_output import activation_in
 from shapleycam.tracing.running import run
 
 _MAX_CELLS = 1024
-"""Each cell costs a backward pass."""
+"""Maximum number of cells, since each cell takes a backward pass."""
 _LEAST_SHARE = 0.5
-"""How strongly a cell must depend on its own place of the image, as a share of the place that it depends on most."""
+"""Minimum dependence of a cell on its own place, relative to the place on which it depends most."""
 _LEAST_CONTRAST = 1.5
-"""And as a multiple of the mean over all places: attention that is alike everywhere shows none."""
+"""Minimum dependence of a cell on its own place, relative to the mean over all places (1 for uniform attention)."""
 
 
 def is_local(
@@ -33,11 +33,11 @@ def is_local(
     layout: Layout,
     extra: ExtraInputs = NO_EXTRA,
 ) -> bool:
-    """Return whether each cell of a layer depends most on its own place of the image, or on a neighbour of it.
+    """Return whether each cell of a layer depends most on its own place in the image, or on a neighbouring place.
 
-    This tells tokens in another order, a detector's queries and channels from places, in any network whose cells are
-    not all alike. Every cell is tested by its own gradient (docs/decisions.md, "Behind an operation that nobody knows
-    each cell is tried out").
+    It is False for tokens in another order, a detector's queries, and channels, and for networks whose cells are all
+    alike. Each cell is tested by its own gradient (docs/decisions.md, "Behind an operation that nobody knows each cell
+    is tried out").
     """
     if layout.count > _MAX_CELLS or image.dim() - 2 != len(layout.grid):
         return False
@@ -63,7 +63,7 @@ def is_local(
 
 
 def _depends_on_own_place(cell: Tensor, index: int, leaf: Tensor, grid: tuple[int, ...]) -> bool:
-    """Return whether a cell depends most on its own place, or on one beside it."""
+    """Return whether a cell depends most on its own place, or on a neighbouring place."""
     (gradient,) = torch.autograd.grad(cell, leaf, retain_graph=True, materialize_grads=True)
     pool = nn.functional.adaptive_avg_pool3d if len(grid) == 3 else nn.functional.adaptive_avg_pool2d
     energy = pool(gradient.square().sum(1), grid)[0]  # type: ignore[arg-type]  # a tuple of as many sides

@@ -1,4 +1,4 @@
-"""Runs a model once, and finds the gradient of its output by the output of each module that runs once."""
+"""Run a model once, and compute the gradient of its output by the output of each module that runs once."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ _NO_DERIVATIVE = "the output has no derivative by the images: something is quant
 
 @dataclass(frozen=True)
 class ModuleOutput:
-    """What a module returned, and the gradient of the model's score by it.
+    """The output of a module, and the gradient of the model's score by it.
 
-    `name` is the outermost module that returned this tensor, `maker` the innermost that returned it first.
+    Attributes:
+        name: the outermost module that returned this tensor.
+        maker: the innermost module that first returned it.
+        value: the tensor.
+        gradient: the gradient of the score by it.
     """
 
     name: str
@@ -41,10 +45,13 @@ class ModuleOutput:
 
 @dataclass(frozen=True)
 class OutputGradients:
-    """The outputs of the modules that run once, in the order in which they finish.
+    """The outputs of the modules that run once.
 
-    `dense` says whether the model's output is not one row of numbers an image; `obstacle` why others were left out;
-    `image` is the image itself as the output of the layer "input", None where there is no gradient by it.
+    Attributes:
+        outputs: the outputs, in the order in which the modules finish.
+        dense: whether the model's output is not one row of numbers for each image.
+        obstacle: why other modules were left out.
+        image: the image itself as the output of the layer "input"; None without a gradient by it.
     """
 
     outputs: list[ModuleOutput]
@@ -57,7 +64,7 @@ def output_gradients(model: nn.Module, image: Tensor, select: OutputSelector, ex
     """Return the outputs of all modules that run once, with the gradient of the predicted class's score by each.
 
     Raises:
-        ModelError: the output holds no numbers to explain, or they are not finite.
+        ModelError: the output has no numbers to explain, or they are not finite.
     """
     recorder, nonlinearities = _OutputRecorder(), NonlinearityRecorder()
     leaf = image.detach().clone().requires_grad_()
@@ -90,16 +97,20 @@ def output_gradients(model: nn.Module, image: Tensor, select: OutputSelector, ex
 
 
 def _largest_score(scores: Tensor) -> Tensor:
-    """Return the largest logit, the sum of those of each pixel where there are several; else the sum of an output."""
+    """Return the largest logit, summed over pixels if there are several; for an output without classes its sum."""
     return scores.amax(1).sum() if scores.dim() > 1 and scores.numel() else scores.sum()
 
 
 @dataclass
 class _RecordedOutput:
-    """A tensor that a module returned: `name` is the outermost such module so far, `maker` the first one.
+    """A tensor that a module returned.
 
-    `replacement` is the copy that the model got in its place; it is kept, so that its identity stays its own, and
-    `version` is how often it had been written to.
+    Attributes:
+        name: the outermost module so far that returned it.
+        maker: the first module that returned it.
+        value: the tensor.
+        replacement: the copy that the model got in its place; the reference keeps its `id` from being reused.
+        version: the version counter of the replacement.
     """
 
     name: str
@@ -110,14 +121,14 @@ class _RecordedOutput:
 
 
 class _OutputRecorder:
-    """Records what modules return, and hands copies on, so that later writes in place do not touch what is recorded."""
+    """Records outputs of modules and passes copies on, so that in-place writes do not change the recorded tensors."""
 
     def __init__(self) -> None:
         self._run_counts: Counter[str] = Counter()
-        self._by_identity: dict[int, _RecordedOutput] = {}  # of the replacements, which are kept alive here
+        self._by_identity: dict[int, _RecordedOutput] = {}  # by the `id` of the replacements, which are kept alive here
 
     def interceptor(self, name: str, module: nn.Module) -> Interceptor:
-        """Return what runs in place of the module's call."""
+        """Return the interceptor of a module's calls."""
         is_leaf = not any(module.children())
 
         def record(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -131,7 +142,7 @@ class _OutputRecorder:
                 return value
             is_written = argument is not None and version_of(argument) != version
             if is_leaf and argument is not None and not is_written and _has_same_numbers(tensor, argument):
-                return value  # dropout, an identity, a pooling that has nothing to pool
+                return value  # such as dropout, an identity, or a pooling of a single position
             replacement = self._record(name, tensor)
             return map_tensors(lambda _: replacement, value)
 
@@ -142,12 +153,12 @@ class _OutputRecorder:
         return [output for output in self._by_identity.values() if self._run_counts[output.name] == 1]
 
     def repeated_runs(self) -> str:
-        """Return a description of the last layer that runs several times; empty where there is none."""
+        """Return a description of the last layer that runs several times; empty if there is none."""
         names = [output.name for output in self._by_identity.values() if self._run_counts[output.name] > 1]
         return f"layer {names[-1]!r} runs {self._run_counts[names[-1]]} times in a forward pass" if names else ""
 
     def _record(self, name: str, value: Tensor) -> Tensor:
-        """Record a tensor, or that a module around passes it on, and return what the model gets in its place."""
+        """Record a tensor, or that an outer module returns it too; return the tensor that the model gets instead."""
         known = self._by_identity.get(id(value))
         if known is not None and version_of(value) == known.version:
             if known.maker.startswith(f"{name}."):

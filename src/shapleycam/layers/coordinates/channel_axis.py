@@ -1,4 +1,4 @@
-"""Finds which axis of the image holds its channels: the one that the model's first weight sums over."""
+"""Find the axis of the image that holds its channels: the axis that the model's first weight sums over."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from shapleycam.layers.coordinates.representation import Coordinates
 from shapleycam.layers.coordinates.windows import CONVOLUTIONS
 
 _VARIES = 0.01
-"""How far apart, in pixels, coordinates are that vary."""
+"""Minimum range, in pixels, of coordinates that vary."""
 
 
 class ChannelAxis:
     """Watches the operations of a pass for the first convolution, or product with a weight, that reads the image.
 
-    `axes` are then the axes of the image, among the two before the height, that lie along the dimension which the
-    weight sums over; of two that do (a patch of a video as one vector) those of which it sums over all. It is None as
-    long as there was no such operation. Axes of one element lie along every dimension, so they are not among them.
+    `axes` are the axes of the image, among the two before the height, that the weight of this operation sums over. If
+    both are along the summed dimension (a patch of a video as one vector), only an axis over which it sums completely
+    counts. It is None before such an operation. Axes of one element are never included.
     """
 
     def __init__(self, dims: int) -> None:
         self.axes: tuple[int, ...] | None = (1,) if dims == 4 else None
 
     def watch(self, operation: Operation) -> None:
-        """Take one operation into account."""
+        """Process one operation."""
         if self.axes is not None:
             return
         coordinates, dim = _summed_operand(operation)
@@ -40,12 +40,12 @@ class ChannelAxis:
 
 
 def _varying_axes(ranges: Tensor) -> tuple[int, ...]:
-    """Return which of the two axes of the image before the height vary, from the range of their coordinates."""
+    """Return which of the image's two axes before the height vary, from the ranges of their coordinates."""
     return tuple(axis for axis in (1, 2) if bool((ranges[axis - 1].nan_to_num() > _VARIES).any()))
 
 
 def _summed_operand(operation: Operation) -> tuple[Coordinates | None, int | None]:
-    """Return the coordinates of the operand that depends on the image, and their dimension that a weight sums over."""
+    """Return the coordinates of the operand that depends on the image, and the dimension that a weight sums over."""
     if operation.name in CONVOLUTIONS:
         operand = "input" if "input" in operation.arguments else "self"
         dim = operation.arguments[operand].dim() - operation["weight"].dim() + 2

@@ -1,11 +1,14 @@
-"""Coordinates: where in the image each element of a tensor stems from, and how coordinates are combined.
+"""Coordinates: from which place of the image each element of a tensor is computed, and how coordinates are combined.
 
-The coordinates of a tensor of shape (...) are a tensor (axes + 1, ...): the centre, in pixels along each axis of the
-image, and last the spread, which says how many pixels around the centre were mixed into the element. An element that
-does not depend on the image (a class token at its start, padding) has a centre of NaN and a spread of NaN; one that
-depends on the image by an operation whose effect is not known has a centre of NaN and an infinite spread: its
-coordinates are lost. (The centre and spread of an element are those of its receptive field, but that a residual
-connection keeps its own where attention or token mixing is added to it.)
+The coordinates of a tensor of shape (...) are a tensor (axes + 1, ...). Its first rows are the centre, in pixels along
+each axis of the image. The last row is the spread: how many pixels around the centre were mixed into the element.
+
+- An element that does not depend on the image (a class token at the start, padding) has a centre and a spread of NaN.
+- If an element depends on the image by an operation without a rule, its coordinates are lost: its centre is NaN, and
+  its spread is infinite.
+
+The centre and spread are those of the receptive field, with one exception: when attention or token mixing is added to a
+residual connection, the residual's coordinates are kept.
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ from shapleycam.layers.coordinates.distant_places import are_far_apart, extent_o
 
 Coordinates: TypeAlias = Tensor
 _SAME_CENTRE = 0.01
-"""Pixels within which two centres are one."""
+"""Maximum distance, in pixels, of two centres that count as equal."""
 _SAME_SPREAD = 0.5
-"""Pixels of spread within which two elements are equally local."""
+"""Maximum difference, in pixels, of the spreads of two elements that count as equally local."""
 
 
 def constant_coordinates(shape: Sequence[int], axes: int, device: torch.device) -> Coordinates:
@@ -31,7 +34,7 @@ def constant_coordinates(shape: Sequence[int], axes: int, device: torch.device) 
 
 
 def lost_coordinates(shape: Sequence[int], axes: int, device: torch.device) -> Coordinates:
-    """Return the coordinates of a tensor of this shape of which they are lost."""
+    """Return lost coordinates for a tensor of this shape."""
     coordinates = torch.full((axes + 1, *[1] * len(shape)), torch.nan, device=device)
     coordinates[-1] = torch.inf
     return coordinates.expand(-1, *shape)
@@ -44,7 +47,7 @@ def broadcast(coordinates: Coordinates, shape: Sequence[int]) -> Coordinates:
 
 
 def collapse(coordinates: Coordinates) -> Coordinates:
-    """Return coordinates with size 1 along the dimensions of the tensor along which they were broadcast."""
+    """Return coordinates with size 1 along the dimensions along which they were broadcast."""
     for dim in range(1, coordinates.dim()):
         if coordinates.stride(dim) == 0 and coordinates.shape[dim] > 1:
             coordinates = coordinates.narrow(dim, 0, 1)
@@ -54,8 +57,8 @@ def collapse(coordinates: Coordinates) -> Coordinates:
 def combine(first: Coordinates, second: Coordinates) -> Coordinates:
     """Return the coordinates of an elementwise function of two operands.
 
-    The more local operand keeps its coordinates: so a residual connection survives attention and token mixing. Of two
-    that are equally local and have different centres the result lies between them, unless these are far apart.
+    The coordinates of the more local operand are kept, so that a residual connection survives attention and token
+    mixing. If both are equally local and have different centres, the result is between them, unless they are far apart.
     """
     shape = torch.broadcast_shapes(first.shape[1:], second.shape[1:])
     if first.data_ptr() == second.data_ptr() and first.stride() == second.stride():
@@ -64,7 +67,7 @@ def combine(first: Coordinates, second: Coordinates) -> Coordinates:
     first_spread, second_spread = _spread(first), _spread(second)
     combined = torch.where(first_spread <= second_spread, first, second)
     without_centre = first_spread.isinf() & second_spread.isinf()
-    if bool(without_centre.any()):  # lost, if either is
+    if bool(without_centre.any()):  # lost if either is lost
         combined[-1] = torch.where(without_centre, torch.fmax(first[-1], second[-1]), combined[-1])
     distances = (first[:-1] - second[:-1]).abs()
     distance = distances.sum(0)
@@ -79,10 +82,10 @@ def combine(first: Coordinates, second: Coordinates) -> Coordinates:
 
 
 def reduce(coordinates: Coordinates, dims: Sequence[int], *, keepdim: bool = True) -> Coordinates:
-    """Return the coordinates after a sum, mean or maximum over dimensions of the tensor, or any weighted sum over them.
+    """Return the coordinates after a sum, mean, maximum or weighted sum over dimensions of the tensor.
 
-    Of elements that are not equally local the most local decide; the centre is the middle of theirs, and the spread
-    grows by how far they lie apart. Where these are places with a distance between them there is no centre.
+    Only the most local elements count. The centre is the mean of their centres, and the spread grows by the distance
+    between them. If there are wide gaps between their places, the coordinates are lost.
     """
     count = coordinates.dim() - 1
     axes = tuple(sorted({dim % count + 1 for dim in dims}))
@@ -96,9 +99,9 @@ def reduce(coordinates: Coordinates, dims: Sequence[int], *, keepdim: bool = Tru
 def combine_product(rows: Coordinates, columns: Coordinates, left: Coordinates) -> Coordinates:
     """Return the coordinates of a matrix product from those of the left operand's rows and the right one's columns.
 
-    The rows decide wherever they have several centres and their sum mixes none (`left` are the coordinates of the left
-    operand, of which `rows` are the reduction): the rows of attention are its queries. Elsewhere the more local one
-    decides.
+    `rows` are the reduction of `left`, the coordinates of the left operand. The rows are kept if they have different
+    centres and the reduction mixed none of them, since the rows of attention are its queries. Otherwise the more local
+    of the two is kept.
     """
     row_spread, column_spread = _spread(rows), _spread(columns)
     is_unmixed = row_spread <= _spread(left).amin(-1, keepdim=True) + _SAME_SPREAD
@@ -110,10 +113,10 @@ def combine_product(rows: Coordinates, columns: Coordinates, left: Coordinates) 
 
 
 def _reduce_collapsed(coordinates: Coordinates, axes: tuple[int, ...]) -> Coordinates:
-    if all(coordinates.shape[axis] == 1 for axis in axes):  # all elements have the same
+    if all(coordinates.shape[axis] == 1 for axis in axes):  # all elements have the same coordinates
         return coordinates
     lowest, highest = coordinates.amin(axes, keepdim=True), coordinates.amax(axes, keepdim=True)
-    if bool(((highest - lowest)[:-1] <= _SAME_CENTRE).all()):  # false where any is NaN
+    if bool(((highest - lowest)[:-1] <= _SAME_CENTRE).all()):  # False if one is NaN
         return lowest
     spread = _spread(coordinates)[None]
     least_spread = spread.amin(axes, keepdim=True)
@@ -132,7 +135,7 @@ def _reduce_collapsed(coordinates: Coordinates, axes: tuple[int, ...]) -> Coordi
 
 
 def _without_distant(coordinates: Coordinates, is_distant: Tensor) -> Coordinates:
-    """Return coordinates that are lost where elements mix distant places."""
+    """Return the coordinates, lost for elements that mix distant places."""
     if not bool(is_distant.any()):
         return coordinates
     lost = lost_coordinates(is_distant.shape, len(coordinates) - 1, coordinates.device)
@@ -140,5 +143,5 @@ def _without_distant(coordinates: Coordinates, is_distant: Tensor) -> Coordinate
 
 
 def _spread(coordinates: Coordinates) -> Tensor:
-    """Return the spread, infinite where there is no centre."""
+    """Return the spread; infinite for elements without a centre."""
     return torch.where(coordinates[0].isnan(), torch.inf, coordinates[-1])

@@ -1,4 +1,4 @@
-"""Keeps the coordinates of all tensors of a pass by their storage, so that views need no rule of their own."""
+"""Store the coordinates of all tensors of a pass by their storage, so that views need no rules."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from shapleycam.layers.coordinates.representation import (
 )
 
 _SWEEP_INTERVAL = 8
-"""After how many new storages those that were freed are dropped."""
+"""Entries of freed storages are deleted after this number of new storages."""
 
 
 @dataclass
 class _Entry:
     """The coordinates of one storage.
 
-    As long as it is seen as one tensor, they are `collapsed` with that tensor's `geometry` (size, strides, offset,
-    number of elements). From the first view of another geometry on they are `flat` (axes + 1, elements).
+    While all tensors with this storage have the same `geometry` (size, strides, offset, number of elements), they are
+    stored as `collapsed`. From the first view with another geometry on they are stored as `flat` (axes + 1, elements).
     """
 
     storage: StorageWeakRef
@@ -36,9 +36,9 @@ class _Entry:
 
 
 class StorageCoordinates:
-    """Coordinates by storage: a view sees those of its base, and a write into a view writes into the base's.
+    """Coordinates by storage: a view has those of its base, and a write into a view changes those of its base.
 
-    `axes` is how many axes of the image are tracked.
+    `axes` is the number of tracked axes of the image.
     """
 
     def __init__(self, axes: int) -> None:
@@ -47,19 +47,19 @@ class StorageCoordinates:
         self._added = 0
 
     def knows(self, tensor: Tensor) -> bool:
-        """Return whether anything in the tensor's storage depends on the image."""
+        """Return whether an element of the tensor's storage depends on the image."""
         entry = self._entries.get(storage_key(tensor))
         return entry is not None and not entry.storage.expired()
 
     def get(self, tensor: Tensor) -> Coordinates | None:
-        """Return a tensor's coordinates, not to be written into; None if its storage does not depend on the image."""
+        """Return a tensor's coordinates (read-only); None if its storage does not depend on the image."""
         entry = self._entries.get(storage_key(tensor))
         if entry is None or entry.storage.expired():
             return None
         if entry.collapsed is not None and entry.geometry == _geometry(tensor):
             return entry.collapsed.expand(-1, *tensor.shape)
         flat = self._flatten(entry)
-        if flat.shape[1] != _elements(tensor):  # the storage is seen as another dtype
+        if flat.shape[1] != _elements(tensor):  # a view with another dtype
             return lost_coordinates(tensor.shape, self.axes, tensor.device)
         return _view_as(flat, tensor)
 
@@ -74,7 +74,7 @@ class StorageCoordinates:
         if coordinates is not None and is_whole_storage:
             entry.geometry, entry.collapsed, entry.flat = _geometry(tensor), collapse(coordinates), None
             return
-        flat = entry.flat = self._flatten(entry, tensor).clone()  # others may hold views of what it was
+        flat = entry.flat = self._flatten(entry, tensor).clone()  # a copy: earlier results may be views of the original
         view = _view_as(flat, tensor)
         view.copy_(torch.full_like(view, torch.nan) if coordinates is None else broadcast(coordinates, tensor.shape))
 
@@ -86,7 +86,7 @@ class StorageCoordinates:
         return entry
 
     def _flatten(self, entry: _Entry, tensor: Tensor | None = None) -> Tensor:
-        """Return the coordinates of each element of a storage; `tensor` is one in it, where it has none yet."""
+        """Return the coordinates of each element of a storage; a new entry needs a `tensor` with this storage."""
         if entry.flat is None and entry.collapsed is not None and entry.geometry is not None:
             size, stride, offset, elements = entry.geometry
             entry.flat = constant_coordinates((elements,), self.axes, entry.collapsed.device).contiguous()
@@ -103,9 +103,9 @@ class StorageCoordinates:
 
 
 def storage_key(tensor: Tensor) -> int:
-    """Return what tells a tensor's storage from all others; the entry's weak reference keeps it from being reused.
+    """Return an identifier of a tensor's storage; the entry's weak reference keeps it from being reused.
 
-    It is 0 for a tensor without a storage of numbers (a sparse one), of which no coordinates are kept.
+    It is 0 for a tensor without a storage of numbers (a sparse tensor), which has no coordinates.
     """
     try:
         return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
