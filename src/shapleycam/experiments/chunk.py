@@ -1,4 +1,4 @@
-"""The two steps of work on one chunk of a run: its photographs are decoded, then evaluated and written."""
+"""The two steps for one chunk of a run: decode its photographs, then evaluate them and write the results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shapleycam.models.network import Transform
 
 
 class DecodedChunk(NamedTuple):
-    """A chunk, by the positions of its images in the dataset, and the images."""
+    """A chunk (the positions of its images in the dataset), and the decoded images."""
 
     chunk: range
     images: list[DecodedImage]
@@ -37,7 +37,7 @@ class ChunkDecoder:
     snapshot: Snapshot | None = None
 
     def __call__(self, chunk: range) -> DecodedChunk:
-        """Return the images of a chunk, or why they cannot be read."""
+        """Return the images of a chunk; an image that cannot be read has the reason instead."""
         return DecodedChunk(
             chunk, [decode_image(self.dataset, self.preprocess, index, self.snapshot) for index in chunk]
         )
@@ -45,7 +45,7 @@ class ChunkDecoder:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """Result of evaluating one batch: how many images it had, and their rows."""
+    """The result of one batch: its number of images, and their rows."""
 
     images: int
     rows: Sequence[Row]
@@ -53,7 +53,7 @@ class BatchResult:
 
 @dataclass(frozen=True)
 class ChunkEvaluator:
-    """The second step, which runs where the model is; `load_model` loads it, once per process."""
+    """The second step, which runs in the process with the model; `load_model` loads it once per process."""
 
     model: str
     load_model: Lazy[LoadedModel]
@@ -67,7 +67,7 @@ class ChunkEvaluator:
 
         Raises:
             ShapleyCamError: the model differs from the manifest's, no image of the first chunk could be measured, or
-                the chunk cannot be written; with `strict` also what is wrong with an image.
+                the chunk cannot be written; with `strict` also any error of an image.
         """
         started = StartedChunk(self.store, self.model, decoded.chunk)
         evaluators = [
@@ -86,9 +86,9 @@ class ChunkEvaluator:
         started.remove()
 
     def _evaluators(self) -> list[LayerEvaluator]:
-        """Return the model at each layer, if it is the model that the manifest describes."""
-        # Other machines load the model themselves, and one with another checkpoint must not mix its rows in
-        # (docs/decisions.md, "Machines of one run are compared by their model"). Only the origin may differ there.
+        """Return the model's evaluators; refuse a model that differs from the manifest's."""
+        # Other machines load the model themselves, and rows of another checkpoint must not be mixed in
+        # (docs/decisions.md, "Machines of one run are compared by their model"). Only the origin may differ.
         loaded = self.load_model()
         if differences := list_differences(self.store.manifest["models"][self.model], loaded.record, {"origin"}):
             raise ModelError(
@@ -107,7 +107,7 @@ class _RowCollector:
         self._unreadable: set[int] = set()
 
     def evaluate(self, images: Sequence[DecodedImage]) -> list[Row]:
-        """Return the rows of a batch at every layer, those of images that could not be read among them."""
+        """Return the rows of a batch at every layer, including rows for images that could not be read."""
         unreadable = [image for image in images if image.error is not None]
         readable = [image for image in images if image.error is None]
         if unreadable and self._strict:
@@ -125,7 +125,7 @@ class _RowCollector:
         return batch_rows
 
     def refuse_failing_model(self) -> None:
-        """Stop where several images were read and none could be explained: then the model is at fault, not an image.
+        """Refuse the model if several images were read and none could be explained.
 
         Raises:
             ModelError: all of them failed.
@@ -136,10 +136,10 @@ class _RowCollector:
 
 
 def _sorted(rows: Sequence[Row], protocol: Protocol) -> list[Row]:
-    """Return rows by image, layer, utility and method, the latter three in the protocol's order."""
+    """Return the rows sorted by image, layer, utility and method; the last three are in the protocol's order."""
 
     def sort_key(row: Row) -> tuple[int, ...]:
-        method, utility = row.get("method"), row.get("utility")  # None where the row stands for all of them
+        method, utility = row.get("method"), row.get("utility")  # None for an error row, which has no method
         return (
             row["index"],
             protocol.layers.index(row["layer"]),

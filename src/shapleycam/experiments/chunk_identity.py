@@ -1,7 +1,7 @@
-"""The identity of a chunk of results, which its Parquet file carries: its run, model, images, and a hash of the file.
+"""The identity of a chunk of results in its Parquet file: its run, model, images, and a hash of the file.
 
-A file that was swapped with another, copied from another run, renamed, cut off or changed in a single bit does not
-agree with the identity that is expected in its place, or with its own hash.
+The identity and the hash detect a file that was swapped with another, copied from another run, renamed, cut off, or
+changed in a single bit.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _KEY = "shapleycam_chunk"
-"""Name of the identity in the file's metadata, and of the first field of its JSON, by which it is found there."""
+"""The key of the identity in the file's metadata, and the first field of its JSON, by which it is found."""
 _MARK = f'{{"{_KEY}": '
 _UNSEALED = "0" * hashlib.sha256().digest_size * 2
-"""What stands in the place of the hash while the file is hashed."""
+"""The placeholder of the hash while the file is hashed."""
 KEY_COLUMNS = ("model", "index", "layer", "utility", "method")
-"""Columns that tell rows apart."""
+"""Columns that identify a row."""
 
 
 @dataclass(frozen=True)
 class ChunkIdentity:
-    """What a chunk is: the identity of its run, the name of its model, and its images by position in the dataset."""
+    """The identity of a chunk: its run's identity, its model's name, and its images' positions in the dataset."""
 
     run: str
     model: str
@@ -33,10 +33,10 @@ class ChunkIdentity:
 
 
 def encode_chunk(table: pa.Table, identity: ChunkIdentity) -> bytes:
-    """Return the rows of a chunk as a Parquet file that carries its identity and the SHA-256 of the whole file.
+    """Return the rows of a chunk as a Parquet file with its identity and the SHA-256 of the whole file.
 
     Raises:
-        ValueError: the rows are not those of the chunk; see `find_row_problem`.
+        ValueError: the rows do not belong to the chunk; see `find_row_problem`.
 
     Examples:
         >>> import pyarrow as pa
@@ -58,7 +58,7 @@ def encode_chunk(table: pa.Table, identity: ChunkIdentity) -> bytes:
         "sha256": _UNSEALED,
     }
     file = BytesIO()
-    # Without statistics: they would bring texts of the rows into the footer, where the identity is looked for.
+    # Statistics would copy texts of the rows into the footer, in which the identity is searched.
     with pq.ParquetWriter(
         file, table.schema, compression="zstd", write_page_checksum=True, write_statistics=False
     ) as writer:
@@ -69,10 +69,10 @@ def encode_chunk(table: pa.Table, identity: ChunkIdentity) -> bytes:
 
 
 def read_identity(content: bytes) -> ChunkIdentity | None:
-    """Return the identity in a Parquet file; None where it carries none, as those of earlier versions.
+    """Return the identity in a Parquet file; None if it has none, as files of earlier versions.
 
     Raises:
-        ValueError: the file is not the one that was written.
+        ValueError: the file was changed after it was written.
     """
     footer_size = int.from_bytes(content[-8:-4], "little") + 8
     footer = content[-footer_size:].decode("latin-1")  # a character for each byte
@@ -91,15 +91,16 @@ def read_identity(content: bytes) -> ChunkIdentity | None:
 
 
 def _replace_last(content: bytes, old: str, new: str) -> bytes:
-    """Return content with its last `old` replaced: rows may hold the same text, and stand before the footer."""
+    """Return the content with its last `old` replaced; the rows, before the footer, may contain the same text."""
     before, _, after = content.rpartition(old.encode())
     return before + new.encode() + after
 
 
 def find_row_problem(table: pa.Table, identity: ChunkIdentity) -> str | None:
-    """Return why rows are not those of a chunk: another model or image, an image without rows, a row twice.
+    """Return why rows do not belong to a chunk, or None if they do.
 
-    None where they are. The table has at least the columns of `KEY_COLUMNS`.
+    The reasons are rows of another model or image, an image without rows, or a duplicate row. The table must have the
+    columns in `KEY_COLUMNS`.
     """
     if missing := set(KEY_COLUMNS).difference(table.column_names):
         return f"it has no column {min(missing)!r}"
@@ -115,7 +116,7 @@ def find_row_problem(table: pa.Table, identity: ChunkIdentity) -> str | None:
 
 
 def describe(identity: ChunkIdentity) -> str:
-    """Return model and images of a chunk in words.
+    """Return a phrase with the images and the model of a chunk.
 
     Examples:
         >>> from shapleycam.experiments.chunk_identity import ChunkIdentity, describe

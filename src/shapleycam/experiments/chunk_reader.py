@@ -1,4 +1,4 @@
-"""Reads the chunks of a run, and verifies that each is the one that the run wrote there."""
+"""Read the chunks of a run, and verify that each file is the one that the run wrote."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shapleycam.experiments.storage import Storage
 from shapleycam.wording import on_one_line
 
 _READERS = 8
-"""Threads that read chunks: enough to keep an object store busy, where each file is a request."""
+"""Number of threads that read chunks; an object store takes one request for each file."""
 _READ_IN_TURN = 16
-"""Chunks that a thread reads one after the other, since handing it a task takes as long as reading a small file."""
+"""Chunks in one task of a thread, since to submit a task takes as long as to read a small file."""
 _DECODED = 256
 """Chunks that are decoded together."""
 
@@ -27,13 +27,13 @@ _DECODED = 256
 class ChunkReader:
     """Reads the chunks of one run.
 
-    Files of earlier versions carry no identity. Their rows must be of the model and the images of the chunk, and one
-    warning says that more could not be verified.
+    Files of earlier versions have no identity. Their rows must belong to the model and the images of the chunk, and one
+    warning says that nothing else could be verified.
 
     Args:
-        storage: where the run is.
-        run: its identity.
-        has_identities: whether its chunks carry an identity each, as those of an earlier version do not.
+        storage: the storage of the run.
+        run: the run's identity.
+        has_identities: whether its chunks have identities; those of earlier versions do not.
     """
 
     def __init__(self, storage: Storage, run: str, *, has_identities: bool) -> None:
@@ -44,7 +44,7 @@ class ChunkReader:
         """Yield the verified Parquet files of chunks of a model, read by several threads.
 
         Raises:
-            OptionError: a file cannot be read, is damaged, or is another chunk or of another run.
+            OptionError: a file cannot be read or is damaged, or belongs to another chunk or another run.
         """
         groups = [chunks[start : start + _READ_IN_TURN] for start in range(0, len(chunks), _READ_IN_TURN)]
         with ThreadPoolExecutor(_READERS) as pool:
@@ -95,10 +95,10 @@ class ChunkReader:
         return content
 
     def _verify_rows(self, content: bytes, expected: ChunkIdentity) -> str | None:
-        """Return what is wrong with a file that carries no identity, None where nothing is known to be."""
+        """Return the problem of a file without an identity; None if no problem is found."""
         if self._has_identities:
             return "damaged (it carries no identity, as every chunk of this run does)"
-        # All columns, for the checksums of their pages: what decodes the rows looks at none.
+        # Read all columns to verify the checksums of their pages, which `decode_chunks` does not check.
         table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         if problem := find_row_problem(table, expected):
             return f"not the chunk that belongs there ({problem})"
@@ -106,7 +106,7 @@ class ChunkReader:
         return None
 
     def _warn_of_unverified(self) -> None:
-        """Warn once of chunks that carry no identity: not where they are read, which threads do."""
+        """Warn once of chunks without an identity; this is not called in the reading threads."""
         if self._has_unverified and not self._has_warned:
             self._has_warned = True
             warn(
@@ -117,7 +117,7 @@ class ChunkReader:
 
 
 def _find_difference(identity: ChunkIdentity, expected: ChunkIdentity) -> str | None:
-    """Return why a chunk is not the expected one, None if it is."""
+    """Return why a chunk is not the expected one; None if it is."""
     if identity == expected:
         return None
     if identity.run != expected.run:

@@ -1,4 +1,4 @@
-"""What an evaluation will take, from a short trial of each model: time, passes and bytes on disk."""
+"""Estimate the time, passes and bytes on disk of an evaluation, from a short trial of each model."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Trial:
     """Result of a trial of one model.
 
     Attributes:
-        model: its name.
-        images: how many images are not measured yet.
-        seconds_per_image: at all layers, from file to rows.
-        passes: of one image at all layers, with as many different maps as in the trial; None where no image could be
-            explained.
-        most_passes: likewise, if each method had a map of its own.
-        chunk_bytes: of the file of a chunk, apart from its images.
-        image_bytes: that each image adds to it.
-        gpu: name of the GPU that the model was tried on; None for the CPU.
+        model: the model's name.
+        images: the number of images that are not measured yet.
+        seconds_per_image: the time of one image at all layers, from file to rows.
+        passes: the passes for one image at all layers, with as many distinct maps as in the trial; None if no image
+            could be explained.
+        most_passes: the same if each method had a distinct map.
+        chunk_bytes: the bytes of a chunk's file without its images.
+        image_bytes: the bytes that each image adds to the file.
+        gpu: the name of the GPU of the trial; None for the CPU.
     """
 
     model: str
@@ -51,14 +51,14 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds for all images at the trial's pace; larger batches, and decoding ahead, may be faster."""
+        """Return the seconds for all images at the trial's speed; larger batches and decoding ahead may be faster."""
         return self.seconds_per_image * self.images
 
 
 def run_trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
     """Yield the trial of each model, from file to rows over the dataset's first readable images; nothing is written.
 
-    A model that is done is not loaded. There is no trial where the dataset has no readable image.
+    A model without images left to measure is not loaded. There is no trial if the dataset has no readable image.
     """
     for evaluated_model in evaluation.evaluated_models:
         pending = evaluation.count_pending(evaluated_model.name)
@@ -69,15 +69,15 @@ def run_trials(evaluation: Evaluation, images: int = 2) -> Iterator[Trial]:
 
 
 def _try_model(evaluation: Evaluation, evaluated_model: EvaluatedModel, pending: int, images: int) -> Trial | None:
-    """Return the trial of a model, None where no image can be read."""
+    """Return the trial of a model; None if no image can be read."""
     loaded, protocol = evaluated_model.load(), evaluation.protocol
     start = time.perf_counter()
     batch = _first_readable(evaluation, loaded, images)
     decoding = time.perf_counter() - start
     if not batch:
         return None
-    with ignore_warnings():  # the run itself will say so
-        # Untimed, since a long run does it once: it plans how heads are run, chooses kernels and allocates memory.
+    with ignore_warnings():  # the run itself will issue them
+        # Not timed, since a run does this only once: it learns replay plans, chooses kernels and allocates memory.
         passes, most_passes = _count_passes(loaded, batch)
         _evaluate(loaded, batch)
         start = time.perf_counter()
@@ -117,14 +117,14 @@ def _evaluate(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> list[Row]:
 
 
 def _count_passes(loaded: LoadedModel, batch: Sequence[DecodedImage]) -> tuple[Passes | None, Passes | None]:
-    """Return the passes of one image at all layers, counted on all images or on one that can be explained."""
+    """Return the passes for one image at all layers, counted on the batch, or on one image that can be explained."""
     for images in (batch, *([image] for image in batch)):
         try:
             counts = [_count_passes_at(evaluator, images) for evaluator in loaded.evaluators]
         except (ShapleyCamError, RuntimeError) as error:
             if not isinstance(error, ShapleyCamError) and not is_out_of_memory(error):
                 raise
-            continue  # the run itself will say so
+            continue  # the run itself will report it
         return sum((passes for passes, _ in counts), Passes()), sum((most for _, most in counts), Passes())
     return None, None
 
@@ -152,7 +152,7 @@ def _count_passes_at(evaluator: LayerEvaluator, batch: Sequence[DecodedImage]) -
 
 
 def _measure_bytes(rows: Sequence[Row], protocol: Protocol) -> tuple[float, float]:
-    """Return the bytes of a chunk's file apart from its images, and those that each image adds, by writing rows."""
+    """Return the bytes of a chunk's file without its images, and the bytes that each image adds, by encoding rows."""
     images = list(dict.fromkeys(row["index"] for row in rows))
     sizes = [
         _size_of_file([row for row in rows if row["index"] in images[:count]], protocol) for count in (1, len(images))

@@ -1,4 +1,4 @@
-"""A model of an evaluation: as the user names it, and as it is loaded for a dataset."""
+"""A model of an evaluation: `EvaluatedModel` as the user gave it, and `LoadedModel` after loading."""
 
 from __future__ import annotations
 
@@ -31,13 +31,19 @@ from shapleycam.printable import printable_name
 from shapleycam.tracing.random_numbers import restore_torch_generators, seed_torch
 
 _TRIED_IMAGES = 32
-"""Images tried at most to find the layers, where only images tell the size of the network's input."""
+"""Maximum number of images that are tried to find the layers, if only images show the size of the network's input."""
 Model: TypeAlias = "str | nn.Module | Network"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A loaded model: how it takes photographs, itself at each layer, and its record in the manifest."""
+    """A loaded model.
+
+    Attributes:
+        preprocess: the preprocessing of photographs.
+        evaluators: the evaluators of the model, one for each layer.
+        record: the model's record in the manifest.
+    """
 
     preprocess: Transform
     evaluators: list[LayerEvaluator]
@@ -46,9 +52,9 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model as the user gave it, and what it is evaluated on.
+    """A model as the user gave it, with its protocol and dataset.
 
-    It can be pickled, so that other machines load the model themselves; `LoadedModel` stays in its process.
+    It can be pickled, so that other machines load the model themselves; a `LoadedModel` stays in its process.
     """
 
     model: Model
@@ -72,7 +78,7 @@ class EvaluatedModel:
         """Load the model, and find its layers.
 
         Raises:
-            ShapleyCamError: it cannot be loaded, or cannot be evaluated by the protocol.
+            ShapleyCamError: the model cannot be loaded, or does not work with the protocol.
         """
         network = self._load_network()
         if network.preprocess is None:
@@ -86,15 +92,15 @@ class EvaluatedModel:
         return LoadedModel(network.preprocess, evaluators, self._record(network, evaluators))
 
     def choose_device(self) -> str | torch.device | None:
-        """Return where the model runs: as given, otherwise a named model on the GPU if there is one, as `Explainer`."""
+        """Return the device of the model: the given one; else, for a model given by name, the GPU if there is one."""
         if self.device is None and torch.cuda.is_available() and isinstance(self.model, str):
             return "cuda"
         return self.device
 
     def _load_network(self) -> Network:
-        """Return the network with the protocol's preprocessing, or its own where the protocol has none."""
-        # A network without published weights draws them; the protocol's seed makes them the same in each process, and
-        # the fork leaves the caller's random state as it was.
+        """Return the network with the protocol's preprocessing, or its own if the protocol has none."""
+        # A network without published weights has random ones. With the protocol's seed they are the same in each
+        # process; the caller's random state is restored.
         with restore_torch_generators():
             seed_torch(self.protocol.seed)
             network = (
@@ -108,11 +114,11 @@ class EvaluatedModel:
         )
 
     def _transform(self, network: Network) -> Transform | None:
-        """Return how photographs are cut: as the dataset needs it, as the protocol says, or as the network does.
+        """Return the preprocessing that the dataset requires; else that of the protocol, or the network's own.
 
         Raises:
-            OptionError: the dataset's pictures have to be seen whole, and how the network cuts them is not known, or
-                the protocol says otherwise.
+            OptionError: the dataset requires that its pictures are not cropped, and the network's crop is not known, or
+                the protocol has a preprocessing.
         """
         size = self.dataset.input_size
         if size is None:
@@ -125,7 +131,7 @@ class EvaluatedModel:
         return replace(network.preprocess, resize=size, crop=size)
 
     def _evaluators(self, network: Network) -> list[LayerEvaluator]:
-        """Return the model at each layer of the protocol."""
+        """Return the evaluators of the model, one for each layer of the protocol."""
         dataset = self.dataset
         classes = class_numbers(dataset.labels, network.labels, _count_classes(network), dataset.classes)
         if self.protocol.class_rule != "prediction" and not any(label is not None for label in classes):
@@ -152,7 +158,7 @@ class EvaluatedModel:
         return evaluators
 
     def _find_layer(self, evaluator: LayerEvaluator, preprocess: Transform) -> None:
-        """Let the explainer find its layer: by noise where the input's size is known, else by the first good image."""
+        """Let the explainer find its layer: on noise if the input's size is known, else on the first readable image."""
         if isinstance(preprocess, Preprocess):
             evaluator.explainer.find_layer()
             return
@@ -164,17 +170,17 @@ class EvaluatedModel:
                 continue
             try:
                 evaluator.explainer.trace(evaluator.to_batch([image]), [self.protocol.methods[0]])
-            except (ImageError, ModelError) as error:  # of this image, perhaps
+            except (ImageError, ModelError) as error:  # perhaps only for this image
                 reason = error
             else:
                 return
         raise reason or ImageError("the dataset has no images; expected at least one")
 
     def _record(self, network: Network, evaluators: list[LayerEvaluator]) -> dict[str, Any]:
-        """Return what the manifest says of the model, by which another one is refused.
+        """Return the model's record in the manifest, by which a different model is refused later.
 
-        A model is known by its weights, its printed structure and the file that builds it (docs/decisions.md); `origin`
-        is for the reader and may change.
+        A model is identified by its weights, its printed structure and the file that builds it (docs/decisions.md).
+        `origin` is only information and may change.
         """
         return {
             "origin": network.origin,
@@ -187,7 +193,7 @@ class EvaluatedModel:
 
 
 def _count_classes(network: Network) -> int | None:
-    """Return how many classes a model has: its labels, otherwise its outputs for noise; None where not known."""
+    """Return the number of a model's classes: of its labels, or of its outputs for noise; None if it is not known."""
     if network.labels is not None:
         return len(network.labels)
     if not isinstance(network.preprocess, Preprocess):

@@ -1,4 +1,4 @@
-"""One model at one layer: batches of images become rows of results."""
+"""`LayerEvaluator`: compute the rows of results of batches of images, for one model at one layer."""
 
 from __future__ import annotations
 
@@ -35,9 +35,15 @@ from shapleycam.utilities import Utility, resolve_utility
 
 @dataclass(frozen=True)
 class LayerEvaluator:
-    """A model at one layer, with all that its rows need; `model` and `layer` are their names in the results.
+    """Computes the rows of results for one model at one layer.
 
-    `kept_runs` is where the runs behind values of players are kept, if anywhere.
+    Attributes:
+        model: the model's name in the results.
+        layer: the layer's name in the results.
+        explainer: the explainer of the model at the layer.
+        protocol: what is measured, and how.
+        metadata: names, classes and annotations of the images.
+        kept_runs: a cache of runs of the head for true Shapley values and sampling methods; None without one.
     """
 
     model: str
@@ -48,15 +54,15 @@ class LayerEvaluator:
     kept_runs: KeptRuns | None = None
 
     def evaluate(self, images: Sequence[DecodedImage]) -> list[Row]:
-        """Return the rows of a batch; an image that cannot be explained has one row, which says why.
+        """Return the rows of a batch; an image that cannot be explained has a single row, which says why.
 
         Raises:
-            DerivativeError: the model has no derivative that a method needs.
-            OptionError: the protocol cannot be had of this model, or the GPU has failed.
+            DerivativeError: the model has no derivative, which a method needs.
+            OptionError: the protocol does not work with this model, or the GPU has failed.
         """
         try:
             return list(self._evaluate_together(images))
-        except DerivativeError:  # of the model, not of an image
+        except DerivativeError:  # caused by the model, not by an image
             refuse_failed_gpu()
             raise
         except (ImageError, ModelError, RuntimeError) as error:
@@ -67,14 +73,14 @@ class LayerEvaluator:
             if len(images) == 1:
                 return [self.error_row(images[0], describe_device_failure(error) or str(error))]
         if is_full:
-            gc.collect()  # copies of a model that refer to themselves are in memory until then
-        # One image fails, or the memory is too small for all of them. Halving finds the one in log(batch) steps, and
-        # leaves batches that are as large as the memory allows.
+            gc.collect()  # frees copies of a model that are in reference cycles
+        # An image fails, or the memory is too small for the batch. Halving finds the image in log(batch) steps, and
+        # makes batches that are as large as the memory allows.
         half = len(images) // 2
         return [*self.evaluate(images[:half]), *self.evaluate(images[half:])]
 
     def to_batch(self, images: Sequence[DecodedImage]) -> Batch:
-        """Return images as the model takes them."""
+        """Return images as a batch for the model."""
         photographs = [
             PreparedPhotograph(image.image, Source(self.metadata.names[image.index], None, image.box), image.size)
             for image in images
@@ -82,9 +88,9 @@ class LayerEvaluator:
         return stack_photographs(photographs, self.explainer.model)
 
     def trace(self, batch: Batch) -> Lazy[TracedBatch]:
-        """Return the pass over a batch that all utilities share, made where it is first needed.
+        """Return the traced pass over a batch, which all utilities share; it is made when it is first needed.
 
-        Maps that are smoothed are made by passes of their own; the shared one then is for the game alone.
+        Smoothed maps are made from other passes. With smoothing, only the game uses the shared pass.
         """
         protocol = self.protocol
         methods, replay = () if protocol.smooth else protocol.methods, "game" in required_quantities(protocol.metrics)
@@ -93,7 +99,7 @@ class LayerEvaluator:
     def explain(
         self, batch: Batch, traced_batch: Lazy[TracedBatch], target: Target, utility: Utility
     ) -> dict[str, Explanation]:
-        """Return the explanations of a batch by method; `traced_batch` is what `trace` returned of it."""
+        """Return the explanations of a batch by method; `traced_batch` is the result of `trace`."""
         protocol = self.protocol
         methods, options = protocol.methods, protocol.estimator_options
         if not protocol.smooth:
@@ -126,11 +132,11 @@ class LayerEvaluator:
     ) -> Iterator[Row]:
         """Yield a row for each method and image."""
         protocol = self.protocol
-        with ignore_warnings(BlankHeatmapWarning), keeping_runs(self.kept_runs):  # the row says that a map is blank
+        with ignore_warnings(BlankHeatmapWarning), keeping_runs(self.kept_runs):  # blank maps are noted in the rows
             explanations = self.explain(batch, traced_batch, target, utility)
         first, explanation = next(iter(explanations.items()))
         metrics = self._metric_evaluator(utility, batch, traced_batch, explanations, images)
-        # Other quantities keep nothing: some change the model's weights, which nothing that is kept says.
+        # Other quantities must not use the cache: some change the model's weights, which are not part of its keys.
         if "true_values" in metrics.needed:
             with keeping_runs(self.kept_runs):
                 metrics.quantity("true_values", first)
@@ -159,7 +165,7 @@ class LayerEvaluator:
         explanations: dict[str, Explanation],
         images: Sequence[DecodedImage],
     ) -> MetricEvaluator:
-        """Return what computes the metrics of a batch's explanations."""
+        """Return the evaluator of the metrics of a batch's explanations."""
         protocol, explanation = self.protocol, next(iter(explanations.values()))
         explained_batch = ExplainedBatch(
             self.explainer,
@@ -181,7 +187,7 @@ class LayerEvaluator:
         )
 
     def _image_columns(self, image: DecodedImage) -> Row:
-        """Return the columns that all rows of an image have."""
+        """Return the columns that are the same in all rows of an image."""
         return {
             "index": image.index,
             "image": self.metadata.names[image.index],
@@ -193,7 +199,7 @@ class LayerEvaluator:
     def _apply_class_rule(
         self, images: Sequence[DecodedImage], batch: Batch
     ) -> tuple[Sequence[DecodedImage], Batch, list[Row]]:
-        """Return the images that the class rule includes, and the rows of those that it leaves out."""
+        """Return the images that the class rule includes, the same as a batch, and the rows of excluded images."""
         reasons = self._exclusion_reasons(images, batch)
         if not any(reasons):
             return images, batch, []
@@ -208,7 +214,7 @@ class LayerEvaluator:
         return [images[position] for position in positions], included, excluded
 
     def _exclusion_reasons(self, images: Sequence[DecodedImage], batch: Batch) -> list[str | None]:
-        """Return why the class rule leaves each image out, None where it does not."""
+        """Return for each image why the class rule excludes it; None if it is included."""
         rule = self.protocol.class_rule
         if rule == "prediction":
             return [None] * len(images)
@@ -230,16 +236,16 @@ class LayerEvaluator:
         ]
 
     def _labelled_classes(self, images: Sequence[DecodedImage], batch: Batch) -> Int[Tensor, " b"] | None:
-        """Return the class of each image that its label names; None where predictions are explained."""
+        """Return the labelled class of each image; None if predicted classes are explained."""
         if self.protocol.class_rule == "prediction":
             return None
         classes = [self.metadata.classes[image.index] for image in images]
         return torch.tensor(classes, device=batch.images.device)
 
     def _object_masks(self, images: Sequence[DecodedImage], explanation: Explanation) -> Bool[Tensor, "b n h w"] | None:
-        """Return a mask for each object that the protocol asks for; None where no metric needs them.
+        """Return a mask for each object that the protocol uses; None if no metric needs masks.
 
-        Images with fewer objects than others of the batch have empty masks besides.
+        Images with fewer objects than others of the batch are padded with empty masks.
         """
         if self.metadata.annotations is None or not needs_objects(self.protocol.metrics):
             return None
@@ -252,9 +258,9 @@ class LayerEvaluator:
 
 
 def _remarks(metrics: MetricEvaluator, method: str) -> list[str | None]:
-    """Return what is unusual about each image's map, None where nothing is.
+    """Return a remark on each image's map if it is constant, otherwise None.
 
-    A constant map has no correlation with anything, so that coherency is 0 by definition there.
+    A constant map has no correlation with any other map, so that its coherency is 0 by definition.
     """
     heatmap = metrics.explanations[method].heatmap
     remarks: list[str | None] = [None] * len(heatmap)

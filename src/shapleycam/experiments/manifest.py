@@ -18,33 +18,33 @@ Manifest = dict[str, Any]
 """Keys: format, identity, protocol, order (of the models), models, dataset, sessions (provenance), images_per_part."""
 
 FORMAT = 2
-"""Number of the form that manifests and chunks of new runs are written in."""
+"""Format number of the manifests and chunks of new runs."""
 FORMAT_WITHOUT_IDENTITY = 1
-"""The form of earlier versions, also of manifests without a number: neither manifest nor chunks have an identity."""
+"""Format number of earlier versions, and of manifests without a number: manifest and chunks have no identity."""
 MANIFEST_FILE = "manifest.json"
 _NOT_COMPARED = ("format", "identity", "sessions", "images_per_part")
-"""What may change when a run goes on."""
+"""Keys that may change when a run is continued."""
 _NOT_IN_IDENTITY = ("identity", "sessions")
 _LEAST_CHUNK = 32
-"""Images of a chunk at least, so that fifty thousand of them do not make fifty thousand files."""
+"""Minimum number of images in a chunk, so that a large dataset does not make too many files."""
 
 
 def new_manifest(content: Manifest, batch_size: int) -> Manifest:
-    """Return the manifest of a new run, with chunks of whole batches and no session yet."""
+    """Return the manifest of a new run, with chunks of whole batches and without sessions."""
     images = chunk_size(batch_size)
     manifest = {"format": FORMAT, "identity": "", **content, "sessions": [], "images_per_part": images}
     return {**manifest, "identity": run_identity(manifest)}
 
 
 def chunk_size(batch_size: int) -> int:
-    """Return how many images a chunk of a new run has: whole batches, and not too few images."""
+    """Return the number of images in a chunk of a new run: whole batches, and at least 32 images."""
     return batch_size * -(-_LEAST_CHUNK // batch_size)
 
 
 def run_identity(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256, in hexadecimal, of what makes two runs the same.
+    """Return the identity of a run: the SHA-256, in hexadecimal, of its manifest.
 
-    That is all of the manifest but its sessions and the origins of weights: the same run made twice has one identity.
+    The sessions and the origins of weights are left out, so that a repeated run has the same identity.
     """
     content = {name: value for name, value in manifest.items() if name not in _NOT_IN_IDENTITY}
     text = json.dumps(_without_origins(content), sort_keys=True)
@@ -55,7 +55,7 @@ def read_manifest(storage: Storage) -> Manifest:
     """Return the manifest of a run.
 
     Raises:
-        OptionError: there is none, it is damaged or was edited, or a newer version of the package wrote it.
+        OptionError: there is no manifest, it is damaged or was edited, or a newer version of the package wrote it.
     """
     if not has_manifest(storage):
         raise OptionError(
@@ -85,25 +85,25 @@ def read_manifest(storage: Storage) -> Manifest:
 
 
 def write_manifest(storage: Storage, manifest: Manifest) -> None:
-    """Write the manifest of a run, whole or not at all.
+    """Write the manifest of a run; the file is either complete or absent.
 
     Raises:
         OptionError: the disk is full, or the storage cannot be written.
     """
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    # Surrogates, which file names of other encodings have, are written as JSON's escapes: Python's are the same.
+    # File names in other encodings have surrogates. Python's backslash escapes of these are the same as JSON's.
     storage.write(MANIFEST_FILE, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def has_manifest(storage: Storage) -> bool:
-    """Return whether a storage holds a run."""
+    """Return whether a storage has a run."""
     return MANIFEST_FILE in storage.names()
 
 
 def differences_between_runs(existing: Manifest, requested: Manifest) -> list[str]:
-    """Return what makes two manifests those of different runs, as sentences.
+    """Return the differences between two manifests that make them different runs, as phrases.
 
-    The origin of weights may differ, as long as the weights are the same.
+    The origin of weights may differ if the weights are the same.
     """
     compared_existing, compared_requested = (
         {name: value for name, value in _comparable(manifest).items() if name not in _NOT_COMPARED}
@@ -117,7 +117,7 @@ def _comparable(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_origins(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest, or a part of one, whose models' records say nothing of where the weights came from."""
+    """Return a manifest, or a part of one, without the origins of the models' weights."""
     records = {
         model: {name: value for name, value in record.items() if name != "origin"}
         for model, record in manifest.get("models", {}).items()

@@ -1,4 +1,4 @@
-"""Results of several runs read together, where their protocols agree."""
+"""Read the results of several runs together, if their protocols agree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from shapleycam.metrics.table import METRICS, canonical_metric, expand_metrics
 from shapleycam.names import canonical_name
 
 _KEY = ("model", "layer", "utility", "method")
-"""Columns that say of what a row is, beside the image."""
+"""Columns that identify a row, in addition to the image."""
 
 
 def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None) -> ResultsSummary:
@@ -39,12 +39,12 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
 
     Args:
         stores: the runs.
-        metrics: names, "adcc_of_means" among them, or sets ("paper", "all"), of which those count that were measured;
-            None for all that were measured.
+        metrics: names (also "adcc_of_means"), or sets ("paper", "all"), of which only the measured metrics are used;
+            None for all measured metrics.
 
     Raises:
-        OptionError: the runs differ in their protocols or data, two have results of the same method and model, a metric
-            was not measured, or no image could be.
+        OptionError: the runs differ in their protocols or data, two runs have results of the same method and model, a
+            metric was not measured, or no image could be measured.
     """
     columns = _columns_of_runs(stores, metrics)
     protocol = _protocol_of(stores[0])
@@ -56,10 +56,10 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
 def find_leads_of_runs(
     stores: Sequence[Store], pair: tuple[str, str], metrics: Sequence[str] | None = None
 ) -> LeadTables:
-    """Return how far the first method of a pair is better than the second in all runs.
+    """Return the lead of the first method of a pair over the second, in all runs.
 
     Raises:
-        OptionError: as `summarise_runs`, an unknown method, or no model was measured with both.
+        OptionError: as `summarise_runs`, or a method is unknown, or no model was measured with both methods.
     """
     columns = _columns_of_runs(stores, metrics)
     order = _table_order(stores)
@@ -83,13 +83,13 @@ def _columns_of_runs(stores: Sequence[Store], metrics: Sequence[str] | None) -> 
 
 
 def _frames(stores: Sequence[Store], columns: Sequence[Column]) -> Iterator[pl.DataFrame]:
-    """Yield the rows of each model, read one after the other."""
+    """Yield the rows of each model; the models are read one after the other."""
     needed = (*HEADS, *dict.fromkeys(map(stored_column, parts_of(columns))))
     return (read_rows(stores, model, needed) for model in _models(stores))
 
 
 def _table_order(stores: Sequence[Store]) -> TableOrder:
-    """Return the order of methods and utilities in the protocols of the runs, one run after the other."""
+    """Return the order of methods and utilities: that of the protocols, one run after the other."""
     protocols = [store.manifest["protocol"] for store in stores]
     methods, utilities = (
         tuple(dict.fromkeys(name for protocol in protocols for name in protocol[key]))
@@ -99,9 +99,9 @@ def _table_order(stores: Sequence[Store]) -> TableOrder:
 
 
 def read_curves(stores: Sequence[Store]) -> list[MeanCurve] | None:
-    """Return the mean insertion and deletion curves of all runs; None where no run has curves.
+    """Return the mean insertion and deletion curves of all runs; None if no run has curves.
 
-    The rows of one model at a time are in memory.
+    Only the rows of one model are in memory at a time.
 
     Raises:
         OptionError: as `summarise_runs`.
@@ -114,9 +114,9 @@ def read_curves(stores: Sequence[Store]) -> list[MeanCurve] | None:
 
 
 def read_rows(stores: Sequence[Store], model: str, columns: Sequence[str], image: int | None = None) -> pl.DataFrame:
-    """Return the rows of a model in all runs, with these columns; null where a run has not measured one.
+    """Return the rows of a model in all runs, with these columns; columns that a run has not measured are null.
 
-    `image` is the position in the dataset of the only image whose rows are read; it needs the column `index`.
+    `image` selects the rows of one image by its position in the dataset; this needs the column `index`.
 
     Raises:
         OptionError: two runs have results of the same layer, utility and method.
@@ -137,7 +137,7 @@ def _protocol_of(store: Store) -> dict[str, Any]:
 
 
 def _copies_in(stores: Sequence[Store]) -> tuple[tuple[str, str], ...]:
-    """Return the images that are copies of earlier ones, as the runs found; earlier versions did not look for them."""
+    """Return the images that are copies of earlier ones, as recorded by the runs (not by runs of earlier versions)."""
     sessions = [session for store in stores for session in store.manifest["sessions"]]
     return tuple(dict.fromkeys((name, original) for each in sessions for name, original in each.get("copies", ())))
 
@@ -152,7 +152,7 @@ def _columns(store: Store) -> list[str]:
 
 
 def _measured_metrics(stores: Sequence[Store]) -> list[str]:
-    """Return the metrics that any of the runs has measured, in the order of the table of metrics."""
+    """Return the metrics that at least one of the runs has measured, in the order of the table of metrics."""
     measured: set[str] = set()
     for store in stores:
         names = store.manifest["protocol"]["metrics"]
@@ -169,7 +169,7 @@ def _measured_metrics(stores: Sequence[Store]) -> list[str]:
 def _choose_metrics(
     names: Sequence[str], measured: Sequence[str], stores: Sequence[Store]
 ) -> Iterator[Metric | Column]:
-    """Yield the metrics of these names and sets; of a set, those that were measured."""
+    """Yield the metrics of these names and sets; for a set only the measured metrics."""
     for spelling in names:
         name = canonical_metric(spelling) or spelling
         is_single = name in METRICS or name in OF_SEVERAL_MEANS
@@ -189,7 +189,7 @@ def _choose_metrics(
 
 
 def _refuse_different_protocols(stores: Sequence[Store]) -> None:
-    """Refuse runs whose protocols, data or models differ: their numbers cannot be compared."""
+    """Refuse runs whose protocols, data or models differ, since their numbers cannot be compared."""
     first = stores[0]
     for store in stores[1:]:
         changed = list_differences(_protocol_of(first), _protocol_of(store), MEASURED_FIELDS)
@@ -206,7 +206,7 @@ def _refuse_different_protocols(stores: Sequence[Store]) -> None:
 
 
 def _refuse_duplicates(stores: Sequence[Store], frames: Sequence[pl.DataFrame]) -> None:
-    """Refuse rows of which two runs have the same model, layer, utility and method."""
+    """Refuse runs that both have rows of the same model, layer, utility and method."""
     owners: dict[tuple[str, ...], Store] = {}
     for store, rows in zip(stores, frames, strict=True):
         for key in rows.select(_KEY).drop_nulls().unique().rows():

@@ -1,4 +1,4 @@
-"""How many runs of a model an evaluation makes, from the rows of the tables of methods and metrics."""
+"""Count the runs of a model in an evaluation, from the tables of methods and metrics."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from shapleycam.smoothing import SMOOTHINGS, Smooth
 
 @dataclass(frozen=True)
 class Passes:
-    """Runs that one image costs, or many images.
+    """Runs for one or several images.
 
     Attributes:
         forward: runs of the whole model.
-        backward: gradients and Hessian-vector products through what comes after the layer; those along a path run it
-            forward too.
-        head: runs of what comes after the layer without a gradient, as coalitions take them.
+        backward: gradients and Hessian-vector products of the head; those along a path also run the head forward.
+        head: runs of the head without a gradient, for coalitions.
 
     Examples:
         >>> from shapleycam.experiments.passes import Passes
@@ -44,16 +43,16 @@ class Passes:
 def passes_of_image(
     protocol: Protocol, maps: Sequence[Sequence[str]], players: int, channels: int = TYPICAL_CHANNELS
 ) -> Passes:
-    """Return the runs that an image takes at one layer with one utility, beside the pass that all utilities share.
+    """Return the runs for one image at one layer with one utility, without the pass that all utilities share.
 
-    What is done once for a model, such as the checks of its first batch, is left out; so is the sampling of true
-    Shapley values by the metrics that compare with them, which takes as many runs as each image needs.
+    Work that is done once for a model, such as the checks of its first batch, is not counted. The sampling of true
+    Shapley values is not counted either, since its number of runs depends on the image.
 
     Args:
         protocol: what is measured.
-        maps: the methods of each distinct map; of methods that share a map, the masked images are run once.
-        players: how many players the layer's game has, as far as methods take runs by their number.
-        channels: how many the layer has, likewise.
+        maps: the methods of each distinct map; methods with the same map share the runs on masked images.
+        players: the number of players of the layer's game.
+        channels: the number of channels of the layer.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -79,9 +78,9 @@ def passes_of_image(
 
 
 def shared_passes(protocol: Protocol) -> Passes:
-    """Return the runs of an image at one layer that all utilities share: the traced pass, and that of the class rule.
+    """Return the runs for an image at one layer that all utilities share: the traced pass, and that of the class rule.
 
-    Maps that are smoothed are made by passes of their own; the shared one then is for the game alone.
+    Smoothed maps are made from other passes. With smoothing, only the game uses the traced pass.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -94,7 +93,7 @@ def shared_passes(protocol: Protocol) -> Passes:
 
 
 def _explained(protocol: Protocol, methods: Sequence[str], players: int, channels: int) -> Passes:
-    """Return what explaining an image by some methods takes after its forward pass."""
+    """Return the runs that explain an image by some methods, after its forward pass."""
     bases = {METHODS[name].basis for name in methods}
     costs = list(_costs(bases, protocol, players, channels))
     return Passes(
@@ -105,7 +104,7 @@ def _explained(protocol: Protocol, methods: Sequence[str], players: int, channel
 
 
 def _with_passes(explained: Passes, smooth: Smooth) -> Passes:
-    """Return what one map takes with its forward passes, of which smoothed ones have several."""
+    """Return the runs for one map with its forward passes; smoothed maps have several."""
     images = prod(SMOOTHINGS[name].images for name in smooth)
     return images * (Passes(forward=1) + explained) + Passes(
         forward=sum(SMOOTHINGS[name].more_passes for name in smooth)
@@ -113,7 +112,7 @@ def _with_passes(explained: Passes, smooth: Smooth) -> Passes:
 
 
 def _costs(bases: set[Basis], protocol: Protocol, players: int, channels: int) -> Iterator[Cost]:
-    """Yield the cost of each basis; of the Taylor estimates only the highest, whose gradient the lower one takes."""
+    """Yield the cost of each basis; of Taylor estimates only the highest order, since lower ones share its gradient."""
     highest = max((basis.taylor_order or 0 for basis in bases), default=0)
     for basis in bases:
         if basis.taylor_order in {None, highest}:

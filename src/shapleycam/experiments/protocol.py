@@ -1,4 +1,4 @@
-"""The protocol of an evaluation: all choices that decide a number of it."""
+"""`Protocol`: all choices that change the numbers of an evaluation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONSTANTS = {
     "scaling": "ReLU, min-max at native size, bilinear to the input, min-max (arXiv:2501.06261)",
     "aggregation": "mean over images; ADCC of the means, and of each image",
 }
-"""How values become heatmaps, and images' metrics a dataset's: recorded with the protocol, and the same in all."""
+"""Fixed choices, which are stored with every protocol: the scaling of heatmaps, and the aggregation over images."""
 
 _BOTH_LAYERS = ("before-pool", "last-conv")
 _PUBLISHED_SETTINGS = {
@@ -42,17 +42,17 @@ _PUBLISHED_SETTINGS = {
     "log_probability": (_BOTH_LAYERS, ("paper", "shapleycam-x")),
     "logit": (("before-pool",), ("paper",)),
 }
-"""The layers and methods of which figures were published, by utility; a test holds them against the figures."""
+"""The layers and methods with published figures, by utility; a test compares them with the figures."""
 
 _GRID_PLAYERS = 256
-"""Players that the set of methods "all" assumes where `players` is None: more than exactshapley can have."""
+"""Number of players that the set of methods "all" assumes if `players` is None: too many for exactshapley."""
 
 
 @dataclass(frozen=True)
 class Protocol:
     """What is measured, and how; the defaults are the published protocol with the model's own preprocessing.
 
-    Sets of names are written out when a protocol is made, and spellings are replaced by the tables' own names.
+    A new protocol replaces sets by the names in them, and other spellings by the canonical names.
 
     Args:
         layers: rules or names of layers ("before-pool", "last-conv", "features.3", "input").
@@ -60,26 +60,26 @@ class Protocol:
         methods: names of methods, or the sets "paper", "all" and "field".
         metrics: names of metrics, or the sets "paper" and "all".
         preprocess: the preprocessing of all models; None for each model's own.
-        class_rule: which class is explained: the model's "prediction", the image's "label", or the prediction of those
-            images alone where it is the label ("correct").
-        objects: whether the pointing metrics ask for objects of the explained "class" or for "any".
+        class_rule: the explained class: the model's "prediction", the image's "label", or "correct", which explains the
+            prediction and excludes images whose prediction is not the label.
+        objects: whether pointing metrics use objects of the explained "class", or of "any" class.
         options: options of the metrics.
-        nodes: gradients along the path, as in `Explainer.compare`.
-        tolerance: standard error of sampled values, as a share of them, as in `Explainer.compare`.
+        nodes: the number of gradients along the path, as in `Explainer.compare`.
+        tolerance: the relative standard error of sampled values, as in `Explainer.compare`.
         players: (rows, columns) of a grid of regions; None for single positions.
-        seed: for methods that draw, together with each image's content.
-        removal: what stands in for absent places, as in `Explainer`: a name or a tensor.
+        seed: random methods draw from this seed and each image's content.
+        removal: what replaces the content of absent players, as in `Explainer`: a name or a tensor.
         reference: photographs, or folders of them, for removal "mean" or "samples".
-        precision: of what comes before the layer, as in `Explainer`: "full" or "bfloat16".
-        smooth: how maps are smoothed, as in `Explainer.explain`: a name, or several.
-        runs: of what comes after the layer that values of players may take of an image, as in `Explainer.compare`.
+        precision: the precision of the layers before the explained one, as in `Explainer`: "full" or "bfloat16".
+        smooth: one or several smoothings of maps, as in `Explainer.explain`.
+        runs: the maximum number of runs of the head for the values of one image, as in `Explainer.compare`.
 
     Attributes:
-        removal_name: the removal in results; of reference photographs it has a hash of their files.
+        removal_name: the removal's name in results; with reference photographs it has a hash of their files.
 
     Raises:
         OptionError: an unknown name, an empty list, a number that is out of range, or a removal that is a function.
-        ImageError: a folder of reference photographs without any.
+        ImageError: a folder of reference photographs has no photographs.
 
     Examples:
         >>> from shapleycam.experiments import Protocol
@@ -108,7 +108,7 @@ class Protocol:
     runs: int | None = None
 
     def __post_init__(self) -> None:
-        """Write out sets of names, and refuse what is unknown or out of range."""
+        """Replace sets by the names in them, and refuse values that are unknown or out of range."""
         for name in MEASURED_FIELDS:
             object.__setattr__(self, name, _without_repeats(getattr(self, name)))
         self._check_estimator_options()
@@ -157,10 +157,10 @@ class Protocol:
 
     @classmethod
     def paper(cls, utility: str = "rest") -> Protocol:
-        """Return the protocol of the published figures with a utility: six metrics, the paper's preprocessing.
+        """Return the protocol of the published figures for a utility: six metrics, the paper's preprocessing.
 
-        Of "rest" that is the paper's tables: both layers, ten methods. Of "log_probability" and "logit" it is the
-        author's ablations, where "shapleycam-x" is added or only what is before pooling was measured.
+        For "rest" these are the paper's tables, with two layers and ten methods. For "log_probability" and "logit" they
+        are the author's ablations: the former has "shapleycam-x" too, the latter only the layer before pooling.
 
         Raises:
             OptionError: no figures were published with this utility.
@@ -180,16 +180,16 @@ class Protocol:
 
     @property
     def runs_per_coalition(self) -> int:
-        """Return how many runs a coalition takes where no shortcut evaluates it: one for each reference sample."""
+        """Return how many runs a coalition takes without a shortcut: one, or one for each reference sample."""
         return len(self.reference) if resolve_removal(self.removal) is SAMPLES else 1
 
     @property
     def estimator_options(self) -> EstimatorOptions:
-        """Return nodes, tolerance, seed, players and runs as the explainer takes them."""
+        """Return nodes, tolerance, seed, players and runs as the explainer's options."""
         return EstimatorOptions(self.nodes, self.tolerance, self.seed, self.players, runs=self.runs)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the protocol as JSON has it, with the choices that are the same in all protocols."""
+        """Return the protocol as data for JSON, including the fixed choices."""
         data = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
         data |= {"options": asdict(self.options), "removal": data.pop("removal_name")}
         data["smooth"] = smoothing_name(self.smooth)
@@ -200,6 +200,6 @@ class Protocol:
 
 
 def _without_repeats(names: Any) -> tuple[Any, ...]:
-    """Return one name, or several of them, as a tuple in which each stands once."""
+    """Return one or several names as a tuple without repetitions."""
     several = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
     return tuple(dict.fromkeys(several))

@@ -1,4 +1,4 @@
-"""Opening the results of a run to write to them: a new run, or the same run to go on with."""
+"""Open the results of a run for writing: a new run, or an existing run that is continued."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from shapleycam.experiments.store import Store
 
 
 def is_run(location: Location) -> bool:
-    """Return whether a folder or URL holds the results of a run."""
+    """Return whether a folder or URL contains the results of a run."""
     return has_manifest(open_storage(location))
 
 
 @contextmanager
 def open_run(location: Location, requested: Manifest, batch_size: int) -> Iterator[Store]:
-    """Open the store of a run for this process alone: a new run, or the same run to go on with.
+    """Open the store of a run exclusively: a new run, or an existing run that is continued.
 
     Args:
         location: a path, a URL, or a storage.
         requested: the manifest's protocol, models, order and dataset, and the `sessions` to add to the earlier ones.
-        batch_size: images of a batch, of which the chunks of a new run are made.
+        batch_size: the number of images in a batch, which decides the chunks of a new run.
 
     Raises:
-        OptionError: another process writes there, it holds something else, or results of another run.
+        OptionError: another process writes there, or there are other files, or results of another run.
     """
     storage = open_storage(location)
     _refuse_other_files(storage)
     with storage.lock():
-        _refuse_other_files(storage)  # which may have come while another run held the lock
+        _refuse_other_files(storage)  # again: files may have been written while another run held the lock
         existing = read_manifest(storage) if has_manifest(storage) else None
         if existing is None or (differences_between_runs(existing, requested) and not _has_results(storage)):
             write_manifest(storage, new_manifest(requested, batch_size))
@@ -54,10 +54,10 @@ def open_run(location: Location, requested: Manifest, batch_size: int) -> Iterat
 
 
 def check_compatible(location: Location, requested: Manifest) -> None:
-    """Refuse what `open_run` would refuse, from as much of the manifest as is known; nothing is written.
+    """Refuse a location that `open_run` would refuse, as far as the manifest is known; nothing is written.
 
     Raises:
-        OptionError: the folder or URL holds something else, or results of another run.
+        OptionError: the folder or URL has other files, or results of another run.
     """
     storage = open_storage(location)
     _refuse_other_files(storage)
@@ -67,7 +67,7 @@ def check_compatible(location: Location, requested: Manifest) -> None:
 
 
 def _has_results(storage: Storage) -> bool:
-    """Return whether a chunk is written; a run that was stopped before the first one may be replaced by another."""
+    """Return whether a chunk was written; a run without any chunk may be replaced by another run."""
     return has_manifest(storage) and any(storage.names(f"{CHUNKS}/{model}") for model in storage.names(CHUNKS))
 
 
@@ -80,7 +80,7 @@ def _refuse_other_run(storage: Storage, existing: Manifest, requested: Manifest)
 
 
 def _refuse_other_files(storage: Storage) -> None:
-    """Refuse a folder with files that are not of a run, before anything is done there."""
+    """Refuse a folder with files that do not belong to a run."""
     names = storage.names()
     if names and MANIFEST_FILE not in names:
         raise OptionError(f"{storage} is not empty ({', '.join(names[:3])}) and holds no results; choose another out=")

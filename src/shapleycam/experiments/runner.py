@@ -1,4 +1,4 @@
-"""Evaluations: models, layers, utilities, methods and metrics measured over a dataset."""
+"""`evaluate` and `Evaluation`: measure methods by metrics over a dataset, for models, layers and utilities."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ from shapleycam.tracing.isolation import device_of
 class Evaluation:
     """An evaluation to run: models over a dataset, by a protocol, into a folder or a URL.
 
-    `evaluate` builds one from what a user names, and runs it.
+    `evaluate` makes one from a user's arguments, and runs it.
 
     Args:
-        models: names, modules or networks, each under a name of its own.
+        models: names, modules or networks; their names in the results must differ.
         dataset: the photographs.
         protocol: what is measured, and how.
         out: a folder, or a URL such as s3://bucket/run.
-        annotations: where objects are, for the pointing metrics; None for what the dataset says by itself.
-        pretrained: whether named models have their published weights.
-        checkpoint: weights in place of the published ones, of one model.
+        annotations: boxes or masks of objects, for pointing metrics; None for those of the dataset.
+        pretrained: whether models given by name have their published weights.
+        checkpoint: weights that replace the published ones, if there is a single model.
         settings: where and how fast it runs.
 
     Raises:
-        OptionError: these do not go together; nothing has been loaded or written then.
+        OptionError: the arguments do not fit together. Nothing has been loaded or written yet.
 
     Examples:
         >>> import tempfile
@@ -79,7 +79,7 @@ class Evaluation:
     settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be evaluated, before anything is loaded."""
+        """Refuse arguments that do not fit together, before anything is loaded."""
         object.__setattr__(self, "annotations", choose_annotations(self.dataset, self.annotations))
         check_models([evaluated_model.name for evaluated_model in self.evaluated_models], self.checkpoint)
         check_objects_are_known(self.protocol, self.annotations)
@@ -87,7 +87,7 @@ class Evaluation:
 
     @property
     def evaluated_models(self) -> list[EvaluatedModel]:
-        """Return each model, with what it is evaluated on."""
+        """Return each model, with its dataset and protocol."""
         return [
             EvaluatedModel(
                 model,
@@ -102,13 +102,13 @@ class Evaluation:
         ]
 
     def run(self, listener: ProgressListener | None = None) -> Store:
-        """Measure what is not measured yet, and return the results.
+        """Measure all images that are not measured yet, and return the results.
 
-        Stopped at any moment, it leaves what it has written; the same call goes on from there.
+        If it is interrupted, the results written so far remain. The same call then continues.
 
         Raises:
-            ShapleyCamError: a model or layer cannot be had, results of another run are in the folder, or the disk is
-                full.
+            ShapleyCamError: a model cannot be loaded, a layer cannot be found, the folder has results of another run,
+                or the disk is full.
         """
         listener = listener or SilentListener()
         self.check()
@@ -133,20 +133,20 @@ class Evaluation:
             return store
 
     def check(self) -> None:
-        """Refuse a folder of something else, from what is known before a model is loaded.
+        """Refuse a folder with other contents, as far as this is known before a model is loaded.
 
         Raises:
-            OptionError: it holds other things, or results of another protocol, other models or other data.
+            OptionError: it has other files, or results of another protocol, other models or other data.
         """
         check_compatible(self.out, self._manifest_without_models)
 
     def count_pending(self, name: str) -> int:
-        """Return how many images are still to be measured for a model."""
+        """Return the number of images that are not measured yet for a model."""
         return sum(map(len, self._remaining_chunks(Store(self.out), name))) if is_run(self.out) else len(self.dataset)
 
     @property
     def n_measured(self) -> int:
-        """Return how many images are measured, over all models."""
+        """Return the number of measured images, summed over all models."""
         store = Store(self.out) if is_run(self.out) else None
         names = [model.name for model in self.evaluated_models]
         return sum(len(chunk) for name in names for chunk in store.measured(name)) if store else 0
@@ -155,16 +155,16 @@ class Evaluation:
         return remaining_chunks(store, name, retry_errors=self.settings.retry_errors)
 
     def _in_this_process(self, evaluated_model: EvaluatedModel) -> EvaluatedModel:
-        """Return a model as this process loads it: where other machines do the work, on the CPU."""
+        """Return a model as this process loads it: on the CPU if other machines do the work."""
         return evaluated_model if self.settings.local else replace(evaluated_model, device="cpu")
 
     def _release(self, model: Lazy[LoadedModel]) -> None:
-        """Free a model, unless it is the only one: of several, one at a time is in memory."""
+        """Free a model if there are several, so that only one is in memory at a time."""
         if len(self.models) > 1:
             model.release()
 
     def _manifest(self, models: Mapping[str, Lazy[LoadedModel]]) -> dict[str, Any]:
-        """Return the manifest; every model is loaded for it, so that a mistake shows before anything is measured."""
+        """Return the manifest; this loads every model, so that mistakes are found before anything is measured."""
         records = {}
         for name, model in models.items():
             records[name] = model().record
@@ -181,7 +181,7 @@ class Evaluation:
 
     @cached_property
     def _manifest_without_models(self) -> dict[str, Any]:
-        """Return the part of the manifest that needs no model, for which the dataset is read once."""
+        """Return the part of the manifest that needs no model; this reads the dataset once."""
         dataset = {"images": len(self.dataset), "fingerprint": self._snapshot.fingerprint}
         if self.annotations is not None:
             dataset["objects"] = fingerprint_of(self.annotations, self.dataset.names)
@@ -217,9 +217,9 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
     settings: RunSettings | None = None,
     listener: ProgressListener | None = None,
 ) -> Store:
-    """Measure methods on a dataset, and return the results, which are written to a folder or a URL.
+    """Measure methods on a dataset, write the results to a folder or a URL, and return them.
 
-    Stopped at any moment, it leaves what it has written; called again, it goes on from there.
+    If it is interrupted, the results written so far remain. The same call then continues.
 
     Args:
         models: names, modules or networks.
@@ -227,12 +227,12 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
             of pictures, a pattern or URL of them, "torchvision:NAME:ROOT", "hf:NAME", or a dataset object.
         out: the folder, or a URL such as s3://bucket/run.
         protocol: what is measured, and how; None for the published ten methods and six metrics.
-        limit: only the first so many images.
-        annotations: where objects are, for the pointing metrics; None for what the dataset says by itself.
-        pretrained: whether named models have their published weights.
-        checkpoint: weights in place of the published ones, of one model.
+        limit: the number of images, from the first on; None for all.
+        annotations: boxes or masks of objects, for pointing metrics; None for those of the dataset.
+        pretrained: whether models given by name have their published weights.
+        checkpoint: weights that replace the published ones, if there is a single model.
         settings: device, batch size, workers, strictness, engine.
-        listener: is called as the evaluation proceeds.
+        listener: an object that is called as the evaluation proceeds.
 
     Raises:
         ShapleyCamError: with one line that says what was found, what was expected and what to do.
@@ -269,7 +269,7 @@ def evaluate(  # noqa: PLR0913  # all but three have defaults
 
 
 def _refuse_errors(store: Store) -> None:
-    """Raise where images could not be measured, also in an earlier session of the run."""
+    """Raise if images could not be measured, in this or in an earlier session of the run."""
     columns = ("image", "status", "message")
     for model in store.manifest["order"]:
         errors = store.model_rows(model, columns).filter(status="error")

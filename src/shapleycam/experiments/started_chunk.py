@@ -1,8 +1,9 @@
-"""What a run keeps of a chunk that it has begun: the runs of the head behind values of players.
+"""A cache, in a file, of the runs of the head for the chunk that is being evaluated.
 
-An image of ten thousand runs takes minutes, and a chunk of such images hours. A run that is killed within one begins
-the chunk again, and finds what it has computed of these values in `started/MODEL/FIRST-LAST`: as whole batches, so
-that the table is the same bit for bit. The file is written once a minute, and removed when the chunk is written.
+An image with ten thousand runs takes minutes, and a chunk of such images takes hours. A run that was killed starts its
+chunk again, and reads the utilities that it had computed from `started/MODEL/FIRST-LAST`. They are stored as whole
+batches, so that the results are the same bit for bit. The file is written once a minute, and removed when the chunk is
+complete.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from shapleycam.game.kept_runs import BlocksByKey, KeptRuns
 from shapleycam.wording import type_and_first_line
 
 SECONDS = 60.0
-"""How long after the last time the file is written again; less is lost when the run is killed."""
+"""Interval at which the file is written; a killed run loses at most the work of this time."""
 _KINDS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 class StartedChunk:
-    """The kept runs of one chunk of a model.
+    """The cached runs of the head for one chunk of a model.
 
     Args:
-        store: of the run.
-        model: its name.
-        chunk: the images by position in the dataset.
+        store: the store of the run.
+        model: the model's name.
+        chunk: the positions of the chunk's images in the dataset.
 
     Raises:
-        OptionError: what was kept of it is damaged.
+        OptionError: the file of an earlier session is damaged.
     """
 
     def __init__(self, store: Store, model: str, chunk: range) -> None:
@@ -47,11 +48,11 @@ class StartedChunk:
         self._saved, self._saved_at = len(self._blocks), monotonic()
 
     def of_layer(self, layer: str) -> KeptRuns:
-        """Return where the games at a layer keep their runs, by its name in the results."""
+        """Return the cache for games at a layer; `layer` is its name in the results."""
         return KeptRuns(json.dumps([self._run, self._model, layer]), self._blocks, self._save_if_due)
 
     def save(self) -> None:
-        """Write what is kept, if that is more than the file has.
+        """Write the cache to the file, if it has new entries.
 
         Raises:
             OptionError: the disk is full, or the storage cannot be written.
@@ -64,16 +65,16 @@ class StartedChunk:
 
     @contextmanager
     def saved_when_stopped(self) -> Iterator[None]:
-        """Write what is kept when an exception ends the context, Ctrl-C above all."""
+        """Context that saves the cache if an exception ends it, such as Ctrl-C."""
         try:
             yield
         except BaseException:
-            with suppress(OptionError):  # the exception says why the run ends
+            with suppress(OptionError):  # the original exception says why the run ends
                 self.save()
             raise
 
     def remove(self) -> None:
-        """Remove the file, if there is one: the chunk is written."""
+        """Remove the file, if there is one, after the chunk is written."""
         if self._saved:
             self._storage.remove(self._path)
 
@@ -82,10 +83,10 @@ class StartedChunk:
             self.save()
 
     def _read(self) -> BlocksByKey:
-        """Return what is kept; nothing where there is no file, or it is of a run that was here before.
+        """Return the cache in the file; empty if there is no file, or it belongs to an earlier run in this folder.
 
         Raises:
-            OptionError: the file is not what a run wrote there.
+            OptionError: the file is not one that a run wrote.
         """
         folder, _, name = self._path.rpartition("/")
         if name not in self._storage.names(folder):
@@ -100,7 +101,7 @@ class StartedChunk:
 
 
 def _encode(blocks: BlocksByKey, run: str) -> bytes:
-    """Return blocks as a file: a line with the run's identity and the SHA-256 of what follows, and arrays."""
+    """Return the content of the file: a line with the run's identity and the SHA-256 of the rest, then the arrays."""
     file = BytesIO()
     numbers = [utilities.double().flatten().numpy() for utilities in blocks.values()]
     np.savez(
@@ -116,10 +117,10 @@ def _encode(blocks: BlocksByKey, run: str) -> bytes:
 
 
 def _decode(content: bytes, run: str) -> Iterator[tuple[bytes, torch.Tensor]]:
-    """Yield the keys and utilities of a file; none where it is of another run.
+    """Yield the keys and utilities of a file; nothing if it belongs to another run.
 
     Raises:
-        ValueError, KeyError, TypeError: it is not the file that was written.
+        ValueError, KeyError, TypeError: the file is damaged.
     """
     head, _, arrays = content.partition(b"\n")
     fields = json.loads(head)

@@ -1,10 +1,13 @@
-"""Where the results of a run lie: a folder of this machine, or a URL of an object store or a shared file system.
+"""Storage of a run's results: a local folder, or a URL of an object store or a shared file system.
 
-This is our own code rather than fsspec, for three reasons. A file must be whole or absent: in a folder that needs fsync
-and a rename, which fsspec's local files do not do, and in an object store one PUT, which fsspec does in several
-requests. A run must be locked while it is written, with a lock that the system takes back from a killed process. And
-the object stores must work with pyarrow alone, which is a dependency, without a package for each of them; fsspec is
-used for all other URLs.
+There are three reasons not to use fsspec here.
+
+- A file must be either complete or absent. A folder needs fsync and a rename for that, which fsspec does not do; an
+  object store needs a single PUT, for which fsspec makes several requests.
+- A run must be locked while it is written, and the system must release the lock of a killed process.
+- Object stores must work with pyarrow, which is a dependency, without further packages.
+
+fsspec is used for all other URLs.
 """
 
 from __future__ import annotations
@@ -28,29 +31,29 @@ from shapleycam.urls import path_of_file_url
 from shapleycam.wording import on_one_line
 
 Location: TypeAlias = "str | Path | Storage"
-"""A path, a URL, or a storage that is open already."""
+"""A path, a URL, or an open storage."""
 
 _LOCK = "run.lock"
 _OBJECT_STORES = {"s3", "gcs", "abfs"}
-"""pyarrow's names of file systems in which a file appears when its upload is complete, and not before."""
+"""pyarrow's names of file systems in which a file appears only when its upload is complete."""
 _PYARROW_SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
 """Schemes of URLs that pyarrow opens itself; it opens others by fsspec."""
 
 
 class Storage(ABC):
-    """Files by name, with "/" between the parts of a name; each is whole or absent. It can be pickled."""
+    """Files by name, with "/" as the separator; each file is either complete or absent. A storage can be pickled."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
         """Return the content of a file.
 
         Raises:
-            OSError: it is not there, or cannot be read.
+            OSError: the file does not exist, or cannot be read.
         """
 
     @abstractmethod
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """Let `fill` write a file, in place of one that has the name already.
+        """Write a file by calling `fill`; an existing file of this name is replaced.
 
         Raises:
             OptionError: the disk is full, or the storage cannot be written.
@@ -58,11 +61,11 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove a file that nothing is lost with, and folders that are empty then; where it cannot be, it stays."""
+        """Remove a file that is not needed any more, and folders that are then empty; errors are ignored."""
 
     @abstractmethod
     def names(self, within: str = "") -> list[str]:
-        """Return the names of files and folders directly in a folder, sorted; none where the folder is not there.
+        """Return the sorted names of files and folders directly in a folder; an empty list if there is no such folder.
 
         Raises:
             OptionError: the storage cannot be reached.
@@ -70,15 +73,15 @@ class Storage(ABC):
 
     @abstractmethod
     def version(self, name: str) -> str:
-        """Return a text that is another one once a file was written anew: its size and when it was written.
+        """Return a text that changes when a file is written again: its size and modification time.
 
         Raises:
-            OSError: it is not there, or the storage cannot be reached.
+            OSError: the file does not exist, or the storage cannot be reached.
         """
 
     @abstractmethod
     def lock(self) -> AbstractContextManager[None]:
-        """Keep other writers out, where the storage can; and remove unfinished files of killed processes.
+        """Lock out other writers, if the storage has locks; remove unfinished files of killed processes.
 
         Raises:
             OptionError: another process holds the lock, or the storage cannot be written.
@@ -100,7 +103,7 @@ class FolderStorage(Storage):
         return (self.path / name).read_bytes()
 
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """Write a file under a temporary name, bring it to the disk, and rename it, as `Storage.write`."""
+        """Write a file under a temporary name, flush it to disk, and rename it, as `Storage.write`."""
         path = self.path / name
         make_folder(path.parent)
         write_atomically(path, fill)
@@ -132,7 +135,7 @@ class FolderStorage(Storage):
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold a lock on a file, as `Storage.lock`; the system takes it back when the process ends, however it ends."""
+        """Hold a file lock, as `Storage.lock`; the system releases it when the process ends, even if it is killed."""
         make_folder(self.path)
         with acquire_lock(self.path / _LOCK):
             self._remove_unfinished()
@@ -140,7 +143,7 @@ class FolderStorage(Storage):
             self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
-        """Remove files that killed processes were writing; one that cannot be removed does no harm."""
+        """Remove files that killed processes were writing; errors are ignored, since such files do no harm."""
         for path in self.path.rglob(f"{UNFINISHED}*"):
             with suppress(OSError):
                 if path.is_file():
@@ -151,9 +154,9 @@ class FolderStorage(Storage):
 
 
 class RemoteStorage(Storage):
-    """A URL that pyarrow writes: s3, gs, abfs, hdfs, and by fsspec others; object stores get one PUT a file.
+    """A URL that pyarrow (s3, gs, abfs, hdfs) or fsspec writes; object stores get a single PUT for each file.
 
-    It has no lock: two runs at once do the same work twice, and write the same files under the same names.
+    It has no lock: two concurrent runs do the same work twice, and write the same files under the same names.
     """
 
     def __init__(self, url: str) -> None:
@@ -166,7 +169,7 @@ class RemoteStorage(Storage):
             return bytes(file.read())
 
     def write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        """Write a file by one PUT, or by a rename where there are renames, as `Storage.write`."""
+        """Write a file by a single PUT, or with a rename on file systems that have it, as `Storage.write`."""
         path, content = self._path_of(name), BytesIO()
         fill(content)
         try:
@@ -184,7 +187,7 @@ class RemoteStorage(Storage):
             ) from None
 
     def remove(self, name: str) -> None:
-        """Remove a file, as `Storage.remove`; object stores have no folders that could be empty."""
+        """Remove a file, as `Storage.remove`; empty folders are not removed, since object stores have none."""
         with suppress(OSError, pa.ArrowException):
             self._files.delete_file(self._path_of(name))
 
@@ -207,7 +210,7 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Do nothing: object stores have no lock that ends with its process."""
+        """Do nothing: object stores have no lock that is released when its process ends."""
         yield
 
     def _put(self, path: str, content: bytes) -> None:
@@ -226,10 +229,10 @@ class RemoteStorage(Storage):
 
 
 def open_storage(location: Location) -> Storage:
-    """Return the storage at a path or a URL; one that is open already is returned as it is.
+    """Return the storage at a path or a URL; an open storage is returned unchanged.
 
     Raises:
-        OptionError: a URL of a kind that cannot be written, or whose library is not installed.
+        OptionError: the URL has a scheme that cannot be written, or whose library is not installed.
 
     Examples:
         >>> from shapleycam.experiments.storage import open_storage
@@ -247,10 +250,10 @@ def open_storage(location: Location) -> Storage:
 
 
 def _open_file_system(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL, pyarrow's own or otherwise fsspec's, and the path in it."""
+    """Return the file system of a URL (pyarrow's own, otherwise fsspec's), and the path in it."""
     scheme = url.partition("://")[0]
     address = url if scheme in _PYARROW_SCHEMES or scheme.startswith("fsspec+") else f"fsspec+{url}"
-    if scheme == "s3":  # so that a small file is one PUT, and not the three requests of a large one
+    if scheme == "s3":  # a small file then takes a single PUT instead of three requests
         address += f"{'&' if '?' in url else '?'}allow_delayed_open=true"
     try:
         files, path = fs.FileSystem.from_uri(address)

@@ -1,8 +1,8 @@
-"""The results of a run, written in chunks of images that are whole or absent.
+"""`Store`: the results of a run, in chunks of images that are either complete or absent.
 
-A folder (or a URL) holds `manifest.json`, which says what is measured and how, and `parts/MODEL/FIRST-LAST.parquet`,
-a file for each chunk. What has a file is done, so that a run that was stopped at any moment goes on without a list of
-what it did, and no row is there twice.
+A folder (or a URL) has `manifest.json`, which says what is measured and how, and `parts/MODEL/FIRST-LAST.parquet`, one
+file for each chunk. A chunk with a file is done. So an interrupted run continues without a list of what it did, and no
+row is written twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from shapleycam.wording import on_one_line
 class Store:
     """The results of one run, in a folder or at a URL.
 
-    `manifest` says what was measured. Only the process that measures needs the lock (`open_run`); readers need none.
+    `manifest` says what was measured. Only the process that measures needs the lock (`open_run`).
 
     Args:
         location: a path, a URL such as s3://bucket/run, or a storage.
@@ -67,7 +67,7 @@ class Store:
 
     @property
     def images(self) -> int:
-        """Return how many images the dataset of the run has."""
+        """Return the number of images in the run's dataset."""
         return int(self.manifest["dataset"]["images"])
 
     def chunks(self) -> list[range]:
@@ -93,21 +93,21 @@ class Store:
         return [chunk for chunk in self.chunks() if file_name(chunk) not in files]
 
     def write(self, model: str, chunk: range, table: pa.Table) -> None:
-        """Write the rows of a chunk, whole or not at all, with the identity of the chunk.
+        """Write the rows of a chunk with its identity; the file is either complete or absent.
 
         Raises:
-            OptionError: the run is not there any more, the disk is full, or the storage cannot be written any more.
-            ValueError: the rows are not those of the chunk.
+            OptionError: the run was removed, the disk is full, or the storage cannot be written any more.
+            ValueError: the rows do not belong to the chunk.
         """
         self.refuse_lost_run()
         content = encode_chunk(table, ChunkIdentity(self.identity, model, chunk))
         self.storage.write(path_of(model, chunk), lambda file: file.write(content))
 
     def verify(self) -> None:
-        """Read all chunks that are measured, and verify that they are those that the run wrote there.
+        """Read all measured chunks, and verify that they are the files that the run wrote.
 
         Raises:
-            OptionError: one of them is damaged, or another chunk, or of another run; or a file is no chunk of the run.
+            OptionError: a file is damaged, or belongs to another chunk or run, or is not a chunk.
         """
         for model in self.manifest["order"]:
             for _ in self._reader.read(model, self.measured(model)):
@@ -125,13 +125,13 @@ class Store:
     def model_rows(self, model: str, columns: Sequence[str] | None = None, image: int | None = None) -> pl.DataFrame:
         """Return the rows of one model, in the order of images, layers, utilities and methods.
 
-        Text is categorical, since the million rows that a model may have hold few distinct words.
+        Text columns are categorical, since a model may have a million rows with few distinct texts.
 
         Args:
             model: a model of the run, by name.
             columns: names of columns; None for all.
-            image: the position in the dataset of the only image whose rows are read, for which `index` must be among
-                the columns; None for all.
+            image: the position in the dataset of a single image whose rows are read; `index` must then be among the
+                columns. None for all images.
 
         Raises:
             OptionError: a chunk cannot be read.
@@ -148,10 +148,10 @@ class Store:
         return run_identity(self.manifest)
 
     def version(self) -> str:
-        """Return a text that is another one where the run is, or where a chunk was measured or measured anew.
+        """Return a text that changes when the run is replaced, or a chunk is written.
 
         Raises:
-            OptionError: a file is there that is no chunk of the run, or a chunk went in the meantime.
+            OptionError: a file is not a chunk of the run, or a chunk was removed during the call.
         """
         digest = hashlib.sha256(self.identity.encode())
         for model in self.manifest["order"]:
@@ -166,10 +166,10 @@ class Store:
         return digest.hexdigest()[:16]
 
     def refuse_lost_run(self) -> None:
-        """Refuse to go on where the run is not any more: what is written there nobody would find.
+        """Refuse to continue if the run was removed from its location, where new results would be lost.
 
         Raises:
-            OptionError: the results were removed, moved or exchanged, or are not on this machine.
+            OptionError: the results were removed, moved or replaced, or are not on this machine.
         """
         if not has_manifest(self.storage):
             machine = platform.node()

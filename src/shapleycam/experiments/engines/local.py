@@ -1,4 +1,4 @@
-"""An engine in this process, with items prepared ahead by other processes."""
+"""`Local`: an engine that works in this process; other processes prepare items ahead."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from shapleycam.wording import first_line
 _PARENT_CHECK_SECONDS = 1.0
 """How often a worker checks whether its parent still runs."""
 _SIGNAL_SECONDS = 0.3
-"""How long a signal that has ended a worker may take to reach this process too."""
+"""How long a signal that ended a worker may take to reach this process."""
 _OF_THE_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
-"""Signals that a terminal sends to all its processes, which this process alone shall answer."""
+"""Signals that a terminal sends to all its processes; only this process should handle them."""
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
@@ -38,7 +38,7 @@ class Local:
     """The engine that works in this process.
 
     Args:
-        workers: processes that prepare items ahead; with 0 this process prepares an item when its turn comes.
+        workers: the number of processes that prepare items ahead; with 0 this process prepares each item itself.
 
     Examples:
         >>> from shapleycam.experiments import Local
@@ -57,29 +57,32 @@ class Local:
         """Yield the results of all items, one item after the other, as `Engine.run`.
 
         Raises:
-            ShapleyCamError: what a step raised, or a worker died.
+            ShapleyCamError: a step raised it, or a worker died.
         """
         with closing(prepare_ahead(items, prepare, self.workers)) as prepared_items:
             for prepared in prepared_items:
                 yield from perform(prepared)
 
     def provenance(self) -> dict[str, Any]:
-        """Return what the manifest says of the engine."""
+        """Return the engine's record in the manifest."""
         return {"engine": "local", "workers": self.workers}
 
 
 def prepare_ahead(
     items: Sequence[Item], prepare: Callable[[Item], Prepared], workers: int
 ) -> Generator[Prepared, None, None]:
-    """Yield each item prepared, in order, by `workers` processes that run ahead.
+    """Yield the prepared items in order; `workers` processes prepare them ahead.
 
-    Of a process that is forked only the forking thread goes on, and what another one had locked stays locked. Therefore
-    nothing that workers do may need threads or locks of the program: PyTorch computes with one thread there, by
-    DataLoader; datasets are read without Polars, and from files that each process opens for itself; the library's
-    warnings are given here; and what workers print does not go through a display that a thread of the program draws.
+    In a forked process only the forking thread continues, and locks of other threads stay locked. So workers must not
+    need threads or locks of the program:
+
+    - PyTorch computes with one thread in them, which DataLoader sets;
+    - datasets are read without Polars, from files that each process opens itself;
+    - the library's warnings are issued in this process;
+    - workers do not print through a display that a thread of the program draws.
 
     Raises:
-        OptionError: one of them died, or the work cannot be sent to them.
+        OptionError: a worker died, or the work cannot be pickled.
     """
     dataset = _PreparedItems(items, prepare)
     if workers and not forks_processes():
@@ -90,10 +93,10 @@ def prepare_ahead(
         batch_size=None,
         num_workers=workers,
         collate_fn=_unchanged,
-        generator=torch.Generator(),  # workers' seeds are drawn from it; without it from the caller's random state
+        generator=torch.Generator(),  # for the workers' seeds, which otherwise change the caller's random state
     )
     try:
-        # DataLoader draws a seed on the default device; workers inherit that, and cannot use this process's GPU.
+        # DataLoader draws a seed on the default device, which workers inherit; but they cannot use this process's GPU.
         with torch.device("cpu"), _signals_held_back():
             prepared_items = iter(loader)
         for prepared, caught in prepared_items:
@@ -103,7 +106,7 @@ def prepare_ahead(
     except RuntimeError as error:
         if not re.search("exited unexpectedly|killed by signal", str(error)):
             raise
-        time.sleep(_SIGNAL_SECONDS)  # where the signal was for all processes, it interrupts this one here
+        time.sleep(_SIGNAL_SECONDS)  # a signal to all processes interrupts this process here
         guard = "" if forks_processes() else ", or call it under `if __name__ == '__main__':` in your script"
         raise OptionError(
             f"a decoding process died ({first_line(error)}); free some memory, or decode with workers=0{guard}"
@@ -113,18 +116,18 @@ def prepare_ahead(
 def forks_processes() -> bool:
     """Return whether new processes are forks of this one, as on Linux before Python 3.14.
 
-    Elsewhere they import the program's script again, and what they work on is sent to them by pickle.
+    Otherwise new processes import the program's script again, and their work is pickled.
     """
     return _start_method() == "fork"
 
 
 def _start_method() -> str:
-    # get_start_method() alone would fix the method, and the user could not choose one any more.
+    # Without allow_none=True, get_start_method() sets the method, and the user cannot choose another one later.
     return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
 
 
 class _PreparedItems(Dataset[Any]):
-    """Items as a dataset whose elements are prepared where they are read, which is in the workers."""
+    """Items as a dataset whose elements are prepared when they are read, in the workers."""
 
     def __init__(self, items: Sequence[Any], prepare: Callable[[Any], Any]) -> None:
         self.items, self.prepare = items, prepare
@@ -133,7 +136,7 @@ class _PreparedItems(Dataset[Any]):
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[Any, list[tuple[type[ShapleyCamWarning], str]]]:
-        """Return a prepared item with the library's warnings of it that the program has not seen."""
+        """Return a prepared item, with the library's warnings that a worker caught while preparing it."""
         if get_worker_info() is None:
             return self.prepare(self.items[index]), []
         with _library_warnings_caught() as caught:
@@ -142,7 +145,7 @@ class _PreparedItems(Dataset[Any]):
 
 @contextmanager
 def _library_warnings_caught() -> Iterator[list[tuple[type[ShapleyCamWarning], str]]]:
-    """Collect category and text of the library's warnings while the context lasts; others are shown as before."""
+    """Context that collects the category and text of the library's warnings; other warnings are shown as usual."""
     caught: list[tuple[type[ShapleyCamWarning], str]] = []
     show_other = warnings.showwarning
 
@@ -160,9 +163,9 @@ def _library_warnings_caught() -> Iterator[list[tuple[type[ShapleyCamWarning], s
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Hold the terminal's signals back while workers start: these inherit that, and never get them.
+    """Context that blocks the terminal's signals while workers start; workers inherit the block.
 
-    Otherwise each worker that Ctrl-C reaches prints a traceback. This process gets its signals when the context ends.
+    Otherwise each worker would print a traceback at Ctrl-C. This process gets its signals when the context ends.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -175,10 +178,10 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def _check_can_be_sent(dataset: Dataset[Any]) -> None:
-    """Refuse what cannot be pickled, in one line instead of torch's traceback.
+    """Refuse work that cannot be pickled, with one line instead of PyTorch's traceback.
 
     Raises:
-        OptionError: such as a preprocessing that is a lambda.
+        OptionError: it cannot be pickled, for example because the preprocessing is a lambda.
     """
     try:
         ForkingPickler.dumps(dataset)
@@ -190,16 +193,16 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
 
 
 def _prepare_worker(_: int) -> None:
-    """Let this worker ignore the terminal's signals, print by itself, and end when the program has ended.
+    """Set up a worker: ignore the terminal's signals, print to the original streams, and end with the program.
 
-    The program may have put a display in place of its streams, as rich does while a progress bar is shown. Its lock may
-    have been held when this worker was forked, and is never released here.
+    The program may have replaced its streams by a display, as rich does for a progress bar. The display's lock may have
+    been held when this worker was forked, and would never be released here.
 
-    A killed program sends no message, and its workers would wait. The system tells a worker that the program has ended,
-    except one that was forked before others, which hold the program's end of its pipe too; such a worker gets another
-    parent.
+    A killed program sends no message, and its workers would wait forever. A worker sees the end of the program by its
+    pipe. A worker that was forked before others cannot rely on that, since these hold the program's end of the pipe
+    too; it sees that its parent process has changed.
     """
-    for number in _OF_THE_TERMINAL:  # where they could not be held back
+    for number in _OF_THE_TERMINAL:  # on platforms where they cannot be blocked
         signal.signal(number, signal.SIG_IGN)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     program, parent = multiprocessing.parent_process(), os.getppid()
@@ -213,5 +216,5 @@ def _prepare_worker(_: int) -> None:
 
 
 def _unchanged(prepared: Any) -> Any:
-    """Return an element as it is: the default would make tensors of its arrays, which travel by shared memory."""
+    """Return an element unchanged; the default would convert its arrays to tensors, which need shared memory."""
     return prepared
