@@ -1,4 +1,4 @@
-"""How the score of the class changes where the heatmap keeps or removes content; all arguments are scores (b,)."""
+"""Metrics of the class score's change when content is kept or removed by heat; arguments are scores (b,) or curves."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def average_drop_in_deletion(score: Score, removed_score: Score) -> Score:
 
 
 def insertion(curve: Float[Tensor, "b steps"]) -> Score:
-    """Return the area under s as pixels are added to a blurred image, largest heat first; by the trapezoid rule."""
+    """Return the area under s as pixels are added to a blurred image, largest heat first, by the trapezoid rule."""
     return area_under(curve)
 
 
 def deletion(curve: Float[Tensor, "b steps"]) -> Score:
-    """Return the area under s as pixels are removed from the image, largest heat first; by the trapezoid rule."""
+    """Return the area under s as pixels are removed from the image, largest heat first, by the trapezoid rule."""
     return area_under(curve)
 
 
 def area_under(curve: Float[Tensor, "b steps"]) -> Score:
-    """Return the area under a curve whose points are from 0 to 1, by the trapezoid rule."""
+    """Return the area under a curve by the trapezoid rule; its points are equally spaced from 0 to 1."""
     return torch.trapezoid(curve, dx=1 / (curve.shape[1] - 1), dim=1)
 
 

@@ -1,4 +1,4 @@
-"""Metrics of what happens to the score as pixels are exchanged one step after the other."""
+"""Metrics of the score's curve as pixels are exchanged step by step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Steps = Float[Tensor, "b steps"]
 
 
 def relevance_gain(preservation_curve: Curve, deletion_curve: Curve) -> Score:
-    """Return the area between the curves of removing the smallest heat first and the largest heat first."""
+    """Return the area between two curves: removal of the smallest heat first less removal of the largest first."""
     return area_under(preservation_curve) - area_under(deletion_curve)
 
 
@@ -25,15 +25,15 @@ def quality_gap(curve: Curve, inverse_curve: Curve) -> Score:
 
 
 def deletion_correlation(step_heat: Steps, deletion_curve: Curve) -> Score:
-    """Return Pearson's correlation of each step's mean heat with what its removal takes from the score.
+    """Return Pearson's correlation of each step's mean heat with the score's decrease by its removal.
 
-    NaN where all steps have the same heat, or take the same, up to rounding.
+    NaN where all steps have equal heat or equal decreases, up to rounding.
     """
     return _correlation(step_heat, deletion_curve, -1)
 
 
 def insertion_correlation(step_heat: Steps, insertion_curve: Curve) -> Score:
-    """Return Pearson's correlation of each step's mean heat with what its insertion adds to the score; NaN likewise."""
+    """Return Pearson's correlation of each step's mean heat with the increase by its insertion; NaN likewise."""
     return _correlation(step_heat, insertion_curve, 1)
 
 

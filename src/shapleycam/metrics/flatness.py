@@ -1,4 +1,4 @@
-"""Numbers that are equal but for rounding: what correlates with their differences correlates with rounding."""
+"""Tests for numbers that are equal up to rounding; a correlation with their differences would measure only rounding."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 ROUNDINGS = 10
-"""How many roundings of the largest score a difference of two scores may be, and still count as none."""
+"""Tolerance: differences of scores up to this multiple of machine epsilon times the largest score count as zero."""
 _SAME_HEAT = 1e-9
-"""Of the largest: sums and means of equal heat, in float64, differ by less."""
+"""Tolerance relative to the largest heat; sums and means of equal heat, in float64, differ by less."""
 
 
 def lost_nothing(losses: Float[Tensor, "b m"], scores: Float[Tensor, "b *points"]) -> Bool[Tensor, " b"]:
-    """Return where losses are differences of these scores that only rounding makes: none is larger.
+    """Return for which images all losses, which are differences of these scores, are zero up to rounding.
 
     Examples:
         >>> import torch
@@ -25,12 +25,12 @@ def lost_nothing(losses: Float[Tensor, "b m"], scores: Float[Tensor, "b *points"
 
 
 def lost_the_same(losses: Float[Tensor, "b m"], scores: Float[Tensor, "b *points"]) -> Bool[Tensor, " b"]:
-    """Return where differences of these scores are all the same, but for rounding."""
+    """Return for which images all losses, which are differences of these scores, are equal up to rounding."""
     return losses.amax(1) - losses.amin(1) <= _rounding(scores)
 
 
 def has_same_heat(heat: Float[Tensor, "b m"]) -> Bool[Tensor, " b"]:
-    """Return where sums or means of a map's heat or values are all the same, but for rounding in float64."""
+    """Return for which maps all sums or means of heat or values are equal up to rounding in float64."""
     return heat.amax(1) - heat.amin(1) <= _SAME_HEAT * heat.abs().amax(1)
 
 

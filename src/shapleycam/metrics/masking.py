@@ -1,4 +1,4 @@
-"""Images with some of their content hidden by a mask."""
+"""Images whose content is partly hidden by a mask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shapleycam.models.preprocess import Preprocess
 
 Images = Float[Tensor, "b c h w"]
 Content = Float[Tensor, "#b c #h #w"]
-"""What takes the place of hidden content, of each image or of all."""
+"""The replacement for hidden content: one for each image, or one for all."""
 Maps = Float[Tensor, "b h w"]
 
 
@@ -26,10 +26,10 @@ def apply_mask(images: Images, mask: Maps, hidden: Content | float) -> Images:
 
 
 def hidden_content(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
-    """Return what is seen where a mask is 0; 0.0 in the published protocol: the mean colour of the training data.
+    """Return the content of places where a mask is 0; in the published protocol 0.0, the training data's mean colour.
 
     Raises:
-        OptionError: masks in pixels, where the normalisation is not known.
+        OptionError: masks are in pixels and the normalisation is not known.
     """
     if options.baseline == "mean":
         return images.mean((2, 3), keepdim=True)
@@ -39,10 +39,10 @@ def hidden_content(images: Images, options: MetricOptions, preprocess: Transform
 
 
 def zero_content(images: Images, options: MetricOptions, preprocess: Transform | None) -> Content | float:
-    """Return the zero of the mask's space in normalised units (1, c, 1, 1): 0.0, or black where the mask is in pixels.
+    """Return the zero of the mask's space in normalised units (1, c, 1, 1): 0.0, or black if the mask is in pixels.
 
     Raises:
-        OptionError: masks in pixels, where the normalisation is not known.
+        OptionError: the mask is in pixels and the normalisation is not known.
     """
     if options.mask_space == "normalised":
         return 0.0
@@ -56,10 +56,10 @@ def zero_content(images: Images, options: MetricOptions, preprocess: Transform |
 
 
 def blur_images(images: Images, options: MetricOptions) -> Images:
-    """Return the images after a Gaussian blur of `blur_size` pixels and `blur_sigma`.
+    """Return the images after a Gaussian blur with a kernel of `blur_size` pixels and sigma `blur_sigma`.
 
     Raises:
-        OptionError: the images are too small for it.
+        OptionError: the images are too small for this kernel.
     """
     if min(images.shape[2:]) <= options.blur_size // 2:
         size = " x ".join(map(str, images.shape[2:]))

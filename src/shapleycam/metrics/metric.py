@@ -1,4 +1,4 @@
-"""The row of the table of metrics: what the metric is, with its direction and source as data."""
+"""`Metric`: a row of the table of metrics, with the metric's function, direction and source as data."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class Metric:
     """A row of the table of metrics.
 
     Attributes:
-        name: how it is called in Python, in files and on the command line.
-        title: short, for the heads of tables.
+        name: its name in Python, in files and on the command line.
+        title: a short name for the headers of tables.
         reference: module and name of `function` in the package, as "metrics.maps:coherency".
         needs: the arguments of `function`, in order: names of quantities (`metrics.quantities`) or other metrics.
-        better: which numbers are good.
+        better: whether high or low numbers are good.
         source: where the metric was published.
         percent: whether it is a fraction that tables print in percent.
-        in_paper: whether the paper's tables have it.
-        in_units: whether it is about values in units of the utility; it is NaN for methods whose values are not.
-        caution: where the metric is known to mislead, with the source; empty where nothing is known.
-        summary: what it measures, in words for somebody who does not know it.
+        in_paper: whether the paper's tables contain it.
+        in_units: whether it needs values in units of the utility; it is NaN for methods with other values.
+        summary: what it measures, in words for readers who do not know it.
+        caution: when the metric is known to mislead, with the source; empty if no such case is known.
 
     Examples:
         >>> from shapleycam.metrics import METRICS

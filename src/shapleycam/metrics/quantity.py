@@ -1,4 +1,4 @@
-"""What a quantity is: an intermediate result that metrics are computed from, with what it depends on as data."""
+"""`Quantity`: an intermediate result that metrics are computed from, with its dependencies declared as data."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from shapleycam.metrics.options import MetricOptions
 class QuantityContext:
     """What every quantity may read, besides the quantities that it needs.
 
-    `explanations` are those of `batch`, by method; `needed` are the names of all quantities that the metrics asked for
-    are computed from; `leaders` gives for each method the first one with the same heatmap; `object_masks` (b, n, h, w)
-    are true where the objects are, one mask for each; `make_game` returns the game of the batch.
+    Attributes:
+        batch: the images that are evaluated.
+        explanations: the explanations of `batch`, by method.
+        options: the options of the metrics.
+        needed: the names of all quantities that the requested metrics are computed from.
+        leaders: for each method the first method with the same heatmap.
+        object_masks: (b, n, h, w), one mask per object, true inside the object; None without masks.
+        make_game: returns the game of the batch.
     """
 
     batch: ExplainedBatch
@@ -32,7 +37,7 @@ class QuantityContext:
     make_game: Callable[[], Game]
 
     def methods_with_map_of(self, leader: str) -> list[str]:
-        """Return the methods whose heatmap is that of the method `leader`."""
+        """Return the methods with the same heatmap as the method `leader`, itself included."""
         return [method for method, its_leader in self.leaders.items() if its_leader == leader]
 
 
@@ -44,11 +49,14 @@ def _no_passes(_: MetricOptions) -> int:
 class Quantity:
     """A row of the table of quantities.
 
-    `compute(context, method, *needs)` returns the quantity; it receives the quantities named in `needs`, in that order,
-    so that it cannot depend on one that is not declared. `scope` says how often it is computed: once for the batch,
-    once for each distinct heatmap, or once for each method. `passes(options)` says how many forward passes of the whole
-    model one computation takes for an image; where the quantity `explained_for` is needed too, each of these passes is
-    also explained, by the methods that the computation is for.
+    Attributes:
+        scope: how often it is computed: once for the batch, once for each distinct heatmap or once for each method.
+        compute: `compute(context, method, *needs)` returns the quantity. It receives only the quantities named in
+            `needs`, in that order, so it cannot depend on an undeclared one.
+        needs: the names of the quantities that it is computed from.
+        passes: `passes(options)` returns the number of forward passes of the whole model per image and computation.
+        explained_for: the name of another quantity. If that is needed too, each of these passes is also explained, by
+            the methods that the computation is for.
     """
 
     scope: Literal["batch", "map", "method"]

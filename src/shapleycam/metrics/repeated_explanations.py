@@ -1,4 +1,4 @@
-"""Values of noisy images and of re-initialised models, each explained anew by all methods together."""
+"""Values of noisy images and of re-initialised models; all methods together explain each of them."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def smoothed_randomised_values(context: QuantityContext, _: str) -> dict[str, Te
 def _of_random_models(
     context: QuantityContext, values_of: Callable[[ExplainedBatch], dict[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """Return by method what `values_of` says of each image (stages, b, h, w).
+    """Return by method the result of `values_of` for each image (stages, b, h, w).
 
-    The models of an image are its own, seeded by its content.
+    Each image has its own re-initialised models, seeded by its content.
     """
     batch, images = context.batch, []
     for index, seed in enumerate(batch.seeds(context.options.seed)):

@@ -9,7 +9,7 @@ from torch import Tensor
 from shapleycam.metrics.maps import Maps, Score
 
 _NEGLIGIBLE = 1e-5
-"""Of the maximum: pixels below count as none, as in Quantus."""
+"""Pixels below this share of the maximum count as zero, as in Quantus."""
 
 
 def gini(heatmap: Maps) -> Score:
