@@ -62,7 +62,7 @@ def without_control(monkeypatch):
 @pytest.fixture
 def of_few(monkeypatch):
     """Also few players are worth the control."""
-    monkeypatch.setattr(_attention_control, "_WORTH", 0)
+    monkeypatch.setattr(_attention_control, "_MIN_RATIO", 0)
 
 
 def control_of(game, coalitions=2**14):

@@ -1,7 +1,8 @@
-"""Maps of how attention carries places to the output through all blocks of a transformer.
+"""Attention rollout: the products of the attention matrices of all blocks of a transformer.
 
 Sources: Abnar & Zuidema 2020, arXiv:2005.00928 (rollout); Chefer, Gur & Wolf 2021, arXiv:2103.15679 (with gradients).
-Both follow what a token is made of from block to block, with the residual connection as the unit matrix.
+Both compute, block by block, how much each input token contributes to each token. The residual connection is the
+identity matrix.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _PINK = "#CC79A7"
 
 
 def roll_out(maps: Sequence[AttentionMap]) -> Float[Tensor, "b n n"]:
-    """Return Π_l (I + mean over heads of A_l) / 2: what each token of the last block is made of."""
+    """Return Π_l (I + mean over heads of A_l) / 2: the part of each first token in each token of the last block."""
     rolled = _unit(maps[0])
     for each in maps:
         rolled = (_unit(each) + each.probabilities.mean(1)) / 2 @ rolled
@@ -33,14 +34,15 @@ def roll_out(maps: Sequence[AttentionMap]) -> Float[Tensor, "b n n"]:
 
 
 def roll_out_gradients(maps: Sequence[AttentionMap]) -> Float[Tensor, "b n n"]:
-    """Return R after R = I and R ← R + mean over heads of ReLU(A_l · ∂U/∂A_l) R, block by block."""
+    """Return R, which starts as I and in each block becomes R + (mean over heads of ReLU(A_l · ∂U/∂A_l)) R."""
     rolled = _unit(maps[0])
     for each in maps:
         rolled = rolled + (each.probabilities * each.gradient).relu().mean(1) @ rolled
     return rolled
 
 
-def _of_attention(roll: Callable[[Sequence[AttentionMap]], Float[Tensor, "b n n"]], game: Game) -> PositionValues:
+def _rollout_values(roll: Callable[[Sequence[AttentionMap]], Float[Tensor, "b n n"]], game: Game) -> PositionValues:
+    """Return the mean row of a rollout over the tokens that the output is read from."""
     maps = _global_maps(game)
     is_read = _rows_read(maps[-1])
     rolled = roll(maps)
@@ -52,7 +54,7 @@ def _global_maps(game: Game) -> list[AttentionMap]:
     """Return all attentions of the model, each between all tokens of the layer.
 
     Raises:
-        OptionError: there is none, or another.
+        OptionError: the model has no attention, or one that is not between all tokens.
     """
     tokens = game.layout.prefix + prod(game.layout.grid)
     maps = [AttentionMap(widened(each.probabilities), widened(each.gradient)) for each in _attention_maps(game)]
@@ -73,7 +75,7 @@ def _attention_maps(game: Game) -> list[AttentionMap]:
 
 
 def _is_global(shape: tuple[int, ...], game: Game, tokens: int) -> bool:
-    """Return whether attention of this shape is between all tokens of an image, not of windows of it."""
+    """Return whether attention of this shape is between all tokens of an image, and not within windows."""
     return len(shape) == 4 and shape[0] == len(game.images) and shape[2:] == (tokens, tokens)
 
 
@@ -81,7 +83,7 @@ def _rows_read(last: AttentionMap) -> Bool[Tensor, "b n"]:
     """Return which tokens the output is read from: the queries of the last attention that have a gradient.
 
     Raises:
-        OptionError: none has.
+        OptionError: no query has a gradient.
     """
     is_read = (last.gradient != 0).any(3).any(1)
     if not bool(is_read.any(1).all()):
@@ -97,11 +99,11 @@ def _unit(each: AttentionMap) -> Float[Tensor, "n n"]:
 
 
 def _plain(game: Game, _: EstimatorOptions) -> PositionValues:
-    return _of_attention(roll_out, game)
+    return _rollout_values(roll_out, game)
 
 
 def _weighted(game: Game, _: EstimatorOptions) -> PositionValues:
-    return _of_attention(roll_out_gradients, game)
+    return _rollout_values(roll_out_gradients, game)
 
 
 def _cost(_players: int, _nodes: int) -> Cost:

@@ -1,4 +1,4 @@
-"""What the methods are computed from: a derivative of the utility, or values of the game's players."""
+"""Bases, which methods are computed from: a derivative of the utility, or values of the game's players."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from shapleycam.values.shares import PlayerValues, ShapleyValues
 
 @dataclass(frozen=True)
 class PositionValues:
-    """Final values of positions (b, n), prefix tokens first; they divide no score.
+    """Final values of positions (b, n), prefix tokens first; they do not sum to the score.
 
-    `notes` are sentences of each image on how they were estimated, or empty.
+    `notes` are, for each image, sentences on how its values were estimated; or empty.
     """
 
     values: Float[Tensor, "b n"]
@@ -34,9 +34,9 @@ class PositionValues:
 
 @dataclass(frozen=True)
 class ChannelWeights:
-    """One weight for each channel (b, k), to be spread as a derivative that is the same at every position.
+    """One weight for each channel (b, k), which is spread like a derivative that is the same at every position.
 
-    `notes` are sentences of each image on how they were estimated, or empty.
+    `notes` are, for each image, sentences on how its weights were estimated; or empty.
     """
 
     weights: Float[Tensor, "b k"]
@@ -44,22 +44,24 @@ class ChannelWeights:
 
 
 BasisResult: TypeAlias = "Tensor | ChannelWeights | PlayerValues | PositionValues"
-"""A derivative (b, n, k) of each position and channel, or weights, to be spread; or final values."""
+"""A derivative (b, n, k) or channel weights, which still have to be spread; or final values."""
 
 _BLUE, _RED, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#AA4499"
 _GREY, _BLACK = "#777777", "#000000"
 _TYPICAL_ORDERS = 256
 """Orders that permutation sampling takes for a standard error of 1% at many layers."""
 TYPICAL_CHANNELS = 512
-"""Channels of many layers, for prices where the layer is not known."""
+"""A common number of channels, for estimates of the cost when the layer is not known."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Runs that one image costs, beside the forward pass that all methods of a comparison share.
+    """Runs for one image, in addition to the forward pass that all methods of a comparison share.
 
-    `head_evaluations` and `head_gradients` are runs of what comes after the layer, without and with a backward pass (a
-    Hessian-vector product counts as one gradient more); `model_passes` are runs of the whole model.
+    Attributes:
+        head_evaluations: runs of the head without a backward pass.
+        head_gradients: runs of the head with a backward pass; a Hessian-vector product counts as one more gradient.
+        model_passes: runs of the whole model.
     """
 
     head_evaluations: int = 0
@@ -67,40 +69,41 @@ class Cost:
     model_passes: int = 0
 
     def __mul__(self, count: int) -> Cost:
-        """Return what so many of it cost."""
+        """Return the cost of `count` times these runs."""
         return Cost(self.head_evaluations * count, self.head_gradients * count, self.model_passes * count)
 
     @property
     def runs(self) -> int:
-        """Return how many runs there are of any kind."""
+        """Return the number of runs of all kinds."""
         return self.head_evaluations + self.head_gradients + self.model_passes
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What one or several methods are computed from; it is computed once for all methods that share it.
+    """A quantity that one or several methods are computed from; it is computed once for all methods that share it.
 
     Args:
-        name: one word, as tables and the JSON of `shapleycam methods` show it.
-        compute: (game, options) -> a derivative (b, n, k), position by position, or the players' values. A basis that
-            needs further passes of the model takes `game.images`, changes them, and calls `game.score_images`.
-        cost: (players, nodes) -> what one image costs.
+        name: the name in tables and in the JSON of `shapleycam methods`.
+        compute: (game, options) -> a derivative (b, n, k) by position and channel, or the players' values. A basis that
+            needs further passes of the model changes a copy of `game.images` and calls `game.score_images`.
+        cost: (players, nodes) -> the cost of one image.
         group: the heading under which results show the methods of this basis.
-        colour: of its methods in figures, as matplotlib takes it.
-        takes_derivatives: whether it consists of derivatives at the activation or at multiples of it, which say little
-            behind a head that ignores the activation's scale.
-        taylor_order: 1 or 2 where it is the Taylor estimate of that order, None otherwise.
-        needs_replay: whether what comes after the layer must run again, at other activations than the image's own.
-        needs_second_derivatives: whether a Hessian-vector product is taken.
+        colour: the matplotlib colour of its methods in figures.
+        takes_derivatives: whether it consists of derivatives at the activation or at multiples of it. These are
+            uninformative if the head ignores the activation's scale.
+        taylor_order: 1 or 2 for the Taylor estimate of this order, otherwise None.
+        needs_replay: whether the head must run again, at other activations than the image's own.
+        needs_second_derivatives: whether it takes a Hessian-vector product.
         needs_model_passes: whether the whole model must run again, for changed images.
-        is_class_blind: whether it is the same whatever class, or other question, is explained.
-        is_conditional: whether models that lack something are refused; the set `field` leaves its methods out of those.
-        options: names of the options of estimators that its values depend on, beside the seed, the players and a limit
-            of runs.
-        fewest_runs: (players) -> the runs of the head without which its values of players cannot be had; None where it
-            plays no game of them.
-        is_of_channels: whether it weights channels with values of a game: of no units, but of a removal.
-        is_per_channel: whether `cost` is that of one channel of the layer.
+        is_class_blind: whether it does not depend on the class or utility that is explained.
+        is_conditional: whether only some models have what it needs; the set `field` leaves it out for other models.
+        options: the names of the estimator options that its values depend on, apart from the seed, the players and the
+            limit of runs.
+        fewest_runs: (players) -> the minimum number of runs of the head for values of the players; None if it does not
+            evaluate coalitions of the players.
+        is_of_channels: whether it weights channels by values of a game of channels: such values have no units, but
+            depend on the removal.
+        is_per_channel: whether `cost` is the cost of one channel of the layer.
     """
 
     name: str
@@ -121,13 +124,13 @@ class Basis:
     fewest_runs: Callable[[int], int] | None = None
 
     def cost_of(self, players: int, nodes: Nodes = 8, channels: int = TYPICAL_CHANNELS) -> Cost:
-        """Return what one image costs at most, with so many players, gradients along the path and channels."""
+        """Return the maximum cost of one image, for these numbers of players, path nodes and channels."""
         cost = self.cost(players, MOST_NODES if nodes == "auto" else nodes)
         return cost * channels if self.is_per_channel else cost
 
 
 def random_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
-    """Return weights uniform on [-1, 1], one a channel, drawn from the seed and each image's content."""
+    """Return weights uniform on [-1, 1], one for each channel, drawn from the seed and each image's content."""
     positions = game.layout.positions(game.activation)
     weights = []
     for image_seed in game.seeds(options.seed):
@@ -145,12 +148,12 @@ def _second(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k"]:
 
 
 def _path(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
-    # The tolerance of the options is that of sampling; how near "auto" comes to the sum is not for users to choose yet.
+    # `options.tolerance` is for sampling. The tolerance of nodes="auto" is not an option yet.
     return game.layout.positions(mean_gradient(game, options.nodes)[0])
 
 
 def sampled_values(game: Game, options: EstimatorOptions) -> ShapleyValues:
-    """Sample Shapley values: to the tolerance, or where there is a limit, within so many runs."""
+    """Sample Shapley values to the tolerance; if the number of runs is limited, within this limit."""
     limit = run_limit(game, options)
     if limit is not None:
         return permutation_within(game, limit, options.tolerance, options.seed, progress=options.progress)

@@ -1,4 +1,4 @@
-"""Channel weights that are scores of the image under masks which the channels themselves give.
+"""Channel weights from the scores of the image under masks that are made of the channels.
 
 Sources: Wang et al. 2020, arXiv:1910.01279 (Score-CAM, algorithm 1); Wang et al. 2020, arXiv:2006.14255 (SS-CAM); Naidu
 et al. 2020, arXiv:2010.03023 (IS-CAM).
@@ -30,16 +30,17 @@ _BROWN = "#8C510A"
 
 Masks: TypeAlias = Iterator[Float[Tensor, "*size"]]
 MaskVariants: TypeAlias = Callable[[Float[Tensor, "*size"], torch.Generator], Masks]
-"""Returns the masks that are tried of one channel's mask, always as many; random numbers are drawn in their order."""
+"""Yields the variants of one channel's mask, always the same number; random numbers are drawn in this order."""
 
 
 def channel_weights(
     game: Game, options: EstimatorOptions, variants: MaskVariants, count: int
 ) -> Float[Tensor, "b n k"]:
-    """Return softmax_k of the mean utility of X * M over `count` variants M of channel k's mask, the same everywhere.
+    """Return channel weights, the same at every position: softmax_k of the mean utility of X * M.
 
-    The mask is the channel at the size of the image, scaled to [0, 1]. A channel that is constant has none and weighs
-    nothing. (A baseline's score, which the papers subtract, is the same for all channels and cancels.)
+    The mean is over `count` variants M of channel k's mask, which is the channel at the size of the image, scaled to
+    [0, 1]. A constant channel has no mask and weight 0. (The papers subtract the score of a baseline. It is the same
+    for all channels and cancels in the softmax.)
 
     Raises:
         OptionError: the activation, or the utility of a masked image, is not finite.

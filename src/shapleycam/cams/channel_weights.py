@@ -1,8 +1,8 @@
-"""Maps whose weights are values of the channels: map_j = Σ_k w_k C_jk, of the game whose players are the channels.
+"""Maps map_j = Σ_k w_k C_jk whose weights w_k are values of the channels, in the game whose players are the channels.
 
-C is A - R, the content that is removed with a channel: the papers' A, where R is zero. Sources: Desai & Ramaswamy 2020,
-Ablation-CAM (WACV); Jung & Oh 2021, arXiv:2102.05228 (LIFT-CAM). Ablation-CAM's division by U(A) is left out: see
-"Ablation-CAM's weights are not divided by the score" in docs/decisions.md.
+C is A - R, the content that is removed with a channel; where R is zero it is A, as in the papers. Sources: Desai &
+Ramaswamy 2020, Ablation-CAM (WACV); Jung & Oh 2021, arXiv:2102.05228 (LIFT-CAM). Ablation-CAM's division by U(A) is
+left out: see "Ablation-CAM's weights are not divided by the score" in docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from shapleycam.values.shares import ShapleyValues
 from shapleycam.wording import percent
 
 _MOST_EXACT = 10
-"""Up to so many channels all coalitions are played."""
+"""Maximum number of channels for which all coalitions are evaluated."""
 _TYPICAL_EVALUATIONS = 2048
-"""Runs a channel that sampling takes for a standard error of 1%: 1,498 and 5,674 where it was measured."""
+"""Runs per channel that sampling takes for a standard error of 1%: two measurements gave 1,498 and 5,674."""
 _GROUP, _ROSE = "channels as players", "#CC6677"
 _NOT_LINEAR = (
     "the utility is not proven linear in the channels' means: their values are the path's estimate, which may differ "
@@ -39,17 +39,17 @@ _NOT_LINEAR = (
 
 
 def _ablated(game: Game, options: EstimatorOptions) -> ChannelWeights:
-    """Weight with U(A) - U(A without channel k).
+    """Return the weights U(A) - U(A without channel k).
 
     Raises:
-        OptionError: more channels than the runs that the user allows.
+        OptionError: there are more channels than runs that the user allows.
     """
     channels = game.with_players(CHANNELS)
-    additive = closed_form(channels)  # of an additive game a channel is missed by what it is worth
+    additive = closed_form(channels)  # in an additive game, leave-one-out values are the Shapley values
     of_softmax = None if additive is not None else softmax_of_channels(channels)
     if of_softmax is not None:
-        everybody = torch.ones(1, channels.n_players, dtype=torch.bool, device=game.activation.device)
-        return ChannelWeights(torch.cat([each.contributions(everybody) for each in of_softmax]))
+        grand_coalition = torch.ones(1, channels.n_players, dtype=torch.bool, device=game.activation.device)
+        return ChannelWeights(torch.cat([each.contributions(grand_coalition) for each in of_softmax]))
     limit = run_limit(channels, options)
     if additive is None and limit is not None and channels.n_players > limit:
         raise OptionError(
@@ -60,7 +60,10 @@ def _ablated(game: Game, options: EstimatorOptions) -> ChannelWeights:
 
 
 def _along_the_path(game: Game, options: EstimatorOptions) -> ChannelWeights:
-    """Weight with the path's estimate, which is DeepLIFT's where a single layer of units, or none, is not linear."""
+    """Return the path's estimates of the channels' Shapley values.
+
+    They equal DeepLIFT's values if the head is linear, or has a single nonlinear layer.
+    """
     is_linear = is_linear_in_mean(game)
     derivative = first_order(game) if is_linear else mean_gradient(game, options.nodes)[0]
     weights = widened(game.layout.positions(game.contents.difference * derivative)).sum(1)
@@ -68,7 +71,7 @@ def _along_the_path(game: Game, options: EstimatorOptions) -> ChannelWeights:
 
 
 def _shapley(game: Game, options: EstimatorOptions) -> ChannelWeights:
-    """Weight with Shapley values: in closed form, of all coalitions of a few channels, or sampled."""
+    """Return Shapley values: exact over all coalitions of a few channels, in closed form, or sampled."""
     channels = game.with_players(CHANNELS)
     limit = run_limit(channels, options)
     if channels.n_players <= _MOST_EXACT and (limit is None or 2**channels.n_players <= limit):
@@ -84,7 +87,7 @@ def _shapley(game: Game, options: EstimatorOptions) -> ChannelWeights:
 
 
 def _notes_of_sampling(shares: ShapleyValues) -> tuple[tuple[str, ...], ...]:
-    """Return of each image how far its weights are known, and what the sampling noted."""
+    """Return notes for each image: the standard error of its weights, and the notes of the sampling."""
     noted = shares.notes or ((),) * len(shares.values)
     uncertainty = shares.uncertainty.tolist()
     return tuple(

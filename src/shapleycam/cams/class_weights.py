@@ -1,4 +1,4 @@
-"""The weights of the classifier, as in the first class activation maps.
+"""The weights of the classifier, as in CAM, the first class activation map.
 
 Source: Zhou et al. 2016, arXiv:1512.04150.
 """
@@ -17,10 +17,10 @@ from shapleycam.values.options import EstimatorOptions
 
 
 def class_weights(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k"]:
-    """Return ∂z_c/∂A, which is w_ck / n at every position where the logit is linear in the mean over positions.
+    """Return ∂z_c/∂A, which is w_ck / n at every position, since the logit is linear in the mean over positions.
 
     Raises:
-        OptionError: that is not proven, or the utility is not of class scores.
+        OptionError: the logit is not proven to be linear in the mean, or the utility has no classes.
     """
     logits = game_with_utility(game, UTILITIES["logit"])
     if not is_linear_in_mean(logits):

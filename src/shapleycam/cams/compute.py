@@ -1,4 +1,4 @@
-"""Values of several methods from one game; what methods share is computed once."""
+"""Compute the values of several methods from one game; a basis that methods share is computed once."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ from shapleycam.values.shares import PlayerValues
 class CamValues:
     """Values of one method.
 
-    `cells` (b, h, w), in 3-D (b, d, h, w), are signed, and in units of the utility where the method is; `stderr` are
-    their standard errors or None. `prefix` (b,) is the value of the prefix tokens, which have no place in the image;
-    None where the layer has none. `notes` are sentences of each image on how its values were estimated, or empty.
+    Attributes:
+        cells: signed values (b, h, w), in 3-D (b, d, h, w); in units of the utility if the method is.
+        prefix: the value (b,) of the prefix tokens, which have no place in the image; None if the layer has none.
+        stderr: the standard errors of `cells`; None for methods without sampling.
+        notes: for each image, sentences on how its values were estimated; or empty.
     """
 
     cells: Float[Tensor, "b *grid"]
@@ -42,9 +44,9 @@ def compute_bases(game: Game, bases: Iterable[Basis], options: EstimatorOptions)
 
 
 def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis, BasisResult]) -> dict[str, CamValues]:
-    """Return the values of each method, by name; `results` has what `compute_bases` made of their bases."""
+    """Return the values of each method, by name; `results` are the results of `compute_bases`."""
     activation = widened(game.layout.positions(game.activation))
-    # What divides no score knows no removal; without a single removed state there is nothing else here.
+    # Methods that need A - R are refused below if the removal has no single R; the other methods do not read it.
     difference = widened(game.layout.positions(game.contents.difference)) if game.removal.is_fixed else activation
     values = {}
     for method in methods:
@@ -69,7 +71,7 @@ def compute_values(game: Game, methods: Iterable[Method], results: Mapping[Basis
 
 
 def player_values(game: Game, values: CamValues) -> Float[Tensor, "b n"]:
-    """Return a method's values summed over each player's positions, to be compared with those of the game."""
+    """Return a method's values summed over each player's positions, to compare them with the game's values."""
     prefix = game.layout.prefix
     positions = values.cells.flatten(1)
     if values.prefix is not None:
@@ -90,7 +92,7 @@ def measure_curvature(game: Game, second: Float[Tensor, "b n k"]) -> Float[Tenso
 
 
 def values_of_players(players: Players, shares: PlayerValues) -> CamValues:
-    """Return the players' values on the layer's grid, a region's shared evenly by its cells."""
+    """Return the players' values on the layer's grid; a region's value is divided evenly among its cells."""
     prefix, stderr = players.prefix(shares.values), shares.stderr
     return CamValues(
         players.cells(shares.values).float(),

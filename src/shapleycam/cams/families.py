@@ -1,4 +1,4 @@
-"""The families of methods, in the order in which they are shown, and a line of each."""
+"""The families of methods, in the order in which they are shown, with a one-line description of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAMILIES = {
     "attention": "for vision transformers",
     "baseline": "random, to compare with",
 }
-"""The line of each family, by the `group` of its methods; that of a row which a user adds may be none of them."""
+"""The description of each family, by the `group` of its methods. A row that a user adds may have another group."""
 
 
 def methods_by_family() -> dict[str, list[Method]]:

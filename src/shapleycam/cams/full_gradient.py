@@ -1,8 +1,8 @@
 """FullGrad: the gradients of the input and of the biases of all layers.
 
-Source: Srinivas & Fleuret 2019, arXiv:1905.00780. A network of ReLUs is f(x) = ∇_x f · x + Σ_b ∇_b f · b, b being the
-biases of all layers; that of a batch norm with fixed statistics is what it returns for zeros. A bias has a term at each
-position of what its layer returns.
+Source: Srinivas & Fleuret 2019, arXiv:1905.00780. A ReLU network is f(x) = ∇_x f · x + Σ_b ∇_b f · b, with b the biases
+of all layers. The bias of a batch norm with fixed statistics is its output for zeros. A bias has one term for each
+position of its layer's output.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ from shapleycam.values.options import EstimatorOptions
 from shapleycam.wording import number
 
 _TOLERANCE = 1e-3
-"""Of the utility: so much may be missing from the sum of all terms without a note."""
+"""Relative difference between the sum of all terms and the utility up to which there is no note."""
 
 
 @dataclass(frozen=True)
 class FullGradient:
     """The full gradient of one image.
 
-    `input_term` is ∇_x U · x at each number of the image (1, ...), `bias_total` the sum of all biases' terms, and
-    `bias_map` (1, *size) that of their maps: of each channel, the sizes of the terms scaled to [0, 1].
+    Attributes:
+        input_term: ∇_x U · x (1, ...), elementwise.
+        bias_total: the sum of the terms of all biases.
+        bias_map: (1, *size), the sum over all channels of the absolute terms, scaled to [0, 1] in each channel.
     """
 
     input_term: Float[Tensor, "1 *image"]
@@ -47,7 +49,7 @@ class FullGradient:
 
     @property
     def total(self) -> float:
-        """Return the sum of all terms, which is the utility of a network of ReLUs where it is a logit."""
+        """Return the sum of all terms; for a logit of a ReLU network it equals the utility."""
         return float(self.input_term.to(accurate(self.input_term.device)).sum()) + self.bias_total
 
 
@@ -76,7 +78,7 @@ def full_gradient(game: Game, image: int) -> FullGradient:
 class _BiasTerms:
     """Collects the terms of biases: their sum, and the sum of the channels' maps.
 
-    An image runs by itself, so that all terms of a layer are this image's, however the layer's numbers are arranged.
+    Each image runs in a pass of its own. So all terms belong to this image, whatever the layout of a layer's output.
     """
 
     def __init__(self, size: tuple[int, ...], layout: Layout) -> None:
@@ -90,7 +92,7 @@ class _BiasTerms:
         return float(torch.stack(self._totals).sum()) if self._totals else 0.0
 
     def add(self, term: Tensor, channel_axis: int) -> None:
-        """Add the terms of one layer, in the form of what it returns."""
+        """Add the terms of one layer, in the shape of its output."""
         self._totals.append(term.to(accurate(term.device)).sum())
         channels = self._channels_of(term, channel_axis)
         if channels is not None:
@@ -106,9 +108,9 @@ class _BiasTerms:
         return total
 
     def _channels_of(self, term: Tensor, channel_axis: int) -> Float[Tensor, "k *grid"] | None:
-        """Return one map a channel; None where a layer's numbers have no place in the image."""
+        """Return one map for each channel; None if the layer's output has no positions in the image."""
         is_last = channel_axis == term.dim() - 1
-        if term.dim() == len(self._size) + 1 and channel_axis == 0:  # of an image without a batch axis
+        if term.dim() == len(self._size) + 1 and channel_axis == 0:  # an image without a batch axis
             return term
         if term.dim() == len(self._size) + 2:
             return term[0].movedim(channel_axis - 1, 0) if len(term) == 1 else None
@@ -124,13 +126,16 @@ _observed_attention = FunctionType(
     {**vars(F), "has_torch_function": lambda _: False},
     argdefs=F.multi_head_attention_forward.__defaults__,
 )
-"""`F.multi_head_attention_forward`, which hands itself to a mode as a whole, as the functions it consists of."""
+"""A copy of `F.multi_head_attention_forward` whose single operations reach a `TorchFunctionMode`.
+
+The original passes itself to the mode as one function, which hides its biases.
+"""
 
 
 class _BiasRecorder(TorchFunctionMode):
-    """Context that adds the terms of all biases of a pass when its gradient is taken.
+    """Context that collects the terms of all biases of a pass when its gradient is taken.
 
-    The gradient is seen at the node that made a layer's output, so that operations in place behind it do not matter.
+    The gradient is read at the autograd node of a layer's output, so that later in-place operations do not change it.
     """
 
     def __init__(self, terms: _BiasTerms) -> None:
@@ -138,7 +143,7 @@ class _BiasRecorder(TorchFunctionMode):
         self._terms = terms
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the function; where it adds a bias, prepare for its terms."""
+        """Run the function; if it adds a bias, register a hook that collects its term."""
         if func is F.multi_head_attention_forward:
             with self:
                 return _observed_attention(*args, **(kwargs or {}))
@@ -158,7 +163,7 @@ class _BiasRecorder(TorchFunctionMode):
 
 
 def full_gradient_map(game: Game, image: int) -> tuple[Float[Tensor, "1 *size"], tuple[str, ...]]:
-    """Return the map of arXiv:1905.00780 of one image, and what is to be noted of it.
+    """Return the map of arXiv:1905.00780 of one image, and notes on it.
 
     It is Σ ψ(∇_x U · x) + Σ_b ψ(∇_b U · b), each over channels; ψ takes the absolute value of one channel, scales it to
     [0, 1] and resizes it to the size of the image.
@@ -178,7 +183,7 @@ def _full_gradient(game: Game, _: EstimatorOptions) -> PositionValues:
 
 
 def _notes(total: float, utility: float) -> tuple[str, ...]:
-    """Return of an image a sentence where the terms do not sum to the utility."""
+    """Return a sentence if the terms do not sum to the utility."""
     if abs(total - utility) <= _TOLERANCE * max(abs(total), abs(utility)):
         return ()
     sentence = (

@@ -1,4 +1,4 @@
-"""Guided backpropagation: the gradient by the image in which ReLUs pass on what is positive alone; and Guided GradCAM.
+"""Guided backpropagation, the gradient by the image in which each ReLU passes only positive gradients; Guided GradCAM.
 
 Sources: Springenberg 2014, arXiv:1412.6806; Selvaraju 2017, arXiv:1610.02391.
 """
@@ -25,11 +25,11 @@ _GROUP, _COLOUR = "derivatives by the image", "#997700"
 
 
 def guided_gradient(game: Game, method: str = "guidedbackprop") -> Float[Tensor, "b *image"]:
-    """Return the guided gradient by the images: each ReLU passes on the positive part of what it would pass on.
+    """Return the guided gradient by the images: each ReLU passes back only the positive part of its gradient.
 
     Raises:
         OptionError: the model has other nonlinearities than ReLU, ReLU6 and max pooling.
-        DerivativeError: it passes no gradient on to the images.
+        DerivativeError: the model passes no gradient back to the images.
 
     Examples:
         >>> import torch
@@ -53,7 +53,7 @@ def _positive(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]
 
 
 def _sizes(game: Game, method: str) -> Float[Tensor, "b *size"]:
-    """Return the size of the guided gradient at each pixel: the sum over channels of its absolute values."""
+    """Return the absolute guided gradient at each pixel, summed over channels."""
     return guided_gradient(game, method).abs().sum(game.image_channels)
 
 

@@ -1,4 +1,4 @@
-"""From signed values to a heatmap in [0, 1] at the size of the input, as the paper's code scales it."""
+"""Convert signed values to a heatmap in [0, 1] at the size of the input, scaled as in the paper's code."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _EPSILON = 1e-7
 
 
 def heatmap(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Tensor, "b *size"]:
-    """Return a heatmap in [0, 1] of `size`, (height, width) or with the depth before them.
+    """Return a heatmap in [0, 1] of `size`: (height, width), in 3-D (depth, height, width).
 
-    That is ReLU, min-max at native size, (tri)linear resize, min-max again, as in arXiv:2501.06261.
+    The steps are those of arXiv:2501.06261: ReLU, min-max at native size, (tri)linear resize, min-max again.
 
     Examples:
         >>> import torch
@@ -31,8 +31,8 @@ def heatmap(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Te
 def resize(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Tensor, "b *size"]:
     """Return values at another size, by (tri)linear interpolation.
 
-    It is a product with a matrix along each axis, of the weights that PyTorch's `interpolate` gives: that takes a fifth
-    of the time of `interpolate` itself.
+    It multiplies each axis with a matrix of the weights of PyTorch's `interpolate`. That takes a fifth of the time of
+    `interpolate` itself.
 
     Examples:
         >>> import torch
@@ -49,9 +49,9 @@ def resize(values: Float[Tensor, "b *grid"], size: tuple[int, ...]) -> Float[Ten
 
 
 def _products(weights: Float[Tensor, "new length"], rows: Float[Tensor, "r length k"]) -> Float[Tensor, "r new k"]:
-    """Return the product of each row with the weights, to the same bits whatever rows are beside it.
+    """Return the product of each row with the weights; its bits do not depend on the other rows.
 
-    A single row would go to another kernel than several, so that there are always two at least.
+    PyTorch uses another kernel for a single row than for several, so that a single row is repeated.
     """
     batch = rows if len(rows) > 1 else rows.repeat(2, 1, 1)
     return torch.bmm(weights.expand(len(batch), -1, -1), batch)[: len(rows)]
@@ -59,7 +59,7 @@ def _products(weights: Float[Tensor, "new length"], rows: Float[Tensor, "r lengt
 
 @lru_cache(maxsize=64)
 def _weights(length: int, new: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "new length"]:
-    """Return the weight of each of `length` numbers in each of `new` ones that they are resized to."""
+    """Return the matrix of weights that resizes `length` numbers to `new` numbers."""
     with torch.inference_mode(mode=False):
         unit = torch.eye(length, dtype=dtype, device=device)
         return interpolate(unit[:, None], size=new, mode="linear", align_corners=False)[:, 0].T.contiguous()
@@ -79,6 +79,6 @@ def _min_max_(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
 
 
 def is_blank(values: Float[Tensor, "b *grid"]) -> Bool[Tensor, " b"]:
-    """Return which values make a heatmap that is zero everywhere: those without differences above zero."""
+    """Return for each image whether its heatmap is zero everywhere: after ReLU all values are the same."""
     positive = values.relu().flatten(1)
     return positive.amin(1) == positive.amax(1)

@@ -1,4 +1,4 @@
-"""The constants that a layer's function adds to each channel: its bias, or what a norm of fixed statistics adds."""
+"""The constant that a layer's function adds to each channel: a bias, or the offset of a norm with fixed statistics."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _FIXED_NORMS = {
     F.batch_norm: ("input", "weight", "bias", "running_mean", "training"),
     F.instance_norm: ("input", "weight", "bias", "running_mean", "use_input_stats"),
 }
-"""Python functions, whose arguments have names; which of them say that the statistics are fixed."""
+"""Norms of `torch.nn.functional`, with the names of the arguments that are read."""
 _CORE_NORMS = (torch.batch_norm, torch.instance_norm)
-"""(input, weight, bias, mean, variance, whether the statistics are those of the input, ...)."""
+"""Norms with positional arguments (input, weight, bias, mean, variance, whether to use the input's statistics, ...)."""
 _BIAS_PLACES = {F.linear: 2, F.bilinear: 3, torch.layer_norm: 3, torch.group_norm: 3, F.layer_norm: 3, F.group_norm: 3}
 _CHANNELS_SECOND = {F.group_norm, torch.group_norm}
 _SIGNS_OF_ADDED = {
@@ -32,14 +32,14 @@ _SIGNS_OF_ADDED = {
 
 @dataclass(frozen=True)
 class Bias:
-    """What is added: `values`, in a form that broadcasts to what the function returns, and the axis of its channels."""
+    """The constant that is added: `values`, which broadcast to the function's result, and the axis of its channels."""
 
     values: Tensor
     channel_axis: int
 
 
 def bias_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], value: Tensor) -> Bias | None:
-    """Return what a function that returned `value` has added to each channel; None where it adds nothing, or is other.
+    """Return the constant that a function with result `value` added to each channel; None if it adds no such constant.
 
     Examples:
         >>> import torch
@@ -51,13 +51,13 @@ def bias_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str
     core = _core_function(func)
     if core in _CONVOLUTIONS:
         weight, bias = _argument(args, kwargs, 1, "weight"), _argument(args, kwargs, 2, "bias")
-        axis = value.dim() - weight.dim() + 1  # images without a batch axis too
+        axis = value.dim() - weight.dim() + 1  # 1, or 0 for an image without a batch axis
         return None if bias is None else Bias(_at_axis(bias, axis, value), axis)
     if core in _FIXED_NORMS or core in _CORE_NORMS:
         return _norm_bias(core, args, kwargs, value)
     if core in _BIAS_PLACES:
         bias = _argument(args, kwargs, _BIAS_PLACES[core], "bias")
-        if bias is None or bias.dim() > 1:  # of a norm over channels and places
+        if bias is None or bias.dim() > 1:  # no bias, or the bias of a norm over channels and positions
             return None if bias is None else Bias(bias, 1)
         is_second = core in _CHANNELS_SECOND
         return Bias(_at_axis(bias, 1, value), 1) if is_second else Bias(bias, value.dim() - 1)
@@ -68,7 +68,7 @@ def bias_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str
 
 
 def _core_function(func: Any) -> Any:
-    """Return PyTorch's function of an operator, as exported models call: torch.conv2d of aten.conv2d.default."""
+    """Return PyTorch's function for an operator of an exported model: torch.conv2d for aten.conv2d.default."""
     packet = getattr(func, "overloadpacket", func)
     if not isinstance(packet, torch._ops.OpOverloadPacket):  # noqa: SLF001  # no public name
         return func
@@ -85,7 +85,7 @@ def _at_axis(bias: Tensor, axis: int, value: Tensor) -> Tensor:
 
 
 def _norm_bias(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], value: Tensor) -> Bias | None:
-    """Return the bias of a norm; with fixed statistics what it returns for zeros (1, channels, 1, ...)."""
+    """Return the bias of a norm; with fixed statistics this is the norm's result for zeros (1, channels, 1, ...)."""
     if func in _CORE_NORMS:
         values, _, bias, mean, _, uses_input = args[:6]
         of_zeros: Callable[[Tensor], Tensor] = lambda zeros: func(zeros, *args[1:], **kwargs)  # noqa: E731
@@ -100,7 +100,7 @@ def _norm_bias(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], valu
 
 
 def _added(args: tuple[Any, ...], kwargs: Mapping[str, Any], sign: int, value: Tensor) -> Bias | None:
-    """Return a constant of one number a channel, (k, 1, 1) with channels second or (k,), that is added as it is."""
+    """Return an added constant with one number for each channel: (k, 1, 1) with channels second, or (k,)."""
     first, second = _argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "other")
     if not (isinstance(first, Tensor) and isinstance(second, Tensor)) or first.requires_grad == second.requires_grad:
         return None

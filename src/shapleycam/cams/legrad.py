@@ -1,4 +1,4 @@
-"""LeGrad: how much the score of each block's own tokens rises with its attention to each token.
+"""LeGrad: the gradient of each block's score by the block's attention.
 
 Source: Bousselham et al. 2024, arXiv:2404.03214.
 """
@@ -27,22 +27,22 @@ _TYPICAL_BLOCKS = 12
 
 
 def mean_of_gradients(maps: Sequence[AttentionMap]) -> Float[Tensor, "b n"]:
-    """Return of each token the mean over blocks, heads and queries of ReLU(∂s_l/∂A_l) of attention to it."""
+    """Return for each token, as a key, the mean of ReLU(∂s_l/∂A_l) over blocks, heads and queries."""
     return torch.stack([widened(each.gradient).relu().mean((1, 2)) for each in maps]).mean(0)
 
 
 def legrad(game: Game, _: EstimatorOptions) -> PositionValues:
-    """Return the mean of the blocks' maps; s_l is the utility of what block l returns, put in place of the last's.
+    """Return the mean of the blocks' maps; s_l is the utility when block l's output replaces the last block's output.
 
     Raises:
-        OptionError: the model is no series of blocks with one attention each, between all tokens of the layer.
+        OptionError: the model is not a series of blocks with one attention each, between all tokens of the layer.
     """
     with in_full_precision():
         return PositionValues(mean_of_gradients(block_maps(game)))
 
 
 def block_maps(game: Game) -> list[AttentionMap]:
-    """Return the attention of each block, with the gradient of the utility of what this block returns.
+    """Return the attention of each block, with the gradient of the utility of this block's output.
 
     Raises:
         OptionError: as `legrad`.
@@ -62,7 +62,8 @@ def _maps(game: Game, last: str, passes: Sequence[BlockPass]) -> list[AttentionM
     except (LayerError, ReplayError) as error:
         raise _no_blocks_error(game, f"what comes after the last block cannot run by itself ({error})") from error
     head = head if traced.utility_input is None else head.read_as(traced.utility_input)
-    with torch.inference_mode(mode=False), torch.enable_grad(), math_attention():  # which leaves a softmax to be seen
+    # math_attention computes attention as products and a softmax: the gradient is read at the softmax's node.
+    with torch.inference_mode(mode=False), torch.enable_grad(), math_attention():
         scores = [game.utility(head.head(each.output), game.target) for each in passes]
         nodes = [each.attention for each in passes]
         if len(attention_nodes(scores[-1])) != 1:
@@ -78,12 +79,12 @@ def _check_attentions(game: Game, passes: Sequence[BlockPass]) -> None:
             raise _no_blocks_error(game, f"its attention has shape {shape}")
 
 
-def _no_blocks_error(game: Game, found: str) -> OptionError:
+def _no_blocks_error(game: Game, reason: str) -> OptionError:
     tokens = game.layout.prefix + prod(game.layout.grid)
     return OptionError(
         f"method 'legrad' is of a series of blocks with one attention each, between all {tokens} tokens of layer "
-        f"{game.layer!r}, and of nothing but these; the model is another: {found}; choose a layer of tokens of a plain "
-        "vision transformer, or method 'gradcam'"
+        f"{game.layer!r}, and of nothing but these; the model is another: {reason}; choose a layer of tokens of a "
+        "plain vision transformer, or method 'gradcam'"
     )
 
 

@@ -1,7 +1,7 @@
-"""What methods of masked images share: the places of an image, the runs of the model, and what they cost.
+"""Functions that methods of masked images share: the axes of an image, scores of masked images, and their cost.
 
-A mask multiplies the preprocessed image, or says which places are covered; the score is the utility of the masked
-image, in a pass of the whole model.
+A mask multiplies the preprocessed image, or marks the pixels that are covered. The score is the utility of the masked
+image, from a pass of the whole model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def masked_basis(
     *,
     is_per_channel: bool = False,
 ) -> Basis:
-    """Return a basis of masked images; `passes` are runs of the model for so many players, or for each channel."""
+    """Return a basis of masked images; `passes` returns the runs of the model for n players, or for one channel."""
     return Basis(
         name,
         compute,
@@ -44,16 +44,16 @@ def masked_basis(
 
 
 def image_scorer(game: Game, options: EstimatorOptions) -> ImageScorer:
-    """Return what runs the model on masked images and reports how many were scored, without an error (NaN)."""
+    """Return a scorer of masked images, which reports its progress with NaN as the standard error."""
     report = options.progress
     return ImageScorer(game, None if report is None else lambda count: report(count, nan))
 
 
 def place_axes(game: Game) -> tuple[int, ...]:
-    """Return the axes of the images along which their places lie, as many as the layer's grid has.
+    """Return the spatial axes of the images, as many as the layer's grid has.
 
     Raises:
-        OptionError: the images have fewer.
+        OptionError: the images have fewer axes.
     """
     count = len(game.layout.grid)
     axes = tuple(axis for axis in range(1, game.images.dim()) if axis != game.image_channels)
@@ -66,19 +66,19 @@ def place_axes(game: Game) -> tuple[int, ...]:
 
 
 def size_of_images(game: Game) -> Size:
-    """Return the height and width of the images of a game, or with the depth before them."""
+    """Return the (height, width) of a game's images; in 3-D (depth, height, width)."""
     return tuple(game.images.shape[axis] for axis in place_axes(game))
 
 
 def for_images(game: Game, mask: Float[Tensor, "*size"]) -> Float[Tensor, "*image"]:
-    """Return numbers of an image's places in a shape that an image of the game can be multiplied with."""
+    """Return a mask reshaped so that an image of the game can be multiplied with it."""
     axes = place_axes(game)
     shape = [side if axis in axes else 1 for axis, side in enumerate(game.images.shape[1:], start=1)]
     return mask.reshape(shape).to(game.images)
 
 
 def players_of_places(game: Game, image: int) -> Int[Tensor, "*size"]:
-    """Return the player of each place of an image: that of the cell that the place's first corner lies in."""
+    """Return the player of each pixel: the player of the cell that contains the pixel's upper left corner."""
     players: Tensor = game.players.member[image, game.layout.prefix :].unflatten(0, game.layout.grid)
     for axis, (cells, side) in enumerate(zip(game.layout.grid, size_of_images(game), strict=True)):
         cell = torch.arange(side, device=players.device) * cells // side

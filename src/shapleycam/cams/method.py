@@ -1,4 +1,4 @@
-"""A row of the table of methods: what it is computed from, how that is spread, and what it costs."""
+"""A row of the table of methods: its basis, its spread, and its cost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from shapleycam.cams.spreads import Spread
 
 MOST_RUNS = 2**16
 MOST_PASSES = 2**11
-"""Sets leave out methods that take more runs, or runs of the whole model, for one image: nobody would wait for them."""
+"""Maximum runs, and runs of the whole model, for one image; sets leave out methods that take more, as too slow."""
 _MOST_PLAYERS = 2**20
-"""A method that is affordable for so many players is not limited by their number."""
+"""A method that is affordable for this number of players is affordable for any number."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Method:
         name: as users write it.
         basis: what the values are computed from, and what that needs and costs.
         spread: how a derivative becomes one value for each position; None where the basis gives the players' values.
-        source: the paper or program that the method is from.
+        source: the paper or program that defines the method.
         description: one line.
         in_units: whether the values are in units of the utility.
-        in_paper: whether the paper's tables have the method.
-        is_baseline: whether it explains nothing, and is there to be compared with.
-        in_all: whether the set `all` has it; methods that it leaves out are asked for by name, or by the set `field`.
-        own_colour: its colour in figures, where it is not that of the basis.
+        in_paper: whether the paper's tables contain the method.
+        is_baseline: whether it explains nothing and only serves for comparison.
+        in_all: whether the set `all` contains it; other methods are chosen by name, or by the set `field`.
+        own_colour: its colour in figures, if it is not the basis' colour.
 
     Examples:
         >>> import shapleycam
@@ -63,48 +63,48 @@ class Method:
 
     @property
     def uses_removal(self) -> bool:
-        """Return whether what stands in for absent players changes the values."""
+        """Return whether the values depend on the removal."""
         return self.in_units or self.basis.is_of_channels
 
     @property
     def needs_removed_state(self) -> bool:
-        """Return whether the values need a single state in which all is removed, as derivatives towards it do."""
+        """Return whether the values need a single removed state R, as derivatives do that are multiplied by A - R."""
         return self.uses_removal and self.basis.fewest_runs is None
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """Return the names of the sets that have the method, the smallest first."""
+        """Return the names of the sets that contain the method, the smallest first."""
         return (*(["paper"] if self.in_paper else []), *(["all"] if self.in_all else []), "field")
 
     @property
     def spread_name(self) -> str:
-        """Return the name of the spread, "none" where there is none."""
+        """Return the name of the spread; "none" for a method without one."""
         return "none" if self.spread is None else self.spread.name
 
     @property
     def most_players(self) -> int | None:
-        """Return up to how many players the set `all` has the method; None where their number does not matter."""
+        """Return the maximum number of players for which sets contain the method; None if it is unlimited."""
         if self.basis.is_per_channel or self.is_affordable(_MOST_PLAYERS):
             return None
         return bisect_left(range(1, _MOST_PLAYERS), True, key=lambda players: not self.is_affordable(players))
 
     def is_affordable(self, players: int, channels: int = TYPICAL_CHANNELS) -> bool:
-        """Return whether a user would wait for the method with so many players and channels."""
+        """Return whether the method is fast enough for sets, with these numbers of players and channels."""
         cost = self.basis.cost_of(players, channels=channels)
         return cost.runs <= MOST_RUNS and cost.model_passes <= MOST_PASSES
 
     def fits(self, players: int, most_runs: int) -> bool:
-        """Return whether the method's values of so many players can be had by so many runs of the head."""
+        """Return whether `most_runs` runs of the head suffice for the method's values of this number of players."""
         return self.basis.fewest_runs is None or self.basis.fewest_runs(players) <= most_runs
 
     def most_players_of(self, most_runs: int) -> int | None:
-        """Return of how many players the method's values can be had by so many runs of the head; None for any."""
+        """Return the maximum number of players for which `most_runs` runs of the head suffice; None for any number."""
         if self.basis.fewest_runs is None:
             return None
         return bisect_left(range(1, most_runs + 2), True, key=lambda players: not self.fits(players, most_runs))
 
     def as_data(self) -> dict[str, Any]:
-        """Return the row as JSON has it."""
+        """Return the row as data for JSON."""
         return {
             "name": self.name,
             "derivative": self.basis.name,

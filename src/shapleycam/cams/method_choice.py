@@ -1,4 +1,4 @@
-"""Which methods a user's names and sets mean for one game, and why a set lacks some of them there."""
+"""Resolve a user's names and sets to the methods for one game, with reasons for methods that sets leave out."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ class MethodChoice:
 
     Attributes:
         rows: the methods, each once, in the order given.
-        optional: names of those that only a set has: where the model or the layer refuses one, it is left out.
-        left_out: why methods of sets are not among the rows, by name; of those that take too long for the set `field`.
+        optional: the names of methods that only a set contains. If the model or the layer refuses one, it is left out.
+        left_out: by name, the reasons why sets leave out methods. Methods that take too long are only reported for the
+            set `field`.
     """
 
     rows: tuple[Method, ...]
@@ -37,11 +38,11 @@ class MethodChoice:
 
 
 def choose_methods(names: Sequence[str], game: Game, options: EstimatorOptions | None = None) -> MethodChoice:
-    """Return the methods that names and sets mean for a game: of sets those that a user would wait for.
+    """Return the methods that names and sets mean for a game; sets leave out methods that take too long.
 
     Raises:
-        OptionError: an unknown name, no names, or a method by name that takes more runs than the options allow.
-        DerivativeError: a method by name that needs a single removed state, where the removal has none.
+        OptionError: an unknown name, no names, or a method given by name that takes more runs than the options allow.
+        DerivativeError: a method given by name needs a single removed state, and the removal has none.
 
     Examples:
         >>> import torch
@@ -76,10 +77,10 @@ def choose_methods(names: Sequence[str], game: Game, options: EstimatorOptions |
 def compute_allowed(
     game: Game, choice: MethodChoice, options: EstimatorOptions
 ) -> tuple[dict[Basis, BasisResult], dict[str, str]]:
-    """Return what each basis gives, and why optional methods are refused by the model or the layer.
+    """Return the result of each basis, and by name the reasons why the model or the layer refuses optional methods.
 
     Raises:
-        OptionError, TargetError, DerivativeError: a method that was asked for by name is refused, or all are.
+        OptionError, TargetError, DerivativeError: a method that was given by name is refused, or all methods are.
     """
     results: dict[Basis, BasisResult] = {}
     refusals: dict[str, ShapleyCamError] = {}
@@ -97,17 +98,17 @@ def compute_allowed(
 
 
 def is_affordable(row: Method, game: Game) -> bool:
-    """Return whether a user would wait for a method of this game."""
+    """Return whether a method is fast enough for sets in this game."""
     return row.is_affordable(game.n_players, game.n_channels) or (
         row.basis.is_of_channels and game.removal.is_fixed and _is_pooled(game)
     )
 
 
 def _without_removed_state(rows: Sequence[Method], named: set[str], game: Game) -> dict[str, str]:
-    """Return why the removal does not allow some methods of sets.
+    """Return by name the reasons why the removal does not allow some methods of sets.
 
     Raises:
-        DerivativeError: it does not allow a method that was asked for by name.
+        DerivativeError: it does not allow a method that was given by name.
     """
     needing = [row.name for row in rows if row.needs_removed_state]
     for name in needing:
@@ -121,12 +122,12 @@ def _without_removed_state(rows: Sequence[Method], named: set[str], game: Game) 
 
 
 def _beyond(row: Method, game: Game, limit: int | None, runs: int | None) -> str | None:
-    """Return why a set leaves a method out: it takes too long, or more runs than the user allows; None if neither."""
+    """Return why a set leaves a method out: it takes too long, or more runs than allowed; None if it does not."""
     return _too_long(row, game) or beyond_passes(row, game, runs) or beyond_runs(row, game, limit)
 
 
 def _too_long(row: Method, game: Game) -> str | None:
-    """Return why nobody would wait for a method; None where it is affordable."""
+    """Return why a method is too slow for sets; None if it is affordable."""
     if is_affordable(row, game):
         return None
     cost = row.basis.cost_of(game.n_players, channels=game.n_channels)

@@ -1,4 +1,4 @@
-"""Methods of other libraries that are no rows here, and what gives the same or comes nearest."""
+"""Methods of other libraries that are not in the table, with the method that is the same or the closest."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ MISSING_METHODS = {
     ),
     **dict.fromkeys(("groupcam", "fullgradcam", "zoomcam", "augmentedgradcam"), ""),
 }
-"""What to choose in place of each, by its name without separators; empty where there is nothing to say."""
+"""The recommendation for each method, by its name without separators; empty if there is none."""

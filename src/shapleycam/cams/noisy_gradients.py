@@ -1,8 +1,8 @@
 """Channel weights from gradients of noisy images, as in Smooth Grad-CAM++.
 
-Source: Omeiza et al. 2019, arXiv:1908.01224. Powers of the gradient stand for higher derivatives, as in GradCAM++; each
-power is averaged over the noisy images before the weights are made. (torch-cam takes the gradient of the last noisy
-image where the paper has the first derivative; here it is the mean of all.)
+Source: Omeiza et al. 2019, arXiv:1908.01224. Powers of the gradient replace higher derivatives, as in GradCAM++. Each
+power is averaged over the noisy images before the weights are computed. (For the paper's first derivative torch-cam
+takes the gradient of the last noisy image; here it is the mean over all noisy images.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EPSILON = 1e-8
 
 
 def noisy_images(game: Game, options: EstimatorOptions) -> list[Float[Tensor, "b *image"]]:
-    """Return the batch with noise, several times; the noise of an image is drawn from its content and the seed."""
+    """Return `SAMPLES` noisy copies of the batch; the noise of an image is drawn from its content and the seed."""
     size = (SAMPLES, *game.images.shape[1:])
     noise = []
     for image_seed in game.seeds(options.seed):
@@ -35,9 +35,9 @@ def noisy_images(game: Game, options: EstimatorOptions) -> list[Float[Tensor, "b
 
 
 def smooth_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
-    """Return Σ_j α_jk ReLU(D1_jk) of each channel, the same at every position; prefix tokens take no part in the sums.
+    """Return the weight Σ_j α_jk ReLU(D1_jk) of each channel, the same at every position; sums skip prefix tokens.
 
-    α = D2 / (2 D2 + D3 Σ_j A_jk) with Dp the mean of the p-th power of the gradient over noisy images.
+    α = D2 / (2 D2 + D3 Σ_j A_jk), where Dp is the mean of the p-th power of the gradient over the noisy images.
     """
     layout, prefix = game.layout, game.layout.prefix
     activation = widened(layout.positions(game.activation))

@@ -1,6 +1,6 @@
-"""What covering a part of the image costs the score.
+"""Occlusion: the loss of score when a part of the image is covered.
 
-Source: Zeiler & Fergus 2014, arXiv:1311.2901, by the parts of the layer's positions, or of regions of them.
+Source: Zeiler & Fergus 2014, arXiv:1311.2901. The parts are the cells of the layer's positions, or regions of them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from shapleycam.values.shares import PlayerValues
 
 
 def occlusion(game: Game, options: EstimatorOptions) -> PlayerValues:
-    """Return U(X) - U(X without the player's cells), which have the image's mean colour in their place.
+    """Return U(X) - U(X with the player's cells in the image's mean colour).
 
-    Prefix tokens have no place in the image and lose nothing, as cells smaller than a pixel that hold none.
+    The value is 0 for prefix tokens, which have no place in the image, and for cells without a pixel.
     """
     scorer = image_scorer(game, options)
     with_cells = game.n_players - (game.layout.prefix > 0)

@@ -1,4 +1,4 @@
-"""Channel weights that are optimised so that the image under the map scores most.
+"""Channel weights that are optimised to maximise the score of the image under the map.
 
 Source: Zhang et al. 2024, arXiv:2301.07002 (Opti-CAM).
 """
@@ -27,9 +27,9 @@ RATE = 0.1
 
 
 def optimised_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b n k"]:
-    """Return the weights softmax(u) of channels, the same everywhere, that raise U(X * M(u)) by steps on u from zero.
+    """Return channel weights softmax(u), the same at every position, with u optimised by Adam to maximise U(X * M(u)).
 
-    M(u) is the map Σ_k softmax(u)_k A_k at the size of the image, scaled to [0, 1].
+    M(u) is the map Σ_k softmax(u)_k A_k at the size of the image, scaled to [0, 1]. The optimisation starts at u = 0.
 
     Raises:
         OptionError: the utility of a masked image is not finite.
@@ -44,7 +44,7 @@ def optimised_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b
 def _optimise(game: Game, maps: Float[Tensor, "k *grid"], image: int, progress: Progress | None) -> Float[Tensor, " k"]:
     """Return the weights of one image; `progress` is called with the steps that all images have taken so far."""
     with torch.inference_mode(mode=False), torch.enable_grad():
-        maps = maps.clone()  # which may have been made in inference mode
+        maps = maps.clone()  # a tensor that was made in inference mode cannot be used in autograd
         u = torch.zeros(len(maps), dtype=maps.dtype, device=maps.device, requires_grad=True)
         adam = torch.optim.Adam([u], lr=RATE)
         for step in range(STEPS):
@@ -58,7 +58,7 @@ def _optimise(game: Game, maps: Float[Tensor, "k *grid"], image: int, progress: 
 
 
 def _utility_under(game: Game, combined: Float[Tensor, "*grid"], image: int) -> Float[Tensor, "1"]:
-    """Return U(X * M) with the mask M that a map gives at the size of the image; of a constant map it is zero."""
+    """Return U(X * M); the mask M is the map, resized to the image and scaled to [0, 1], and 0 for a constant map."""
     resized = resize(combined[None], size_of_images(game))[0]
     lowest = resized.amin()
     mask = (resized - lowest) / (resized.amax() - lowest).clamp(min=torch.finfo(resized.dtype).tiny)

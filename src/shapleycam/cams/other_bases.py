@@ -1,4 +1,4 @@
-"""Bases beside derivatives and Shapley values: the activation itself, and other values of the game's players."""
+"""Further bases: the activation itself, and other values of the game's players than Shapley values."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _OTHER_VALUES = "other values of the game"
 
 
 def _ones(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k"]:
-    """Return ones in place of a derivative, so that the activation is what is spread; zeros for prefix tokens."""
+    """Return ones in place of a derivative, so that the activation itself is spread; zeros for prefix tokens."""
     ones = torch.ones_like(game.layout.positions(game.activation))
     ones[:, : game.layout.prefix] = 0
     return ones
 
 
-def _without_one(game: Game, _: EstimatorOptions) -> PlayerValues:
+def _leave_one_out(game: Game, _: EstimatorOptions) -> PlayerValues:
     return leave_one_out(game)
 
 
-def _alone(game: Game, _: EstimatorOptions) -> PlayerValues:
+def _single_inclusion(game: Game, _: EstimatorOptions) -> PlayerValues:
     return single_inclusion(game)
 
 
@@ -51,7 +51,7 @@ def _banzhaf_cost(players: int, _: int) -> Cost:
 ACTIVATION = Basis("activation", _ones, lambda _players, _nodes: Cost(), "factorisation", _TEAL, is_class_blind=True)
 LEFT_OUT = Basis(
     "left out",
-    _without_one,
+    _leave_one_out,
     lambda players, _nodes: Cost(head_evaluations=players),
     _OTHER_VALUES,
     _OLIVE,
@@ -60,7 +60,7 @@ LEFT_OUT = Basis(
 )
 ALONE = Basis(
     "alone",
-    _alone,
+    _single_inclusion,
     lambda players, _nodes: Cost(head_evaluations=players),
     _OTHER_VALUES,
     _WINE,

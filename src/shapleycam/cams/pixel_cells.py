@@ -1,4 +1,4 @@
-"""From maps at the image's resolution to values of a layer's positions: the sums over the pixels of their cells."""
+"""Convert maps at the image's resolution to values of a layer's positions: sums over the pixels of each cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shapleycam.precision import accurate
 def values_of_cells(
     game: Game, pixels: Float[Tensor, "b *size"], notes: tuple[tuple[str, ...], ...] = ()
 ) -> PositionValues:
-    """Return the values of the layer's positions; prefix tokens have no pixels, and zero."""
+    """Return the values of the layer's positions; prefix tokens have no pixels and get 0."""
     grid = game.layout.grid
     further = pixels.dim() - 1 - len(grid)
     sums = cell_sums(pixels.sum(tuple(range(1, 1 + further))) if further > 0 else pixels, grid)
@@ -25,7 +25,7 @@ def values_of_cells(
 
 
 def cell_sums(pixels: Float[Tensor, "b *size"], grid: tuple[int, ...]) -> Float[Tensor, "b *grid"]:
-    """Return the sum over the pixels of each cell of a grid; of pixels that are in two cells, each has its share.
+    """Return the sum over the pixels of each cell of a grid; a pixel in two cells is divided by area.
 
     Examples:
         >>> import torch
@@ -43,7 +43,7 @@ def cell_sums(pixels: Float[Tensor, "b *size"], grid: tuple[int, ...]) -> Float[
 
 
 def _shares(pixels: int, cells: int, device: torch.device) -> Float[Tensor, "cells pixels"]:
-    """Return which share of each pixel is in each of so many cells of the same width."""
+    """Divide a line of pixels into cells of equal width; return the share of each pixel in each cell."""
     dtype = accurate(device)
     edges = torch.arange(cells + 1, device=device, dtype=dtype) * pixels / cells
     left = torch.arange(pixels, device=device, dtype=dtype)

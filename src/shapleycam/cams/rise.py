@@ -1,4 +1,4 @@
-"""The mean score of images under random masks.
+"""RISE: values from the scores of the image under random masks.
 
 Source: Petsiuk et al. 2018, arXiv:1806.07421 (RISE), which takes 4,000 to 8,000 masks of 7 x 7 cells.
 """
@@ -31,10 +31,10 @@ _POOLS: dict[int, Callable[[Tensor, Any], Tensor]] = {2: adaptive_avg_pool2d, 3:
 
 
 def rise(game: Game, options: EstimatorOptions) -> PositionValues:
-    """Return how much the mean utility under random masks rises with how much of a cell is kept.
+    """Return S = Σ_i (U_i - mean U) M_i / (N · E[M]), with U_i = U(X * M_i) and M_i averaged over each cell.
 
-    S = Σ_i (U_i - mean U) M_i / (N · E[M]) of U_i = U(X * M_i), a mask averaged over each cell. The paper's sum is
-    of U_i itself, which adds mean U to every cell, and noise. Masks are drawn from the image's content and the seed.
+    The paper sums U_i itself, which adds mean U to every cell, and noise. Masks are drawn from the image's content and
+    the seed.
     """
     scorer = image_scorer(game, options)
     values, notes = [], []
@@ -61,7 +61,7 @@ def _randomly_masked(
 
 
 def random_mask(size: tuple[int, ...], generator: torch.Generator) -> Float[Tensor, "*size"]:
-    """Return a mask of RISE: cells kept at random, resized to one cell more than the image has, and cut at random.
+    """Return a mask of RISE: random cells, resized to one cell more than the image on each side, and randomly cropped.
 
     Examples:
         >>> import torch
@@ -82,7 +82,7 @@ def random_mask(size: tuple[int, ...], generator: torch.Generator) -> Float[Tens
 
 
 def _note_of_error(terms: Float[Tensor, "masks cells"]) -> tuple[str, ...]:
-    """Return how far the values are known; nothing where the masks made no difference."""
+    """Return a sentence with the values' standard error; nothing if the masks made no difference."""
     size = terms.mean(0).norm()
     if not bool(size > 0):
         return ()
@@ -91,7 +91,7 @@ def _note_of_error(terms: Float[Tensor, "masks cells"]) -> tuple[str, ...]:
 
 
 def _mean_over_cells(game: Game, mask: Float[Tensor, "*size"]) -> Float[Tensor, " cells"]:
-    """Return the mean of numbers of an image's places over each cell of the layer's grid, in reading order."""
+    """Return the mean of a mask over each cell of the layer's grid, in reading order."""
     grid = game.layout.grid
     return _POOLS[len(grid)](mask[None, None], grid).flatten()
 

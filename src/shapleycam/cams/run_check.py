@@ -1,4 +1,4 @@
-"""Refuses methods that take more runs of what comes after the layer than they may."""
+"""Refuse methods that take more runs of the head than the limit."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from shapleycam.errors import OptionError
 from shapleycam.game import Game
 
 _MOST_WRITTEN = 40
-"""Players whose number of coalitions is written out."""
+"""Maximum number of players whose number of coalitions is written out in digits."""
 TYPICAL_ORDERS = 256
-"""Random orders that a standard error of 10% takes: 160 to 480 at the input of the default network, with about 50
-players, removal blur or zero."""
+"""Random orders for a standard error of 10%: 160 to 480 were measured at the input of the default network, with about
+50 players and removal blur or zero."""
 
 
 def check_runs(game: Game, methods: Iterable[Method], limit: int | None, runs: int | None = None) -> None:
-    """Refuse methods whose values of the game's players take more runs of the head than the limit.
+    """Refuse methods whose values of the game's players take more runs of the head than `limit`.
 
-    `runs` are those that the user allows, of the whole model too.
+    `runs` is the number of runs that the user allows; it also limits runs of the whole model.
 
     Raises:
-        OptionError: naming the first.
+        OptionError: naming the first such method.
 
     Examples:
         >>> import shapleycam, torch
@@ -40,7 +40,7 @@ def check_runs(game: Game, methods: Iterable[Method], limit: int | None, runs: i
 
 
 def beyond_runs(row: Method, game: Game, limit: int | None) -> str | None:
-    """Return why a method takes more runs of the head than the limit; None where it does not."""
+    """Return why a method takes more runs of the head than the limit; None if it does not."""
     if limit is None or row.fits(game.n_players, limit // game.runs_per_coalition):
         return None
     fewer = (
@@ -56,9 +56,9 @@ def beyond_runs(row: Method, game: Game, limit: int | None) -> str | None:
 
 
 def beyond_passes(row: Method, game: Game, runs: int | None) -> str | None:
-    """Return why a method takes more runs of the whole model than a user's `runs`; None where it does not.
+    """Return why a method takes more runs of the whole model than a user's `runs`; None if it does not.
 
-    How many a method of changed images takes is its own: it cannot do with fewer.
+    The number of runs of a method of changed images is fixed by the method.
 
     Examples:
         >>> import shapleycam, torch

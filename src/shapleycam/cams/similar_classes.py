@@ -1,4 +1,4 @@
-"""Grad-CAM of a class against those most like it.
+"""Finer-CAM: Grad-CAM of a class compared with the most similar classes.
 
 Source: Zhang et al. 2025, arXiv:2501.11309 (Finer-CAM).
 """
@@ -16,13 +16,13 @@ from shapleycam.values.options import EstimatorOptions
 
 
 def contrasted_gradient(game: Game, _: EstimatorOptions) -> Float[Tensor, "b n k"]:
-    """Return ∂(z_c - mean z_d)/∂A of the three classes d with the scores nearest to the class's.
+    """Return ∂(z_c - mean z_d)/∂A, with d the three classes whose scores are closest to the score of class c.
 
     Raises:
-        OptionError: the utility of the game is not of class scores.
+        OptionError: the utility of the game is not a function of class scores.
         TargetError: no other class has a finite score.
     """
-    scores = game_with_utility(game, UTILITIES["logit"]).trace.output  # refused where these are no class scores
+    scores = game_with_utility(game, UTILITIES["logit"]).trace.output  # refused if these are not class scores
     utility = contrast_with_similar().with_image_data(scores, game.target, None)
     return game.layout.positions(game_with_utility(game, utility).gradient())
 

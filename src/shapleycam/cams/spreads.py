@@ -1,9 +1,9 @@
-"""Spreads: from activation A and derivative D, both (b, n, k), to one signed value for each position, (b, n).
+"""Spreads: functions of activation A and derivative D, both (b, n, k), to one signed value for each position, (b, n).
 
-What is multiplied with the derivative is C: the content A - R that a position adds where R stands in for absent ones,
-and A itself in the papers, where R is zero. The weights of a channel are those of the papers, from A.
+The derivative is multiplied by C = A - R, the content that a position adds when it is present; R is the content of an
+absent position. In the papers R is zero and C is A. Channel weights are computed from A, as in the papers.
 
-The constants are those of the paper's code, so that figures can be compared.
+The constants are those of the paper's code, so that results can be compared.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _FACTORISATION = "factorisation"
 
 @dataclass(frozen=True)
 class Spread:
-    """A rule that turns activation and derivative into one value for each position, and its name in tables.
+    """A function from activation and derivative to one value for each position, with its name in tables.
 
-    `group` is the heading under which results show its methods, where it is not that of their basis.
+    `group` is the heading under which results show its methods; None for the heading of their basis.
 
     Examples:
         >>> import torch
@@ -42,7 +42,7 @@ class Spread:
     def __call__(
         self, A: Float[Tensor, "b n k"], D: Float[Tensor, "b n k"], C: Float[Tensor, "b n k"] | None = None
     ) -> Float[Tensor, "b n"]:
-        """Return the value of each position; C is A where it is not given."""
+        """Return the value of each position; C defaults to A."""
         return self.function(A, D, A if C is None else C)
 
 
@@ -73,7 +73,7 @@ def positive_gradient(_: Positions, D: Positions, C: Positions) -> Float[Tensor,
 
 def plus_plus(A: Positions, D: Positions, C: Positions) -> Float[Tensor, "b n"]:
     """Return GradCAM++: channel weights Σ_i ReLU(g) a with a = g² / (2g² + g³ Σ_i A), and a = 0 where g = 0."""
-    # In place: a tensor of this size takes longer to allocate than to compute.
+    # In place, because to allocate a tensor of this size takes longer than to compute it.
     square = D.square()
     denominator = (D * square).mul_(A.sum(1, keepdim=True)).add_(square, alpha=2).add_(1e-6)
     weights = square.div_(denominator).mul_(D).masked_fill_(D <= 0, 0.0)

@@ -14,7 +14,7 @@ METHODS = {method.name: method for method in ROWS}
 """All methods by name."""
 
 DEFAULT_METHOD = "pathcam-h"
-"""The method where none is asked for (docs/decisions.md, "The default method is the path, elementwise")."""
+"""The default method (docs/decisions.md, "The default method is the path, elementwise")."""
 
 _ALIASES = {
     "gradcamplusplus": "gradcam++",
@@ -40,12 +40,12 @@ def methods() -> tuple[Method, ...]:
 
 
 def canonical_method(name: object) -> str | None:
-    """Return a method's own name for any spelling of it, None where there is no such method."""
+    """Return the canonical name of a method for any spelling of it; None if there is no such method."""
     return canonical_name(name, METHODS, _ALIASES)
 
 
 def method_of(name: str) -> Method:
-    """Return the method of this name, in any case, with hyphens, underscores and spaces or without.
+    """Return the method of this name; case, hyphens, underscores and spaces are ignored.
 
     Raises:
         OptionError: an unknown name.
@@ -68,10 +68,11 @@ def method_of(name: str) -> Method:
 
 
 def expand_methods(names: Sequence[str], players: int | None = None) -> list[str]:
-    """Return the methods' own names with sets (`paper`, `all`, `field`) written out, each once, in the order given.
+    """Return the canonical names of methods, each once, in the order given; sets are replaced by their methods.
 
-    None for `players` leaves none out. With a number of them, before the model is known, `all` and `field` are those
-    that take not too long with so many, at a layer of 512 channels, and that no model refuses.
+    The sets are `paper`, `all` and `field`. Before the model is known, `players` leaves out of `all` and `field` the
+    methods that take too long with this number of players (at a layer of 512 channels), and those that some models
+    refuse. With None for `players` the sets are complete.
 
     Raises:
         OptionError: an unknown name, or no names.

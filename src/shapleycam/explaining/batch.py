@@ -17,8 +17,10 @@ from shapleycam.tracing.isolation import device_of
 class Batch:
     """Preprocessed images on the model's device.
 
-    `images` are images (b, c, h, w), volumes (b, c, d, h, w) or videos (b, t, c, h, w); `sources` says where each came
-    from; `extra` are further inputs of the model.
+    Attributes:
+        images: images (b, c, h, w), volumes (b, c, d, h, w) or videos (b, t, c, h, w).
+        sources: where each image came from.
+        extra: further inputs of the model.
     """
 
     images: Float[Tensor, "b *image"]
@@ -27,7 +29,7 @@ class Batch:
 
     @property
     def first(self) -> Batch:
-        """Return the first image alone."""
+        """Return a batch of the first image only."""
         return self.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
 
     def rows(self, indices: Int[Tensor, " rows"]) -> Batch:
@@ -37,9 +39,9 @@ class Batch:
 
 
 def move_to_model(images: Tensor, model: nn.Module) -> Tensor:
-    """Return images on the model's device, in its precision and float32 at least.
+    """Return images on the model's device and in its precision, but at least in float32.
 
-    Half precision becomes float32, as the model's private copy is widened while it is explained.
+    Images of half precision become float32, because the model's private copy is widened to float32 too.
     """
     weights = (weight for weight in model.parameters() if weight.is_floating_point() and not weight.is_meta)
     weight = next(weights, None)

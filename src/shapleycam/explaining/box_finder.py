@@ -36,11 +36,11 @@ from shapleycam.tracing.running import run
 from shapleycam.tracing.suspension import in_full_precision
 
 _TOLERANCE, _ROUNDING = 1e-3, 1e-6
-"""How far the score at an anchor may be from the one that the detector gives its box: as a share, and at least."""
+"""Relative and absolute tolerance between the score at an anchor and the score that the detector gives its box."""
 
 
-class _Finding(torch.nn.Module):
-    """Runs `BoxScores.find` as a model is run, so that its errors are told as those of a model."""
+class _BoxSearch(torch.nn.Module):
+    """A module whose forward pass is `BoxScores.find`, so that errors are reported as errors of a model."""
 
     def __init__(self, model: BoxScores, size: tuple[int, int]) -> None:
         super().__init__()
@@ -55,8 +55,8 @@ class BoxFinder:
     """Finds the boxes of one detector in an image, and checks the score at each one's anchor.
 
     Args:
-        network: of a detector.
-        make: returns an explainer of a network of `models.detectors.BoxScores`.
+        network: a detector.
+        make: a function that returns an explainer for a network of `models.detectors.BoxScores`.
     """
 
     def __init__(self, network: Network, make: Callable[[Network], Explainer]) -> None:
@@ -67,16 +67,16 @@ class BoxFinder:
     @property
     def model(self) -> BoxScores:
         """Return the detector as the explained model sees it."""
-        return cast("BoxScores", self._network.model)  # `detector_network` made it
+        return cast("BoxScores", self._network.model)  # `detector_network` returns no other model
 
     def prepare(self, image: Photo | Tensor) -> PreparedPhotograph:
         """Return one image as the network takes it: a photograph, or a tensor (c, h, w) or (1, c, h, w).
 
-        Tensors are what the model itself takes: of torchvision's detectors images in [0, 1] of any size, of others the
-        preprocessed input.
+        A tensor is what the model itself takes: an image in [0, 1] of any size for torchvision's detectors, the
+        preprocessed input for other detectors.
 
         Raises:
-            ImageError: it is no such image, or several.
+            ImageError: it is not such an image, or there are several.
         """
         transform = self.preprocess
         if isinstance(image, (list, tuple)) and len(image) == 1:
@@ -95,8 +95,8 @@ class BoxFinder:
     def detect(self, image: Photo | Tensor | PreparedPhotograph) -> list[Detection]:
         """Return the boxes that the detector finds in one image, the best first.
 
-        Those of torchvision are the model's own, by its own thresholds; of ultralytics those that suppression leaves,
-        and of transformers those of all queries, whatever their score.
+        For torchvision these are the boxes that the model returns with its own thresholds; for ultralytics the boxes
+        after non-maximum suppression; for transformers the boxes of all queries, whatever their score.
 
         Raises:
             ShapleyCamError: an image or an output of another form than expected.
@@ -118,18 +118,18 @@ class BoxFinder:
 
         Args:
             image: a photograph or a tensor, as in `prepare`.
-            box: the number of a box; (left, top, right, bottom) in pixels of the photograph, for the detected box that
-                overlaps it most; a detection of this image; None for the best one.
-            target: for a number or a detection the class that is asked for there; otherwise only boxes of this class
-                are looked at.
+            box: the number of a box; (left, top, right, bottom) in pixels of the photograph, which chooses the detected
+                box that overlaps it most; a detection in this image; or None for the best box.
+            target: if `box` is a number or a detection, the class to explain at this box. Otherwise only boxes of this
+                class are considered.
 
         Raises:
             OptionError, TargetError: there is no such box or class.
-            ModelError: the score at the anchor is another than the detector's own.
+            ModelError: the score at the anchor differs from the detector's own.
         """
         prepared = image if isinstance(image, PreparedPhotograph) else self.prepare(image)
         if isinstance(box, Detection):
-            return self._given(prepared, box, target)
+            return self._check_detection(prepared, box, target)
         detections = self.detect(prepared)
         if not detections:
             raise TargetError(
@@ -138,7 +138,7 @@ class BoxFinder:
             )
         number = box_number(box)
         if number is not None:
-            return self._asked_for(prepared, numbered_detection(detections, number), target)
+            return self._at_anchor(prepared, numbered_detection(detections, number), target)
         corners = None if box is None else check_corners(box)
         if corners is not None and not Space.of(prepared).is_of_photo:
             raise OptionError(
@@ -150,13 +150,13 @@ class BoxFinder:
             classes = len(self._scores(prepared, detections[0]))
             detections = of_class(detections, class_index(target, labels, classes), labels)
         chosen = detections[0] if corners is None else nearest_detection(detections, corners)
-        return self._asked_for(prepared, chosen, None)
+        return self._at_anchor(prepared, chosen, None)
 
-    def _given(self, image: PreparedPhotograph, detection: Detection, target: int | str | None) -> Detection:
-        """Return what `_asked_for` does for a detection that the user has, which may be of another image or detector.
+    def _check_detection(self, image: PreparedPhotograph, detection: Detection, target: int | str | None) -> Detection:
+        """Return a detection that the user passed in, with the class to explain, after a check that it fits the image.
 
         Raises:
-            ModelError: it is.
+            ModelError: the detection belongs to another image or detector.
         """
         size = Space.of(image).size
         expected = "expected one that this detector made of this image: give detect(image)[number]"
@@ -167,7 +167,7 @@ class BoxFinder:
                 f"{width} x {height}; {expected}"
             )
         try:
-            return self._asked_for(image, detection, target)
+            return self._at_anchor(image, detection, target)
         except ModelError as error:
             if error.__cause__ is None:
                 raise
@@ -176,8 +176,8 @@ class BoxFinder:
                 f"{detection.anchor.tolist()}; {expected}"
             ) from error
 
-    def _asked_for(self, image: PreparedPhotograph, detection: Detection, target: int | str | None) -> Detection:
-        """Return a detection with the class that is asked for at its anchor, after a check of its score there."""
+    def _at_anchor(self, image: PreparedPhotograph, detection: Detection, target: int | str | None) -> Detection:
+        """Return a detection with the class to explain, after a check that its score can be read at its anchor."""
         scores = self._scores(image, detection)
         read = float(scores[class_index(detection.target, self.labels, len(scores))])
         if not isclose(read, detection.score, rel_tol=_TOLERANCE, abs_tol=_ROUNDING):
@@ -204,7 +204,7 @@ class BoxFinder:
         return scores
 
     def _check_labels(self, classes: int) -> None:
-        """Refuse labels of another number than the classes, which would name them wrongly."""
+        """Refuse labels if there are not as many as classes: they would name the classes wrongly."""
         if self.labels is not None and len(self.labels) != classes:
             raise OptionError(
                 f"labels given: {len(self.labels)}, classes that the detector scores: {classes}; expected one for "
@@ -215,11 +215,11 @@ class BoxFinder:
     @torch.no_grad()
     @in_full_precision()
     def _find(self, image: PreparedPhotograph) -> Candidates:
-        """Return the boxes of a private copy of the detector, which `find` may change."""
+        """Return the boxes that the detector finds; `find` runs on a private copy, which it may change."""
         batch = stack_photographs([image], self.model)
         with isolated_copy(self.model) as model:
             size = image_size_inside(image, self.preprocess)
-            candidates: Candidates = run(_Finding(cast("BoxScores", model), size), batch.images)
+            candidates: Candidates = run(_BoxSearch(cast("BoxScores", model), size), batch.images)
         self._check_labels(candidates.classes)
         return candidates
 

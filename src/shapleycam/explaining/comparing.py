@@ -26,7 +26,7 @@ from shapleycam.values.options import EstimatorOptions
 
 @dataclass(frozen=True)
 class ComparisonRequest:
-    """A question, and how it is answered: arguments as in `Explainer.compare_each`."""
+    """A question and the options of its answer; attributes as the arguments of `Explainer.compare_each`."""
 
     question: Question
     methods: Sequence[str]
@@ -36,13 +36,13 @@ class ComparisonRequest:
     curvature: bool = False
 
     def with_images(self, images: Tensor) -> ComparisonRequest:
-        """Return the same request for other images in the place of the question's."""
+        """Return the same request with other images."""
         batch = replace(self.question.batch, images=images)
         return replace(self, question=replace(self.question, batch=batch))
 
 
 def compare(tracer: LayerTracer, request: ComparisonRequest) -> list[Comparison]:
-    """Explain by several methods, one comparison for each target; several layers are fused.
+    """Explain by several methods; return one comparison for each target, with several layers fused.
 
     Raises:
         OptionError: a smoothing that the question or a method does not allow.
@@ -66,7 +66,7 @@ def compare(tracer: LayerTracer, request: ComparisonRequest) -> list[Comparison]
 
 
 def _compare_augmented(tracer: LayerTracer, request: ComparisonRequest) -> list[Comparison]:
-    """Return the means over the images of smoothing "augment"; all ask for the classes of the image itself."""
+    """Return the means over the changed images of smoothing "augment"; all explain the unchanged image's classes."""
     question, removal = request.question, request.question.removal
     batch, utility = question.batch, question.utility
     check_mirrors(None if removal in NAMED.values() else removal.name, request.options.players, batch.extra)
@@ -87,8 +87,8 @@ def _compare_augmented(tracer: LayerTracer, request: ComparisonRequest) -> list[
 
 
 def _compare_at_layers(tracer: LayerTracer, request: ComparisonRequest) -> list[Comparison]:
-    """Return one comparison for each target, fused from those at all layers."""
-    # One layer after the other, as each traced batch holds a graph.
+    """Return one comparison for each target, fused over all layers."""
+    # One layer after the other, because each traced batch holds an autograd graph.
     by_layer = [
         _compare_at(tracer, layer, request)
         for layer in tracer.find_layers(request.question.batch, request.question.utility)
@@ -99,7 +99,7 @@ def _compare_at_layers(tracer: LayerTracer, request: ComparisonRequest) -> list[
 
 
 def _compare_at(tracer: LayerTracer, layer: str, request: ComparisonRequest) -> list[Comparison]:
-    """Return one comparison for each target at one layer, with the mean values of noisy images if asked for."""
+    """Return one comparison for each target at one layer; smoothing "noise" averages values over noisy images."""
     methods, options, smooth = request.methods, request.options, request.smooth
     utility, curvature = request.question.utility, request.curvature
     traced_batch = tracer.trace(layer, request.question, methods, replay=False, twice=curvature)
@@ -113,7 +113,7 @@ def _compare_at(tracer: LayerTracer, layer: str, request: ComparisonRequest) -> 
     if NOISE.name not in smooth:
         return comparisons
     fixed = [traced_batch.fix_question(target, utility) for target in targets]
-    options = replace(options, players=traced_batch.regions(options.players))  # those of the clean image
+    options = replace(options, players=traced_batch.regions(options.players))  # the regions of the clean image
     del traced_batch
     by_noise = []
     for images in noisy_images(request.question.batch.images, options.seed):
@@ -126,12 +126,12 @@ def _compare_at(tracer: LayerTracer, layer: str, request: ComparisonRequest) -> 
 
 
 def _fuse(comparisons: Sequence[Comparison], fusion: str) -> Comparison:
-    """Return by method one explanation of one target, fused from those at all layers."""
+    """Return the comparison of one target, each method's explanations fused over all layers."""
     return Comparison(
         {
             name: fuse_explanations([each[name] for each in comparisons], fusion)
             for name in comparisons[0]
-            if all(name in each for each in comparisons)  # a layer may refuse a method of a set
+            if all(name in each for each in comparisons)  # a method of a set may be left out at some layer
         }
     )
 
@@ -141,7 +141,7 @@ def _average(
     changed: Sequence[Sequence[Comparison]],
     mean: Callable[[Explanation, Sequence[Explanation]], Explanation],
 ) -> list[Comparison]:
-    """Return the means of explanations of changed images, by target and method."""
+    """Return the mean over the changed images, for each target and method."""
     return [
         Comparison(
             {

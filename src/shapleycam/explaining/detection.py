@@ -1,4 +1,4 @@
-"""A detected box: what a detector says of it, and the choice of one among several."""
+"""A detected box with its class and score, and the choice of one box among several."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Detection:
     """One box that a detector finds in an image.
 
     Attributes:
-        number: its place among the detector's boxes, from 0, the best first.
-        box: (left, top, right, bottom) in pixels of the photograph; of the network's input where the photograph, or the
-            input's place in it, is not known.
+        number: the index of the box among the detector's boxes, from 0, the best first.
+        box: (left, top, right, bottom) in pixels of the photograph; in pixels of the network's input if the photograph,
+            or the input's position in it, is not known.
         size: (width, height) of the photograph or the input.
         target: the number of its class.
         label: the name of its class.
         score: in [0, 1].
-        anchor: (1, k), where the detector reads its scores: the number of an anchor or a query, or the corners of a
-            proposal in pixels of the network's input.
-        overlap: with the box that it was chosen for, intersection over union; None where it was not chosen so.
+        anchor: (1, k), where the detector reads the box's scores: the index of an anchor or a query, or the corners of
+            a proposal in pixels of the network's input.
+        overlap: the intersection over union with the corners that the user gave; None if no corners were given.
 
     Examples:
         >>> import torch, shapleycam
@@ -58,7 +58,7 @@ class Detection:
         return f"box {self.number}: {self.label}, score {percent(self.score, 1)}, at {corners}{overlap}"
 
     def as_data(self) -> dict[str, Any]:
-        """Return the box as JSON has it."""
+        """Return the box as data for JSON."""
         return {
             "number": self.number,
             "corners": list(self.box),
@@ -69,10 +69,10 @@ class Detection:
         }
 
     def draw(self, picture: Image.Image) -> Image.Image:
-        """Return a copy of an overlay of the image with the box's outline.
+        """Return a copy of an overlay with the box's outline drawn on it.
 
         Raises:
-            OptionError: the picture has other proportions, so that it shows something else than the whole image.
+            OptionError: the overlay has other proportions than the image, so it does not show the whole image.
         """
         width, height = self.size
         if abs(picture.width / width - picture.height / height) > 1 / width + 1 / height:
@@ -84,14 +84,14 @@ class Detection:
 
 
 BoxChoice: TypeAlias = "int | Sequence[float] | Detection | None"
-"""A box by its number, by its corners, as it was detected, or None for the best one."""
+"""A box: its number, its corners, a detection, or None for the best box."""
 
 
 def nearest_detection(detections: Sequence[Detection], corners: Box) -> Detection:
-    """Return the detection that overlaps a box most, with its overlap.
+    """Return the detection that overlaps the corners most, with its `overlap` filled in.
 
     Raises:
-        TargetError: no detection overlaps it.
+        TargetError: no detection overlaps the corners.
     """
     boxes = torch.tensor([each.box for each in detections], dtype=torch.float32, device="cpu")
     overlaps = box_iou(boxes, torch.tensor([corners], dtype=torch.float32, device="cpu"))[:, 0]
@@ -105,7 +105,7 @@ def nearest_detection(detections: Sequence[Detection], corners: Box) -> Detectio
 
 
 def box_number(box: object) -> int | None:
-    """Return the number that a choice of a box is, of any integer type; None where it is something else."""
+    """Return the choice of a box as an int, if it is of any integer type; otherwise None."""
     if isinstance(box, bool):
         return None
     try:
@@ -115,10 +115,10 @@ def box_number(box: object) -> int | None:
 
 
 def numbered_detection(detections: Sequence[Detection], number: int) -> Detection:
-    """Return the detection with a number.
+    """Return the detection with this number.
 
     Raises:
-        OptionError: there is none.
+        OptionError: there is no box of this number.
     """
     if not 0 <= number < len(detections):
         raise OptionError(
@@ -132,7 +132,7 @@ def of_class(detections: Sequence[Detection], target: int, labels: Sequence[str]
     """Return the detections of one class.
 
     Raises:
-        TargetError: there is none.
+        TargetError: the detector finds no box of this class.
     """
     chosen = [each for each in detections if each.target == target]
     if not chosen:
@@ -145,10 +145,10 @@ def of_class(detections: Sequence[Detection], target: int, labels: Sequence[str]
 
 
 def check_corners(corners: Any) -> Box:
-    """Return a box as four numbers.
+    """Return the corners of a box as four floats.
 
     Raises:
-        OptionError: it has not four finite ones, or no area.
+        OptionError: the corners are not four finite numbers, or the box has no area.
     """
     try:
         edges = (

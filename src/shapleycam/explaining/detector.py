@@ -1,4 +1,4 @@
-"""`Detector`: why a detector gives a box its score, for a box that is chosen once and held fixed."""
+"""`Detector`: explain the score that a detector gives one box; the box is chosen once and held fixed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from shapleycam.cams.table import DEFAULT_METHOD
 from shapleycam.errors import OptionError
 from shapleycam.explaining.box_finder import BoxFinder
-from shapleycam.explaining.detection import (
-    BoxChoice,
-)
+from shapleycam.explaining.detection import BoxChoice
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.layer_search import LayerChoice
 from shapleycam.explaining.photographs import PreparedPhotograph
@@ -35,31 +33,31 @@ from shapleycam.values.options import EstimatorOptions
 
 
 class Detector(BoxFinder):
-    """Explains the boxes of one detector, each by the score of its class where the detector reads it.
+    """Explains the boxes of one detector: the utility is the score of a class at the box's anchor.
 
-    The box is chosen once, on the whole image, and its anchor, query or proposal stays for all coalitions. (A utility
-    that takes the best box of each coalition would go over to another object in silence where this one's is gone.)
+    The box is chosen once, on the whole image; its anchor, query or proposal is the same for all coalitions. (A utility
+    that takes the best box of each coalition would silently switch to another object where this object is absent.)
 
     Args:
         model: a detector of torchvision (Faster, Mask and Keypoint R-CNN, RetinaNet, FCOS, SSD), of transformers
-            (DETR, YOLOS, RT-DETR and their kin) or of ultralytics (its `.model`), a name or a `Network`. It is left as
-            it was found.
+            (DETR, YOLOS, RT-DETR and related models) or of ultralytics (its `.model`), a name or a `Network`. The
+            model is not changed.
         layer: as in `Explainer`, with the names of the detector's own modules.
-        preprocess: RGB PIL image to tensor (c, h, w). None takes the detector's own: torchvision's resizing and
-            padding, ultralytics' letterbox of 640 pixels; a module of transformers has none, but its image processor
-            can be given (`AutoImageProcessor.from_pretrained(...)`), and the name `hf:NAME` brings it.
+        preprocess: a function from an RGB PIL image to a tensor (c, h, w). None takes the detector's own preprocessing:
+            torchvision's resizing and padding, or ultralytics' letterbox of 640 pixels. A module of transformers has
+            none: give its image processor (`AutoImageProcessor.from_pretrained(...)`), or name the model `hf:NAME`.
         labels: class names in the order of the scores. None takes the detector's own; torchvision's models have none,
-            their weights do (`weights.meta["categories"]`).
+            but their weights do (`weights.meta["categories"]`).
         device: as in `Explainer`.
         memory: as in `Explainer`.
 
     Attributes:
-        preprocess: RGB PIL image to the network's input; None where it is not known.
-        labels: the class names; None where classes are numbers only.
-        name: of the model, in results.
+        preprocess: the function from an RGB PIL image to the network's input; None if it is not known.
+        labels: the class names; None if the classes have numbers only.
+        name: the model's name in results.
 
     Raises:
-        ModelError: the model is no detector that is known.
+        ModelError: the model is not a supported detector.
 
     Examples:
         >>> import torch, torchvision, shapleycam
@@ -84,22 +82,23 @@ class Detector(BoxFinder):
         memory: int = MEMORY,
     ) -> None:
         def make(network: Network) -> Explainer:
-            named = own_layer_names(layer, network.model)
-            return Explainer(network, named, box_score(), None, labels, device, memory)
+            layers = own_layer_names(layer, network.model)
+            return Explainer(network, layers, box_score(), None, labels, device, memory)
 
-        on = default_device() if device is None and isinstance(model, str) else device
+        target_device = default_device() if device is None and isinstance(model, str) else device
         network = resolve_network(model)
         if preprocess is not None:
             network = replace(network, preprocess=as_detection_transform(preprocess))
-        if on is not None:
-            network = replace(network, model=move_to_device(network.model, on, device_of(network.model)))
+        if target_device is not None:
+            moved = move_to_device(network.model, target_device, device_of(network.model))
+            network = replace(network, model=moved)
         super().__init__(network, make)
 
     @classmethod
     def of_network(cls, network: Network, make: Callable[[Network], Explainer]) -> Detector:
-        """Return the detector of a network; `make` returns an explainer of the utility `box_score()`.
+        """Return the detector of a network; `make` returns an explainer with the utility `box_score()`.
 
-        It is called with a network of `models.detectors.BoxScores`, anew for each box.
+        `make` is called once for each box, with a network of `models.detectors.BoxScores`.
         """
         detector = cls.__new__(cls)
         BoxFinder.__init__(detector, network, make)
@@ -116,7 +115,8 @@ class Detector(BoxFinder):
     ) -> Explanation:
         """Explain one box of an image by one method; the arguments are those of `choose`.
 
-        The values are shares of the class's score at the box. Of a method that needs second derivatives R-CNN has none.
+        The values are shares of the class's score at the box. Methods that need second derivatives do not work with
+        R-CNN, which has none.
 
         Raises:
             ShapleyCamError: with one line that says what was found, what was expected and what to do.
@@ -142,7 +142,7 @@ class Detector(BoxFinder):
             )
         prepared = image if isinstance(image, PreparedPhotograph) else self.prepare(image)
         chosen = self.choose(prepared, box, target)
-        # Another module for each box: what is proven of what comes after a layer, and the layer itself, depend on it.
+        # A new module for each box, because proofs are stored per module, and proofs about the head depend on the box.
         explainer = self._make(replace(self._network, model=copy(self.model)))
         (comparison,) = explainer.compare_with(
             options or EstimatorOptions(),
@@ -156,7 +156,7 @@ class Detector(BoxFinder):
 
 
 def own_layer_names(layer: LayerChoice, model: nn.Module) -> LayerChoice:
-    """Return a choice of layers with the detector's own names as those in the model that holds it."""
+    """Return a choice of layers in which the detector's own names are names in the model that wraps it."""
     if isinstance(layer, (list, tuple)):
         return [own_layer_names(each, model) for each in layer]  # type: ignore[misc]
     if isinstance(layer, str) and layer not in RULES and f"detector.{layer}" in dict(model.named_modules()):

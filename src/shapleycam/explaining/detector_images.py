@@ -1,4 +1,4 @@
-"""One image as a detector takes it, and where the detector's boxes lie in the photograph."""
+"""One image as a detector takes it, and the conversion of the detector's boxes to pixels of the photograph."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from shapleycam.models.network import Transform
 
 @dataclass(frozen=True)
 class Space:
-    """The pixels that boxes are told in: those of the photograph where its place is known, else of the input.
+    """The coordinates of boxes: pixels of the photograph if the input's position in it is known, else of the input.
 
     Attributes:
         size: (width, height) of the photograph or the input.
-        is_of_photo: whether a place in the input is known as one in what the user gave.
+        is_of_photo: whether boxes are in pixels of the image that the user gave.
     """
 
     size: tuple[int, int]
@@ -33,7 +33,7 @@ class Space:
 
     @classmethod
     def of(cls, image: PreparedPhotograph) -> Space:
-        """Return the space of an image's boxes."""
+        """Return the coordinates of an image's boxes."""
         height, width = image.image.shape[-2:]
         place, size = image.source.box, image.size
         if place is not None and size is not None:
@@ -42,7 +42,7 @@ class Space:
         return cls((width, height), size is None, (width, height), (0.0, 0.0, float(width), float(height)))
 
     def to_photo(self, box: Sequence[float]) -> Box:
-        """Return a box in pixels of the input as one in this space."""
+        """Convert a box from pixels of the input to these coordinates."""
         left, top, right, bottom = self._place
         x_scale, y_scale = (right - left) / self._input[0], (bottom - top) / self._input[1]
         x_low, y_low, x_high, y_high = box
@@ -50,10 +50,10 @@ class Space:
 
 
 def prepare_tensor(image: Tensor, transform: Transform | None) -> PreparedPhotograph:
-    """Return a tensor as the detector takes it: an image in [0, 1] for one of torchvision, else the input itself.
+    """Prepare a tensor for the detector: an image in [0, 1] for torchvision, the input itself for other detectors.
 
     Raises:
-        ImageError: it is no single floating-point image (c, h, w) or (1, c, h, w), or not in [0, 1].
+        ImageError: it is not a single floating-point image (c, h, w) or (1, c, h, w), or not in [0, 1].
     """
     check_stored(image)
     single = image[0] if image.dim() == 4 and len(image) == 1 else image
@@ -85,7 +85,7 @@ def _check_pixels(image: Tensor) -> None:
 
 
 def image_size_inside(image: PreparedPhotograph, transform: Transform | None) -> tuple[int, int]:
-    """Return the (height, width) of the input that is no padding at the right or below."""
+    """Return the (height, width) of the input without its padding on the right and at the bottom."""
     if isinstance(transform, TorchvisionDetection) and image.size is not None:
         return transform.inside(image.size)
     height, width = image.image.shape[-2:]

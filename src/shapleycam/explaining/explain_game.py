@@ -1,4 +1,4 @@
-"""From a game to explanations: the methods' values, and heatmaps of them."""
+"""Compute the explanations of a game: the values and heatmaps of each method."""
 
 from __future__ import annotations
 
@@ -35,14 +35,20 @@ def explain_game(
     channels: int = 1,
     curvature: bool = False,
 ) -> tuple[dict[str, Explanation], dict[str, str]]:
-    """Return the explanations of a game's images by each method, and why optional methods are refused here.
+    """Return the explanations of a game's images by each method, and the reasons why optional methods are refused.
 
-    `traced` has the model's own output, `channels` is the axis of the images that holds their channels; `curvature`
-    measures it also where no method needs it.
+    Args:
+        game: the game of each image.
+        choice: the methods.
+        options: the options of the estimators.
+        batch: the images.
+        traced: the traced pass, with the model's own output.
+        channels: the axis of the images that holds their channels.
+        curvature: measure the curvature even if no method needs it.
     """
     results, refused = compute_allowed(game, choice, options)
     methods = [row for row in choice.rows if row.basis in results]
-    measured = _curvature(game, results, options, is_wanted=curvature)
+    measured = _curvature(game, results, options, is_required=curvature)
     if measured is not None and SECOND in results:
         warnings.warn_of_no_curvature(measured, traced.layer, game.utility.name, game.removal.name)
     values = compute_values(game, methods, results)
@@ -92,7 +98,7 @@ def _explanation(
 
 
 def _utility_removed(game: Game) -> Float[Tensor, " b"] | None:
-    """Return the utility of images of which everything was removed; None where it is not a finite number."""
+    """Return the utility of the images with everything removed; None if it is not finite."""
     if not game.removal.is_fixed:
         return game.empty
     images = torch.arange(len(game.activation), device="cpu")
@@ -101,11 +107,11 @@ def _utility_removed(game: Game) -> Float[Tensor, " b"] | None:
 
 
 def _curvature(
-    game: Game, results: Mapping[Basis, BasisResult], options: EstimatorOptions, *, is_wanted: bool
+    game: Game, results: Mapping[Basis, BasisResult], options: EstimatorOptions, *, is_required: bool
 ) -> Float[Tensor, " b"] | None:
-    """Return the curvature where a second-order method has paid for it, or where it is wanted and can be had."""
+    """Return the curvature; None if it is neither computed yet nor required, or has no second derivatives."""
     second = results.get(SECOND)
-    if second is None and is_wanted:
+    if second is None and is_required:
         try:
             second = compute_bases(game, [SECOND], options)[SECOND]
         except DerivativeError:

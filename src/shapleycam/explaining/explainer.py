@@ -54,34 +54,38 @@ class Explainer:
 
     Args:
         model: a name from the zoo ("efficientnet_lite0", "timm:resnet50", …), a `Network`, or any torch module that
-            maps images (b, c, h, w) to logits (b, classes), or to something with them in it. It is left as it was
-            found. Of what torch.compile or DataParallel returned the model inside is explained.
+            maps images (b, c, h, w) to logits (b, classes), or to an output that contains logits. The model is not
+            changed. Where torch.compile or DataParallel wraps a model, the wrapped model is explained.
         layer: "before-pool" (the default: found by running the model), "last-conv", a dotted name, a module, "input"
-            (the preprocessed image, with the whole model behind it), or a list of these, whose heatmaps are fused.
+            (the preprocessed image; the head is then the whole model), or a list of these, whose heatmaps are fused.
         utility: what is explained: a name ("rest", "logit", …), a question of `shapleycam.utilities`, or a callable
             (output, target) -> (b,).
-        preprocess: RGB PIL image to tensor (c, h, w), or an image processor of transformers; needed for photographs
-            where the model declares none.
+        preprocess: a function from an RGB PIL image to a tensor (c, h, w), or an image processor of transformers.
+            Photographs need it if the model declares no preprocessing.
         labels: class names in the order of the logits.
         device: where to run; None leaves a module where it is, and puts a named model on the GPU if there is one.
         memory: about how many bytes a batch of coalitions may take.
-        output: which part of what the model returns is explained, by name, position or function; None finds it.
-        layout: how the layer's activation is laid out, where it cannot be proven: "NCHW", "NHWC", "NCDHW", "NDHWC" or
+        output: which part of the model's output is explained, by name, position or function; None finds it.
+        layout: the layout of the layer's activation, if it cannot be proven: "NCHW", "NHWC", "NCDHW", "NDHWC" or
             "tokens 14x14 after 1" (prefix tokens).
-        images: what images of five dimensions are, "volume" (b, c, d, h, w) or "video" (b, t, c, h, w); None finds the
-            channels by running the model.
+        images: what images with five dimensions are: "volume" (b, c, d, h, w) or "video" (b, t, c, h, w). None finds
+            the axis of the channels by running the model.
         fuse: how the heatmaps of several layers become one: "mean", "maximum" or "product".
-        removal: what stands in for the content of places that are absent from a coalition. "zero": zeros, as in the
-            paper. "mean": at each place the layer's mean over the `reference` photographs; without these each image's
-            own mean over its places, where prefix tokens stay as they are. A tensor, shaped as the layer's activation
-            (b, ...), as that of one image, or (channels,). Or a function that makes such a tensor of a copy of the
-            activation, of each image by itself and always the same: one that mixes images or draws is refused. At
-            layer "input" also "blur": the image under a Gaussian; and for methods that play the game "impute": absent
-            pixels are filled in from the present ones; "drop": a plain vision transformer gets no tokens of absent
-            patches; "samples": each of the `reference` photographs stands in, and a coalition is worth the mean.
+        removal: what replaces the content of positions that are absent from a coalition.
+            "zero": zeros, as in the paper.
+            "mean": at each position the layer's mean over the `reference` photographs; without these, each image's own
+            mean over its positions, and prefix tokens stay as they are.
+            A tensor, shaped as the layer's activation (b, ...), as that of one image, or (channels,).
+            A function that returns such a tensor for a copy of the activation. It must treat each image independently
+            and return the same at each call: a function that mixes images or draws random numbers is refused.
+            Only at layer "input": "blur", the image under a Gaussian filter.
+            Only at layer "input" and for methods that evaluate coalitions: "impute" fills absent pixels in from the
+            present ones; "drop" gives a plain vision transformer no tokens of absent patches; "samples" replaces
+            absent pixels with those of each `reference` photograph in turn, and the value of a coalition is the mean.
         reference: the photographs for removal "mean" or "samples", as `explain` takes them.
-        precision: "bfloat16" runs what comes before the layer in bfloat16, which takes a third of the time on CPUs that
-            compute in it, and changes values by about a hundredth (`fidelity` measures it); "full" is the model's own.
+        precision: "bfloat16" runs the layers before the explained one in bfloat16. That takes a third of the time on
+            CPUs that compute in bfloat16, and changes values by about 1% (`fidelity` measures it). "full" is the
+            model's own precision.
 
     Raises:
         ModelError, LayerError, OptionError: the model, layer or another choice is unknown.
@@ -95,7 +99,7 @@ class Explainer:
         (torch.Size([1, 7, 7]), Explainer(efficientnet_lite0, layer bn2, utility rest))
     """
 
-    def __init__(  # noqa: PLR0913  # what a model does not declare of itself; most calls need the first two
+    def __init__(  # noqa: PLR0913  # what a model may not declare itself; most calls need the first two
         self,
         model: str | nn.Module | Network,
         layer: LayerChoice = None,
@@ -137,10 +141,10 @@ class Explainer:
 
     @property
     def layer(self) -> str:
-        """Return the layer's dotted name, several joined by " + ", once it is known.
+        """Return the layer's dotted name; several names are joined by " + ".
 
-        A layer given by name is known at once; one that is found by running the model, after the first explanation or
-        a call of `find_layer`.
+        A layer that was given by name is known at once. A layer that a rule finds is known after the first explanation
+        or a call of `find_layer`.
 
         Raises:
             LayerError: it is not known yet.
@@ -152,10 +156,10 @@ class Explainer:
     @torch.no_grad()
     @in_full_precision()
     def find_layer(self, images: Images | None = None) -> str:
-        """Return the layer's dotted name, several joined by " + ", finding it by running the model where needed.
+        """Return the layer's dotted name; run the model to find the layer if it is not known.
 
-        All later images are explained there. Without `images` the model sees noise of the size that its preprocessing
-        makes.
+        Several names are joined by " + ". All later images are explained at this layer. Without `images` the model runs
+        on noise, of the size that its preprocessing makes.
 
         Raises:
             LayerError: it must be found, and the size of the images is not known; or no layer fits.
@@ -184,19 +188,19 @@ class Explainer:
             images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w); volumes
                 (b, c, d, h, w) and videos (b, t, c, h, w) for models that take them.
             method: a name from `shapleycam.methods()`, in any spelling ("Grad-CAM"). The default, "pathcam-h", runs
-                what comes after the layer again along a path; where a model refuses that, "shapleycam" needs one run.
+                the head again along a path. "shapleycam" needs a single run, for models whose head cannot run again.
             target: None for the predicted class; a number or label for all images; a tensor (b,) or a list for each.
-            utility: in place of the explainer's own.
+            utility: overrides the explainer's utility.
             options: any of these keywords.
-                `removal`: in place of the explainer's own.
-                `reference`: photographs for removal "mean" or "samples", in place of the explainer's own.
-                `inputs`: further inputs of a model that takes several: a mapping of its forward's keyword names, or a
-                tuple of the arguments after the images. Tensors whose first dimension is the number of images belong
-                to them row by row.
-                `smooth`: a smoothing of the map, or several of "augment" (the mean heatmap of the image and its mirror
+                `removal`: overrides the explainer's removal.
+                `reference`: photographs for removal "mean" or "samples"; overrides the explainer's.
+                `inputs`: further inputs of a model that takes several: a mapping from the keyword names of its forward,
+                or a tuple of the arguments after the images. A tensor whose first dimension is the number of images
+                has one row for each image.
+                `smooth`: one or several smoothings of the map: "augment" (the mean heatmap of the image and its mirror
                 image at three intensities), "eigen" (the first principal component of the channels in place of their
-                sum) and "noise" (the mean values of noisy images). Smoothed values divide no score. What depends on
-                left and right, as a steering angle, is not for "augment".
+                sum) and "noise" (the mean values of noisy images). Smoothed values do not sum to the score. Do not use
+                "augment" for an output that depends on left and right, such as a steering angle.
                 `nodes` (8), `tolerance` (0.01), `seed` (0), `players`, `progress` and `runs` (None), as
                 `shapleycam.values.EstimatorOptions` explains them.
 
@@ -215,8 +219,8 @@ class Explainer:
     ) -> list[Explanation]:
         """Explain several classes of each image from one forward pass: one explanation for each of `targets`.
 
-        So each label of a multi-label model gets its map (utility "sigmoid_rest"). A number as `targets` means that
-        many of the likeliest classes of each image. Other arguments and errors are as in `explain`.
+        For example, each label of a multi-label model gets its own map (utility "sigmoid_rest"). An integer k as
+        `targets` means the k most probable classes of each image. Other arguments and errors are as in `explain`.
         """
         comparisons = self.compare_each(images, [method], targets, utility, **options)
         return [comparison[method] for comparison in comparisons]
@@ -233,9 +237,9 @@ class Explainer:
     ) -> Comparison:
         """Explain by several methods from one forward pass; arguments and errors as in `explain`.
 
-        `methods` may hold the sets "paper", "all" and "field" (all, and what takes longer); `seed` may be one for each
-        image, in place of its content. `curvature` measures it also where no second-order method is asked for, if the
-        model has second derivatives.
+        `methods` may contain the names of sets: "paper", "all" and "field" ("all" and slower methods). `seed` may be a
+        list with one seed for each image; these replace the seeds from the images' content. `curvature=True` measures
+        the curvature even if no method is of second order, provided the model has second derivatives.
         """
         return self.compare_each(images, methods, [target], utility, curvature=curvature, **options)[0]
 
@@ -253,7 +257,7 @@ class Explainer:
         smooth: SmoothChoice = None,
         **options: Unpack[EstimatorKeywords],
     ) -> list[Comparison]:
-        """Explain several classes by several methods from one forward pass (one a layer, where there are several).
+        """Explain several classes by several methods, from one forward pass for each layer.
 
         `targets` are as in `explain_each`; other arguments and errors are as in `compare`.
         """
@@ -274,7 +278,7 @@ class Explainer:
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     @in_full_precision()
-    def compare_with(  # noqa: PLR0913  # as `compare_each`, which hands all of them down
+    def compare_with(  # noqa: PLR0913  # `compare_each` passes all its arguments on to this method
         self,
         options: EstimatorOptions,
         images: Images,
@@ -287,7 +291,7 @@ class Explainer:
         inputs: Inputs = None,
         smooth: SmoothChoice = None,
     ) -> list[Comparison]:
-        """Explain as `compare_each` does, with the estimators' options as one object.
+        """Explain as `compare_each` does; the estimators' options are one object.
 
         Examples:
             >>> import matplotlib, shapleycam
@@ -320,11 +324,11 @@ class Explainer:
     ) -> Game:
         """Return the CRG game of each image, with derivatives at any activation; arguments and errors as in `explain`.
 
-        `players` may also be "channels": the layer's channels are played in place of its positions. A game's values are
-        had of `shapleycam.values`.
+        With `players="channels"` the players are the layer's channels instead of its positions. The functions of
+        `shapleycam.values` compute the values of a game.
 
         Raises:
-            OptionError: the explainer has several layers; a game is played at one.
+            OptionError: the explainer has several layers; a game has one layer.
         """
         question = self._question(images, utility, removal, reference, inputs)
         traced_batch = self._tracer.trace_only_layer(question, (), replay=True, twice=True)
@@ -345,12 +349,13 @@ class Explainer:
         reference: Images | None = None,
         inputs: Inputs = None,
     ) -> TracedBatch:
-        """Run the model once; of the pass several utilities are explained by `methods`, and with `replay` games played.
+        """Run the model once and return the traced batch, which explains several utilities by `methods`.
 
-        Arguments and errors are as in `explain`; `utility` is one of those that will be asked of it.
+        With `replay=True` the head can run again, as games need it. `utility` is one of the utilities that will be
+        explained. Other arguments and errors are as in `explain`.
 
         Raises:
-            OptionError: the explainer has several layers; a traced batch is of one.
+            OptionError: the explainer has several layers; a traced batch has one layer.
         """
         question = self._question(images, utility, removal, reference, inputs)
         return self._tracer.trace_only_layer(question, methods, replay=replay, twice=False)
@@ -358,9 +363,9 @@ class Explainer:
     @restore_when_interrupted
     @torch.inference_mode(mode=False)
     def output(self, images: Images, utility: UtilityChoice = None, inputs: Inputs = None) -> Any:
-        """Return the model's output for images, or what `output=` selects of it: an embedding, say, to compare with.
+        """Return the model's output for images, or the part that `output=` selects (an embedding, for example).
 
-        `utility` is the one that will be asked of it, in place of the explainer's own: some ask of all of it.
+        `utility` overrides the explainer's utility. Some utilities read the whole output, whatever `output=` selects.
 
         Raises:
             ModelError, ImageError: as in `explain`.
@@ -373,7 +378,9 @@ class Explainer:
     @torch.inference_mode(mode=False)
     @torch.no_grad()
     def scores(self, images: Images, utility: UtilityChoice = None) -> Float[Tensor, "b classes"] | None:
-        """Return the scores that a target is chosen among: the largest is the predicted class. None without classes.
+        """Return the class scores that targets index; None for an output without classes.
+
+        The predicted class is the one with the largest score.
 
         Raises:
             ModelError, ImageError: as in `explain`.
@@ -382,7 +389,7 @@ class Explainer:
         return class_scores(self.model, batch, self._tracer.select_for(chosen_utility), chosen_utility, self.labels)
 
     def like(self, model: nn.Module) -> Explainer:
-        """Return this explainer for another model of the same architecture, such as one with other weights."""
+        """Return a copy of this explainer for another model of the same architecture, as one with other weights."""
         share_proofs(model, self.model)
         share_checks(model, self.model)
         explainer = self._with_tracer(self._tracer.of_model(model))
@@ -392,9 +399,9 @@ class Explainer:
     def at_layer(
         self, layer: LayerChoice, *, removal: RemovalOption = None, reference: Images | None = None
     ) -> Explainer:
-        """Return this explainer at other layers of the same model; arguments and errors are as of `Explainer`.
+        """Return a copy of this explainer at other layers of the same model; arguments and errors as in `Explainer`.
 
-        A removal that is not given is the explainer's own.
+        Without `removal` and `reference` the copy keeps the explainer's removal.
 
         Examples:
             >>> import shapleycam
@@ -409,11 +416,11 @@ class Explainer:
 
     @property
     def precision(self) -> Precision:
-        """Return the precision of what comes before the layer: "full", the model's own, or "bfloat16"."""
+        """Return the precision of the layers before the explained one: "full" (the model's own) or "bfloat16"."""
         return self._tracer.settings.precision
 
     def in_full_precision(self) -> Explainer:
-        """Return this explainer with the model's own precision before the layer too."""
+        """Return a copy of this explainer that runs the whole model in its own precision."""
         return self._with_tracer(self._tracer.in_full_precision())
 
     def __repr__(self) -> str:
@@ -431,7 +438,7 @@ class Explainer:
     def _question(
         self, images: Images, utility: UtilityChoice, removal: RemovalOption, reference: Images | None, inputs: Inputs
     ) -> Question:
-        """Return what is asked by the arguments of a method; the explainer's own choices stand in for None."""
+        """Return the question that a method's arguments ask; None means the explainer's own choice."""
         chosen_utility, batch = self._utility(utility), self._batch(images, inputs)
         return Question(batch, chosen_utility, self._removal(removal, reference))
 

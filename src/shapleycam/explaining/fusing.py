@@ -1,4 +1,4 @@
-"""Fusing explanations of several layers into one: their heatmaps, and their values on the finest grid."""
+"""Fuse explanations of several layers into one: their heatmaps, and their values on the finest grid."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FUSIONS: dict[str, Callable[[Sequence[Explanation]], Tensor]] = {
     "maximum": lambda layers: torch.stack([e.heatmap for e in layers]).amax(0),
     "product": lambda layers: torch.stack([e.heatmap for e in layers]).prod(0),
 }
-"""How the maps of several layers become one, before it is scaled to [0, 1]."""
+"""Functions from the explanations at several layers to one map, before it is scaled to [0, 1]."""
 
 
 def check_fusion(fuse: str) -> str:
-    """Return the name of a fusion, for any spelling of it.
+    """Return the canonical name of a fusion, for any spelling of it.
 
     Raises:
-        OptionError: there is none of that name.
+        OptionError: the name is unknown.
     """
     fusion = canonical_name(fuse, FUSIONS)
     if fusion is None:
@@ -38,15 +38,16 @@ def check_fusion(fuse: str) -> str:
 def fuse_explanations(explanations: Sequence[Explanation], fusion: str) -> Explanation:
     """Return the explanations of the same images at several layers as one.
 
-    The mean is that of pytorch-grad-cam: of maps scaled at their own size and resized, not of heatmaps, which are
-    scaled at the input's size once more. Maximum and product are of heatmaps. All are scaled to [0, 1] again.
+    "mean" is that of pytorch-grad-cam: each layer's map is scaled at its own size, resized and averaged. (Heatmaps are
+    scaled a second time, at the input's size.) "maximum" and "product" combine heatmaps. All three are then scaled to
+    [0, 1].
 
-    Values are the layers' mean, each spread evenly over the cells of the finest grid, so that they still sum to what
-    they summed to; so are those of prefix tokens. Standard errors, curvature and notes belong to single layers, and are
-    left out.
+    The values are the mean over the layers. Each layer's values are spread evenly over the cells of the finest grid, so
+    their sum does not change. The values of prefix tokens are averaged too. Standard errors, curvature and notes belong
+    to single layers and are left out.
 
     Raises:
-        OptionError: some layers have a depth, and some have none.
+        OptionError: some layers have a depth axis, and some have none.
     """
     first = explanations[0]
     if len({e.values.dim() for e in explanations}) > 1:
@@ -71,18 +72,18 @@ def fuse_explanations(explanations: Sequence[Explanation], fusion: str) -> Expla
 
 
 def _scaled_once(explanation: Explanation) -> Float[Tensor, "b *size"]:
-    """Return a layer's map with its largest cell at 1; at the input's size its largest pixel may lie below."""
+    """Return a layer's map scaled to [0, 1] and then resized; after resizing its largest pixel may be below 1."""
     return resize(min_max(explanation.values.relu()), tuple(explanation.heatmap.shape[1:]))
 
 
 def _spread(values: Float[Tensor, "b *cells"], grid: tuple[int, ...]) -> Float[Tensor, "b *grid"]:
-    """Return values on another grid over the same image: each cell's is shared by the cells it overlaps, by area."""
+    """Return values on another grid over the same image: a cell's value is divided by area among those it overlaps."""
     overlaps = [_overlap(old, new).to(values) for old, new in zip(values.shape[1:], grid, strict=True)]
     return reduce(lambda shared, overlap: torch.tensordot(shared, overlap, dims=([1], [0])), overlaps, values)
 
 
 def _overlap(old: int, new: int) -> Float[Tensor, "old new"]:
-    """Return which share of each of `old` equal parts of a line lies in each of `new` equal parts."""
+    """Divide a line into `old` and into `new` equal parts; return the share of each old part in each new part."""
     ends, starts = torch.arange(1, old + 1, device="cpu").double() / old, torch.arange(old, device="cpu").double() / old
     highest = torch.minimum(ends[:, None], torch.arange(1, new + 1, device="cpu").double() / new)
     lowest = torch.maximum(starts[:, None], torch.arange(new, device="cpu").double() / new)

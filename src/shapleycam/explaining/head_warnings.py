@@ -1,4 +1,4 @@
-"""Warnings about a head that is looked at once: it ignores the activation's scale, or there is nothing to divide."""
+"""Warnings about a head: it ignores the activation's scale, is saturated, or gives a grand value of zero."""
 
 from __future__ import annotations
 
@@ -28,46 +28,47 @@ from shapleycam.values.scale import (
 
 @dataclass(frozen=True)
 class HeadWarnings:
-    """Warns of what makes values say little, in every image.
+    """Warns of properties of the head that make values uninformative.
 
-    Each but saturation is looked up once for each layer, utility and removal. For derivatives at the activation alone
-    the head is run again only where their values sum to next to nothing, as where there is something to warn of.
+    Each property but saturation is checked once for each layer, utility and removal. If all methods take derivatives at
+    the activation, the trace cannot replay the head. It is then traced again, but only if the first-order values sum to
+    almost zero, since without that there is nothing to warn of.
 
     Attributes:
-        memory: what is known of the model's heads.
-        record: makes of a game the same game of a pass whose head can be run again.
+        memory: the results of earlier checks.
+        record: a function that returns the same game with a trace whose head can run again.
     """
 
     memory: ExplainerMemory
     record: Callable[[Game], Game]
 
     def warn(self, game: Game, bases: Collection[Basis]) -> None:
-        """Warn where derivatives along the activation say little, and where a removal leaves nothing to divide."""
+        """Warn if derivatives along the activation are uninformative, or if the removal leaves v(N) = 0."""
         derivatives = [basis for basis in bases if basis.takes_derivatives]
         if derivatives and self._has("ignores scale", ignores_scale, game, derivatives):
             warn_of_ignored_scale(game)
-        takes_part = [basis for basis in bases if basis.takes_derivatives or basis.needs_replay]
+        dividing = [basis for basis in bases if basis.takes_derivatives or basis.needs_replay]
         is_removal = not game.removal.is_zero
-        if is_removal and takes_part and self._has("divides nothing", divides_nothing, game, takes_part):
+        if is_removal and dividing and self._has("divides nothing", divides_nothing, game, dividing):
             warn_of_nothing_to_divide(game)
 
-    def _has(self, name: Verdict, judge: Callable[[Game], bool], game: Game, bases: Collection[Basis]) -> bool | None:
-        """Return what is known of the head, or what a look at it says; None where it need not be looked at."""
+    def _has(self, name: Verdict, check: Callable[[Game], bool], game: Game, bases: Collection[Basis]) -> bool | None:
+        """Return whether the head has a property, from memory or by a check; None if no check is needed."""
         is_recorded = any(basis.needs_replay for basis in bases)
         verdict = self.memory.verdict(name, game)
         if verdict is None and (is_recorded or cancels(game)):
-            verdict = judge(game if is_recorded else self.record(game))
+            verdict = check(game if is_recorded else self.record(game))
             self.memory.remember(name, game, verdict=verdict)
         return verdict
 
     def warn_of_saturation(self, game: Game, rows: Collection[Method], explanations: Mapping[str, Explanation]) -> None:
-        """Warn of images in which values of a derivative at the activation are next to nothing beside v(N).
+        """Warn of images whose values from a derivative at the activation are almost zero compared with v(N).
 
-        Values of zero are told as a blank map is. Where it may be so, the head is run again for each batch: what there
-        is to divide is another in each image.
+        Values that are exactly zero are reported as a blank map instead. v(N) differs between images, so the head is
+        run again for each batch in which saturation is possible.
         """
-        is_said = self.memory.verdict("ignores scale", game) or is_ignored(SaturatedDerivativeWarning)
-        by_method = {} if is_said or not game.removal.is_fixed else _sizes_of_values(game, rows, explanations)
+        is_reported = self.memory.verdict("ignores scale", game) or is_ignored(SaturatedDerivativeWarning)
+        by_method = {} if is_reported or not game.removal.is_fixed else _sizes_of_values(game, rows, explanations)
         is_recorded = any(row.basis.needs_replay for row in rows)
         suspected = {
             name: sizes
@@ -77,9 +78,9 @@ class HeadWarnings:
         if not suspected:
             return
         try:
-            judged = game if is_recorded else self.record(game)
-            images = {name: is_saturated(judged, sizes) for name, sizes in suspected.items()}
-        except ShapleyCamError:  # what comes after the layer cannot run again: nobody can say what there is to divide
+            replayable = game if is_recorded else self.record(game)
+            images = {name: is_saturated(replayable, sizes) for name, sizes in suspected.items()}
+        except ShapleyCamError:  # the head cannot run again, so v(N) is not known
             return
         names = [name for name, saturated in images.items() if saturated.any()]
         if names:
@@ -89,9 +90,10 @@ class HeadWarnings:
 def _sizes_of_values(
     game: Game, rows: Collection[Method], explanations: Mapping[str, Explanation]
 ) -> dict[str, Float[Tensor, " b"]]:
-    """Return Σ_j |φ_j| (b,) of methods that divide the score by a derivative at the activation, by name.
+    """Return by name Σ_j |φ_j| (b,) for each method in units of the utility that is a Taylor estimate.
 
-    A method that keeps positive products alone may rightly have none: it counts as small where first order is, too.
+    Values that keep only positive products may rightly be all zero. For these methods the result is at least the size
+    of the first-order values, so that they count as small only if first order is small too.
     """
     sizes = {}
     for row in rows:

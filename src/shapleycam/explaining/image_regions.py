@@ -1,4 +1,4 @@
-"""Regions of the photograph as players, by name: superpixels, and the patches of the model."""
+"""Regions of the image as players, by name: superpixels, and the model's patches."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from shapleycam.tracing.input_layer import image_as_layer
 
 SUPERPIXELS, PATCHES = "superpixels", "patches"
 DEFAULT_SUPERPIXELS = 50
-"""Superpixels of an image, unless the user gives their number."""
+"""Default number of superpixels of an image."""
 
 
 def check_region_name(name: str) -> str:
-    """Return a name of regions in its own spelling, with the number of superpixels if there is one.
+    """Return the canonical spelling of a name of regions, with the number of superpixels if the name has one.
 
     Raises:
-        OptionError: an unknown name, or a number that means nothing.
+        OptionError: an unknown name, or an invalid number.
 
     Examples:
         >>> from shapleycam.explaining.image_regions import check_region_name
@@ -55,11 +55,11 @@ def regions_of_images(
     *,
     is_at_input: bool,
 ) -> Regions:
-    """Return players as a game takes them: labels of each pixel in place of a name of regions of the image.
+    """Return players as a game takes them: a name of regions becomes labels of the pixels (b, h, w) or (h, w).
 
     Raises:
-        OptionError: an unknown name, regions of the image at another layer, a model without patches, or an image that
-            cannot be divided so.
+        OptionError: an unknown name, regions of the image at another layer than the input, a model without patches, or
+            an image that cannot be divided into these regions.
     """
     if not isinstance(players, str) or players == CHANNELS:
         return players
@@ -83,7 +83,7 @@ def regions_of_images(
 
 
 def _patches(model: nn.Module, size: Size) -> Int[Tensor, "h w"]:
-    """Return the number of the model's patch that each pixel lies in, in reading order."""
+    """Return the index of the model's patch that each pixel lies in; patches are in reading order."""
     declared = declared_patches(model)
     if len(declared) != 1:
         sizes = ", ".join(" x ".join(map(str, patch)) for patch in sorted(declared))
@@ -98,7 +98,7 @@ def _patches(model: nn.Module, size: Size) -> Int[Tensor, "h w"]:
 
 
 def _colours(image: Float[Tensor, "c h w"], preprocess: Transform | None) -> Any:
-    """Return an image as an array (h, w, 3) of colours from 0 to 1, or (h, w, c) of other channels."""
+    """Return an image as an array in [0, 1]: (h, w, 3) of colours if they can be restored, else (h, w, c)."""
     if isinstance(preprocess, Preprocess) and len(image) in {1, 3}:
         return preprocess.picture(image).cpu().numpy() / 255
     low, high = image.aminmax()

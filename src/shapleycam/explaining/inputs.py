@@ -1,4 +1,4 @@
-"""From what a user hands to an explainer to a batch of images and a tensor of classes."""
+"""Convert a user's images and targets to a batch of images and a tensor of classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from shapleycam.utilities.utility import logits_or_none
 
 Images: TypeAlias = "Photo | Sequence[Photo] | Tensor | Sequence[Tensor] | Batch"
 Inputs: TypeAlias = "Mapping[str, Any] | tuple[Any, ...] | None"
-"""Further inputs of a model: keyword arguments of its forward, or positional ones after the images."""
+"""Further inputs of a model: keyword arguments of its forward, or positional arguments after the images."""
 Target: TypeAlias = "int | str | Tensor | Sequence[int | str] | None"
 
 
@@ -42,12 +42,12 @@ def batch_of(
     Args:
         images: a path, a PIL image, a list of these, or a preprocessed float tensor (b, c, h, w), 5-D for volumes and
             videos, or a list of tensors (c, h, w) or (1, c, h, w).
-        preprocess: RGB PIL image to tensor (c, h, w); needed for photographs.
-        model: that is to see them.
-        inputs: further ones of the model.
+        preprocess: a function from an RGB PIL image to a tensor (c, h, w); photographs need it.
+        model: the model that will run on the images.
+        inputs: further inputs of the model.
 
     Raises:
-        ImageError: none of these, an unreadable photograph, or photographs without preprocessing.
+        ImageError: images of another type, an unreadable photograph, or photographs without preprocessing.
     """
     if isinstance(images, Batch):
         return images if inputs is None else replace(images, extra=extra_inputs(inputs, images.images))
@@ -56,17 +56,17 @@ def batch_of(
 
 
 def _in_precision_of(images: Tensor, tensor: Tensor) -> Tensor:
-    """Return a tensor of half precision widened as the images are; any other as it is."""
+    """Return a half-precision tensor in the images' precision; return any other tensor unchanged."""
     return tensor.to(images.dtype) if tensor.dtype in HALF else tensor
 
 
 def extra_inputs(inputs: Inputs, images: Float[Tensor, "b *image"]) -> ExtraInputs:
     """Return further inputs of a model on the images' device.
 
-    They are keyword arguments of its forward, or positional ones after the images.
+    They are keyword arguments of its forward, or positional arguments after the images.
 
     Raises:
-        OptionError: neither a mapping of names nor a tuple.
+        OptionError: `inputs` is neither a mapping from names nor a tuple.
     """
     if inputs is None:
         return NO_EXTRA
@@ -100,7 +100,7 @@ def _batch_of(images: Images, preprocess: Transform | None, model: nn.Module) ->
 
 
 def _name_of(photo: Any, index: int) -> str | None:
-    """Return the name of a photograph without a path; None for one with a path, which has its file's."""
+    """Return a name for a photograph without a path; None for a path, since the file's name is used."""
     return None if isinstance(photo, (str, Path)) else f"image {index}"
 
 
@@ -135,13 +135,14 @@ def resolve_targets(
     labels: Sequence[str] | None,
     images: Float[Tensor, "b *image"],
 ) -> Int[Tensor, " b"]:
-    """Return the class (b,) that is explained of each image.
+    """Return the explained class (b,) of each image.
 
-    It is the predicted one for None; otherwise the target is one for all images, or one for each. `scores` are those
-    of the utility's classes, None where it asks of no class.
+    `target` is None for the predicted class, one class for all images, or one for each image. `scores` are the scores
+    of the utility's classes; None if the utility has no classes.
 
     Raises:
-        TargetError: out of range, unknown, ambiguous, not one an image, or missing where it cannot be predicted.
+        TargetError: a class is out of range, unknown or ambiguous; the number of targets is not the number of images;
+            or there is no target and none can be predicted.
     """
     if scores is None or len(scores) != len(images):
         return _no_classes(target, utility, images)
@@ -164,7 +165,7 @@ def resolve_targets(
 
 
 def _no_classes(target: Target, utility: Utility, images: Tensor) -> Int[Tensor, " b"]:
-    """Return zeros, where a utility asks of no class; a function of the user's may be given numbers of its own."""
+    """Return zeros (b,) for a utility without classes; only a user's function may be given numbers as targets."""
     count, is_function = len(images), utility.scores is logits_or_none
     if target is None:
         return torch.zeros(count, dtype=torch.long, device=images.device)
@@ -191,10 +192,10 @@ def _photos(images: Any) -> list[Any]:
 
 
 def check_stored(images: Tensor) -> None:
-    """Refuse a tensor whose numbers are not all stored: a sparse one, or one of the device meta.
+    """Refuse a tensor whose numbers are not all stored: a sparse tensor, or one on the device meta.
 
     Raises:
-        ImageError: it is such a tensor.
+        ImageError: the tensor is sparse or on the device meta.
     """
     if images.layout != torch.strided or images.is_meta:
         kind = "no numbers (device meta)" if images.is_meta else f"layout {images.layout}"

@@ -1,4 +1,4 @@
-"""The layers of an explainer: by name, or by a rule that the model must be run for."""
+"""The layers of an explainer, given by name, or by a rule that is resolved by running the model."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ LayerChoice: TypeAlias = "str | nn.Module | Sequence[str | nn.Module] | None"
 
 
 class LayerSearch:
-    """The layers that a user asked for.
+    """The layers that a user chose.
 
-    Rules ("before-pool", "last-conv") are resolved by running the model once, at the first images; the answer is kept,
-    so that all later images are explained at the same layers.
+    Rules ("before-pool", "last-conv") are resolved by running the model on the first image. The result is stored, so
+    that all later images are explained at the same layers.
 
     Args:
-        layer: as the user named it, or them.
-        found_by_rules: the layers that rules find in this network, where these are known.
-        model: whose layers they are.
+        layer: the user's choice of one or several layers.
+        found_by_rules: for some networks, the layer that each rule finds.
+        model: the model that has the layers.
     """
 
     def __init__(self, layer: LayerChoice, found_by_rules: Mapping[str, str], model: nn.Module) -> None:
@@ -40,11 +40,11 @@ class LayerSearch:
         self._names = [_name_or_rule(choice, found_by_rules, model) for choice in _choices(layer)]
 
     def __len__(self) -> int:
-        """Return how many layers there are."""
+        """Return the number of layers."""
         return len(self._names)
 
     def __str__(self) -> str:
-        """Return the names joined by " + "; rules stand for layers that are not known yet."""
+        """Return the names joined by " + "; a layer that is not known yet is shown as its rule."""
         return " + ".join(self._names)
 
     @property
@@ -54,7 +54,7 @@ class LayerSearch:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names that are known; rules are left out."""
+        """Return the known names, without rules."""
         return tuple(name for name in self._names if name not in RULES)
 
     def at(self, layer: LayerChoice, model: nn.Module) -> LayerSearch:
@@ -62,14 +62,15 @@ class LayerSearch:
         return LayerSearch(layer, self._found_by_rules, model)
 
     def find(self, model: nn.Module, batch: Batch, select: OutputSelector, image_kind: ImageKind) -> tuple[str, ...]:
-        """Return the layers' dotted names, found by running the model on the first image where a rule asks for it.
+        """Return the layers' dotted names; run the model on the first image to resolve rules.
 
         Raises:
             LayerError: no layer fits the rule.
         """
         if not self.is_done:
             self._names = [
-                _found(model, batch.first, name, select, image_kind) if name in RULES else name for name in self._names
+                _resolve_rule(model, batch.first, name, select, image_kind) if name in RULES else name
+                for name in self._names
             ]
         return tuple(self._names)
 
@@ -77,15 +78,15 @@ class LayerSearch:
         """Return the dotted names joined by " + ", without running the model.
 
         Raises:
-            LayerError: they must be found first.
+            LayerError: a rule is not resolved yet.
         """
         if not self.is_done:
             raise LayerError("the layer is not known yet; call find_layer(), explain some images, or give layer=")
         return str(self)
 
 
-def _found(model: nn.Module, first: Batch, rule: str, select: OutputSelector, image_kind: ImageKind) -> str:
-    """Return the layer that a rule finds, and warn where the image also reaches the output around it."""
+def _resolve_rule(model: nn.Module, first: Batch, rule: str, select: OutputSelector, image_kind: ImageKind) -> str:
+    """Return the layer that a rule finds; warn if the image also reaches the output without passing this layer."""
     layer = find_layer(model, first.images, rule, select, image_kind, first.extra)
     if has_way_around(model, first.images, layer, select, first.extra):
         warn(
@@ -104,7 +105,7 @@ def _choices(layer: LayerChoice) -> Sequence[str | nn.Module]:
 
 
 def _name_or_rule(layer: str | nn.Module, found_by_rules: Mapping[str, str], model: nn.Module) -> str:
-    """Return a layer's name, or the rule by which it is found once the size of the images is known."""
+    """Return a layer's name, or its rule if the rule must be resolved by running the model."""
     rule = parse_layer_rule(layer, dict(model.named_modules()))
     if rule is not None:
         return found_by_rules.get(rule, rule)
@@ -119,10 +120,10 @@ def _name_or_rule(layer: str | nn.Module, found_by_rules: Mapping[str, str], mod
 
 
 def noise_batch(model: nn.Module, preprocess: Transform | None) -> Batch:
-    """Return one image of noise, of the size that the preprocessing makes.
+    """Return a batch of one image of noise, of the size that the preprocessing makes.
 
     Raises:
-        LayerError: the preprocessing does not say which size.
+        LayerError: the preprocessing does not declare a size.
     """
     if not isinstance(preprocess, Preprocess):
         raise LayerError("the layer is found at the first images; explain some, or give layer=")

@@ -1,4 +1,4 @@
-"""What the model returns for images, without an explanation: its output, or the class scores in it."""
+"""The model's output for images, or the class scores in it, without an explanation."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def selected_output(
     layers: Sequence[str] = (),
     precision: Precision = "full",
 ) -> Any:
-    """Return what `select` takes from the model's output, with one row for each image.
+    """Return the part of the model's output that `select` takes, with one row for each image.
 
-    The pass goes the way of those that are traced at `layers`, so that the same images have the same output.
+    The pass runs in the same way as passes that are traced at `layers`, so that the same images give the same output.
 
     Raises:
-        ModelError: the output has not one row for each image.
+        ModelError: the output does not have one row for each image.
     """
     with isolated_copy(model) as copied:
         output = select(run_as_at_layers(model, copied, batch.images, batch.extra, layers, precision))
@@ -44,15 +44,15 @@ def selected_output(
 def class_scores(
     model: nn.Module, batch: Batch, select: OutputSelector, utility: Utility, labels: Sequence[str] | None
 ) -> Float[Tensor, "b classes"] | None:
-    """Return what a target of the utility is chosen among; None for an output without classes.
+    """Return the scores of the utility's classes; None for an output without classes.
 
     Raises:
-        ModelError: the output has not one row for each image.
+        ModelError: the output does not have one row for each image.
     """
     if utility.reads != "scores":
         return utility.scores(selected_output(model, batch, select, utility), labels)
     with isolated_copy(model) as copied:
-        # How logits are had of an output of probabilities shows only in a graph, which is recorded of the first image.
+        # Only an autograd graph shows how to get logits from probabilities. It is recorded for the first image.
         with torch.enable_grad(), NonlinearityRecorder() as recorder:
             leaf = batch.first.images.clone().requires_grad_()
             first = as_rows(select(run(copied, leaf, batch.first.extra)), 1, "images", "scores")

@@ -1,4 +1,4 @@
-"""Objects that somebody outlined as players: binary masks, label maps (VOC), polygons and run lengths (COCO)."""
+"""Annotated objects as players: binary masks, label maps (VOC), polygons and run lengths (COCO)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shapleycam.wording import first_line
 BACKGROUND = "background"
 """The name of the region of all pixels that no mask covers."""
 _VOID = 255
-"""The number of a label map that says of a pixel that nobody knows, as VOC's outlines of objects."""
+"""The label of pixels of unknown class, as in VOC's label maps."""
 
 Masks: TypeAlias = "Sequence[Any] | np.ndarray | Tensor"
 """A label map (H, W), masks (k, H, W), or a sequence of masks (H, W) and COCO annotations."""
@@ -34,27 +34,29 @@ def players_from_masks(
     preprocess: Transform | None = None,
     size: tuple[int, int] | None = None,
 ) -> NamedRegions:
-    """Return the objects of a photograph as players at layer "input": which object earned the score.
+    """Return the objects of a photograph as players at layer "input".
 
-    A pixel that several masks cover belongs to the smallest of them, so that what lies on a large object keeps its
-    pixels. All pixels that none covers are one more region, "background"; so is what preprocessing adds at a border.
+    A pixel that several masks cover belongs to the smallest of them, so that an object on top of a larger one keeps its
+    pixels. All pixels that no mask covers, and a border that preprocessing adds, form one more region, "background".
 
     Args:
-        masks: a label map (H, W) of whole numbers, 0 for the background and 255 for unknown, as VOC's; masks
-            (k, H, W), or a sequence of masks (H, W), true or one number not 0 on an object; or of COCO annotations,
-            mappings with "segmentation": polygons, run lengths, or compressed run lengths.
-        names: of the masks in their order; or by the label, or "category_id" of the annotations. None numbers them. Of
-            objects with the same name each has its number behind it.
-        preprocess: that of the explainer, where the masks are of the photograph; None where they are in the size of
-            the network's input.
-        size: (height, width) of the photograph, which polygons need.
+        masks: one of
+            a label map (H, W) of integers, with 0 for the background and 255 for unknown, as in VOC;
+            masks (k, H, W), or a sequence of masks (H, W), that are true or a single nonzero number on an object;
+            a sequence of COCO annotations: mappings with "segmentation" (polygons, run lengths, or compressed run
+            lengths).
+        names: names of the masks in their order; or a mapping from labels or "category_id" to names. None numbers the
+            objects. Objects with the same name get a number after the name.
+        preprocess: the explainer's preprocessing, for masks in the size of the photograph; None for masks in the size
+            of the network's input.
+        size: (height, width) of the photograph; polygons need it.
 
     Returns:
-        What `players=` takes of one photograph; `Explanation.region_values` has the names.
+        The value of `players=` for one photograph. `Explanation.region_values` shows the names.
 
     Raises:
-        OptionError: masks that are none, of several sizes or empty; an object outside of what the network sees; names
-            that do not fit; a preprocessing whose crop is not known.
+        OptionError: the masks are invalid, of several sizes or empty; an object lies outside of the network's crop; the
+            names do not fit; or the crop of the preprocessing is not known.
 
     Examples:
         >>> import numpy as np, shapleycam
@@ -66,11 +68,11 @@ def players_from_masks(
         (('background', 'cat', 'dog'), (224, 224))
     """
     outlines, numbers = _outlines(masks, size)
-    called = (BACKGROUND, *_unique(_names(names, numbers)))
+    region_names = (BACKGROUND, *_unique(_names(names, numbers)))
     labels = torch.zeros(outlines.shape[1:], dtype=torch.long, device="cpu")
     for index in outlines.flatten(1).sum(1).argsort(descending=True, stable=True).tolist():
         labels[outlines[index]] = index + 1
-    _check_seen(labels, called, "is covered by smaller masks; leave one of them out")
+    _check_visible(labels, region_names, "is covered by smaller masks; leave one of them out")
     if preprocess is not None:
         if not isinstance(preprocess, Preprocess):
             raise OptionError(
@@ -78,63 +80,65 @@ def players_from_masks(
                 "shapleycam.Preprocess, or masks in the size of the network's input and no preprocess"
             )
         labels = preprocess.crop_labels(labels)
-        _check_seen(labels, called, "lies outside of what the network sees of the photograph; leave its mask out")
-    return NamedRegions(labels, called)
+        _check_visible(
+            labels, region_names, "lies outside of what the network sees of the photograph; leave its mask out"
+        )
+    return NamedRegions(labels, region_names)
 
 
 def _outlines(masks: Masks, size: tuple[int, int] | None) -> tuple[Bool[Tensor, "k H W"], list[int]]:
-    """Return a mask of each object, and the number by which its name is found."""
+    """Return a mask of each object, and the number by which its name is looked up."""
     if not isinstance(masks, (np.ndarray, Tensor)):
-        each = [_outline(mask, place, size) for place, mask in enumerate(masks)]
-        return _stacked(each), [_number(mask, place) for place, mask in enumerate(masks)]
+        outlines = [_outline(mask, index, size) for index, mask in enumerate(masks)]
+        return _stack(outlines), [_number(mask, index) for index, mask in enumerate(masks)]
     array = torch.as_tensor(np.asarray(masks), device="cpu")
     if array.dim() == 3:
-        return _stacked([_outline(mask, place, size) for place, mask in enumerate(array)]), list(range(len(array)))
+        return _stack([_outline(mask, index, size) for index, mask in enumerate(array)]), list(range(len(array)))
     if array.dim() != 2 or array.is_floating_point() or array.is_complex():
         raise OptionError(
             f"masks have shape {tuple(array.shape)} of {array.dtype}; expected a label map (H, W) of whole numbers, or "
             "masks (k, H, W)"
         )
     if array.dtype == torch.bool:
-        return _stacked([_outline(array, 0, size)]), [0]
+        return _stack([_outline(array, 0, size)]), [0]
     labels = [label for label in array.unique().tolist() if label not in {0, _VOID}]
-    return _stacked([array == label for label in labels]), labels
+    return _stack([array == label for label in labels]), labels
 
 
-def _number(mask: Any, place: int) -> int:
-    return int(mask["category_id"]) if isinstance(mask, Mapping) and "category_id" in mask else place
+def _number(mask: Any, index: int) -> int:
+    return int(mask["category_id"]) if isinstance(mask, Mapping) and "category_id" in mask else index
 
 
-def _outline(mask: Any, place: int, size: tuple[int, int] | None) -> Bool[Tensor, "H W"]:
+def _outline(mask: Any, index: int, size: tuple[int, int] | None) -> Bool[Tensor, "H W"]:
     """Return one object's mask, from a mask or an annotation."""
     if isinstance(mask, Mapping):
-        outline = _segmentation(mask, place, size)
+        outline = _segmentation(mask, index, size)
     else:
         try:
             numbers = torch.as_tensor(np.asarray(mask), device="cpu")
         except (TypeError, ValueError):
-            raise OptionError(f"mask {place} is a {type(mask).__name__}; {_EXPECTED}") from None
+            raise OptionError(f"mask {index} is a {type(mask).__name__}; {_EXPECTED}") from None
         outline = numbers != 0
-        _check_binary(numbers[outline], place)
+        _check_binary(numbers[outline], index)
     if outline.dim() != 2:
-        raise OptionError(f"mask {place} has shape {tuple(outline.shape)}; expected (H, W)")
+        raise OptionError(f"mask {index} has shape {tuple(outline.shape)}; expected (H, W)")
     if not bool(outline.any()):
-        raise OptionError(f"mask {place} has no pixels; expected an object in the photograph: leave the mask out")
+        raise OptionError(f"mask {index} has no pixels; expected an object in the photograph: leave the mask out")
     return outline
 
 
-def _check_binary(numbers: Tensor, place: int) -> None:
-    """Refuse a mask that is none: probabilities, several labels, or NaN, all of which are not 0.
+def _check_binary(numbers: Tensor, index: int) -> None:
+    """Refuse the nonzero numbers of an array that is not a binary mask: probabilities, several labels, or NaN.
 
     Raises:
-        OptionError: the numbers that are not 0 differ, or are not finite.
+        OptionError: the numbers differ, or are not finite.
     """
     distinct = len(numbers.unique())
     is_finite = numbers.is_complex() or not numbers.is_floating_point() or bool(numbers.isfinite().all())
     if distinct > 1 or not is_finite:
         what = f"{distinct:,} different numbers beside 0" if is_finite else "NaN or infinity"
         raise OptionError(
-            f"mask {place} holds {what}; expected 0 and one other number: compare a mask of probabilities with a "
+            f"mask {index} holds {what}; expected 0 and one other number: compare a mask of probabilities with a "
             "threshold, and give a label map (H, W) by itself, in no list"
         )
 
@@ -142,27 +146,27 @@ def _check_binary(numbers: Tensor, place: int) -> None:
 _EXPECTED = 'expected an array (H, W), or a COCO annotation with "segmentation"'
 
 
-def _segmentation(annotation: Mapping[str, Any], place: int, size: tuple[int, int] | None) -> Bool[Tensor, "H W"]:
+def _segmentation(annotation: Mapping[str, Any], index: int, size: tuple[int, int] | None) -> Bool[Tensor, "H W"]:
     """Return the mask of a COCO annotation: polygons, or run lengths."""
     segmentation = annotation.get("segmentation", annotation)
     if isinstance(segmentation, Mapping) and {"counts", "size"} <= set(segmentation):
-        return torch.from_numpy(_from_run_lengths(segmentation["counts"], segmentation["size"], place))
+        return torch.from_numpy(_from_run_lengths(segmentation["counts"], segmentation["size"], index))
     if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
-        raise OptionError(f"mask {place} is a mapping without polygons or run lengths; {_EXPECTED}")
+        raise OptionError(f"mask {index} is a mapping without polygons or run lengths; {_EXPECTED}")
     if size is None:
-        raise OptionError(f"mask {place} has polygons; expected the photograph's size=(height, width) with them")
+        raise OptionError(f"mask {index} has polygons; expected the photograph's size=(height, width) with them")
     height, width = size
     try:
         return torch.from_numpy(mask_from_polygons(segmentation, width, height))
     except (TypeError, ValueError):
         raise OptionError(
-            f"mask {place} has polygons {segmentation!r:.60}; expected of each x, y, x, y of 3 corners or more, in "
+            f"mask {index} has polygons {segmentation!r:.60}; expected of each x, y, x, y of 3 corners or more, in "
             "pixels of the photograph"
         ) from None
 
 
-def _from_run_lengths(counts: Any, size: Any, place: int) -> np.ndarray:
-    """Return the mask of COCO's run lengths, as numbers or as a text."""
+def _from_run_lengths(counts: Any, size: Any, index: int) -> np.ndarray:
+    """Return the mask that COCO's run lengths describe, given as numbers or as compressed text."""
     try:
         height, width = map(int, size)
         text = counts.decode() if isinstance(counts, bytes) else counts
@@ -170,12 +174,12 @@ def _from_run_lengths(counts: Any, size: Any, place: int) -> np.ndarray:
         return mask_from_run_lengths(lengths, width, height).copy()
     except (TypeError, ValueError) as error:
         raise OptionError(
-            f"mask {place} has run lengths that cannot be read ({first_line(error)}); expected COCO's counts, of as "
+            f"mask {index} has run lengths that cannot be read ({first_line(error)}); expected COCO's counts, of as "
             f"many pixels as its size {size!r:.40}"
         ) from None
 
 
-def _stacked(outlines: list[Tensor]) -> Bool[Tensor, "k H W"]:
+def _stack(outlines: list[Tensor]) -> Bool[Tensor, "k H W"]:
     if not outlines:
         raise OptionError("there are no masks; expected one object or more")
     sizes = sorted({tuple(outline.shape) for outline in outlines})
@@ -187,7 +191,7 @@ def _stacked(outlines: list[Tensor]) -> Bool[Tensor, "k H W"]:
 def _names(names: Sequence[str] | Mapping[int, str] | None, numbers: list[int]) -> list[str]:
     """Return the name of each object."""
     if names is None:
-        return [f"object {place}" for place in range(1, len(numbers) + 1)]
+        return [f"object {index}" for index in range(1, len(numbers) + 1)]
     if isinstance(names, Mapping):
         unknown = [number for number in numbers if number not in names]
         if unknown:
@@ -200,7 +204,7 @@ def _names(names: Sequence[str] | Mapping[int, str] | None, numbers: list[int]) 
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Return names of which no two are the same."""
+    """Return the names, with a number after each name that occurs more than once."""
     total, seen = Counter([*names, BACKGROUND]), Counter[str]()
     unique = []
     for name in names:
@@ -209,7 +213,8 @@ def _unique(names: list[str]) -> list[str]:
     return unique
 
 
-def _check_seen(labels: Int[Tensor, "H W"], names: tuple[str, ...], reason: str) -> None:
+def _check_visible(labels: Int[Tensor, "H W"], names: tuple[str, ...], reason: str) -> None:
+    """Refuse labels in which a region has no pixels."""
     missing = sorted(set(range(1, len(names))) - set(labels.unique().tolist()))
     if missing:
         raise OptionError(f"mask {missing[0] - 1} ({names[missing[0]]}) {reason}")

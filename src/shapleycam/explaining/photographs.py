@@ -1,6 +1,6 @@
-"""From photographs to the network's inputs: opened upright, preprocessed, stacked to a batch.
+"""Prepare photographs for the network: open them upright, preprocess them, stack them to a batch.
 
-This is the only way from a photograph to a tensor, for the explainer, the command line, datasets, reports and the page.
+The explainer, the command line, datasets, reports and the page all make tensors from photographs here.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ from shapleycam.printable import printable_name
 class PreparedPhotograph(NamedTuple):
     """A photograph as the network takes it.
 
-    `image` is (c, h, w), `source` says where it came from, `size` is the upright photograph's (width, height), None
-    where that is not known, and `orientation` is the EXIF orientation of its file, 1 where it is not turned.
+    Attributes:
+        image: the preprocessed image (c, h, w).
+        source: where it came from.
+        size: (width, height) of the upright photograph; None if it is not known.
+        orientation: the EXIF orientation of its file; 1 for a file that is stored upright.
     """
 
     image: Tensor
@@ -40,12 +43,12 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
 
     Args:
         photo: a path or a PIL image.
-        preprocess: RGB PIL image to tensor (c, h, w).
-        name: of the source; None takes the file's name.
+        preprocess: a function from an RGB PIL image to a tensor (c, h, w).
+        name: the name of the source; None takes the file's name.
 
     Raises:
-        ImageError: it cannot be read, or `preprocess` does not make a tensor (c, h, w) of it.
-        OptionError: `preprocess` draws at random.
+        ImageError: it cannot be read, or `preprocess` does not return a tensor (c, h, w).
+        OptionError: `preprocess` is random.
 
     Examples:
         >>> import matplotlib, shapleycam
@@ -74,7 +77,7 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
 
 
 def stack_photographs(photographs: Sequence[PreparedPhotograph], model: nn.Module) -> Batch:
-    """Return prepared photographs as one batch, on the model's device and in its precision, float32 at least.
+    """Return prepared photographs as one batch, on the model's device and in its precision, but at least float32.
 
     Raises:
         ImageError: they differ in shape.

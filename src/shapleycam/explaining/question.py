@@ -1,4 +1,4 @@
-"""What an explainer is asked: of which images, which utility, with which removal; and the keywords that say so."""
+"""A question to an explainer (images, utility and removal), and the keyword arguments that set it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RemovalOption: TypeAlias = "RemovalChoice | ReferenceRemoval | None"
 
 @dataclass(frozen=True)
 class Question:
-    """A question to one model.
+    """A question about one model.
 
     Attributes:
-        batch: the images, prepared.
-        utility: what is explained of them.
-        removal: what stands in for the content of absent players.
+        batch: the prepared images.
+        utility: the number that is explained.
+        removal: what replaces the content of absent players.
     """
 
     batch: Batch
@@ -32,9 +32,9 @@ class Question:
 
 
 class ExplainKeywords(EstimatorKeywords, total=False):
-    """Keyword arguments of all methods of `Explainer` that explain; `Explainer.explain` documents them.
+    """Keyword arguments that all explaining methods of `Explainer` share; `Explainer.explain` documents them.
 
-    They are written out in `Explainer.compare_each`, which all others call.
+    `Explainer.compare_each`, which the other methods call, writes them out as parameters.
     """
 
     removal: RemovalOption

@@ -1,4 +1,4 @@
-"""Removal by a layer's mean over reference photographs, or by each of them, and the choice among all removals."""
+"""Removals that use reference photographs (their mean at a layer, or each photograph), and the choice of a removal."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from shapleycam.models.layout import Layout
 from shapleycam.precision import accurate
 from shapleycam.tracing import trace
 
-_AT_ONCE = 16
-"""Reference photographs in a pass."""
-_SAME = 1e-5
-"""Relative difference of the first photograph's activations up to which the model is still the same."""
+_BATCH_SIZE = 16
+"""Reference photographs in one pass."""
+_TOLERANCE = 1e-5
+"""Relative change of the first photograph's activation up to which the model counts as unchanged."""
 
 
 @dataclass(frozen=True)
 class _LayerMean:
-    """The mean activation (...) at a layer, and that of the first photograph (1, ...), by which changes are noticed."""
+    """The mean activation (...) at a layer, and the first photograph's activation (1, ...), which shows changes."""
 
     mean: Tensor
     first: Tensor
 
     def is_current(self, first: Tensor) -> bool:
-        """Return whether the first photograph's activation is what it was: the model was not changed since."""
+        """Return whether the first photograph's activation is unchanged, and so the model."""
         if first.shape != self.first.shape or first.device != self.first.device:
             return False
-        return bool((first - self.first).norm() <= _SAME * self.first.norm())
+        return bool((first - self.first).norm() <= _TOLERANCE * self.first.norm())
 
 
 class ReferenceRemoval(ABC):
-    """A removal by reference photographs, to be made for each model and layer.
+    """A removal that uses reference photographs; `at` makes the `Removal` of one model and layer.
 
     Attributes:
-        kind: the name by which a user asks for it.
-        name: says how many photographs there are, and has a hash of their content, in any order.
+        kind: the name by which a user chooses it.
+        name: its name in results, with the number of photographs and a hash of their content in any order.
     """
 
     kind: str
@@ -65,21 +65,21 @@ class ReferenceRemoval(ABC):
 
 
 class ReferenceSamples(ReferenceRemoval):
-    """The removal by which each of the photographs in turn stands in for absent pixels."""
+    """The removal that replaces absent pixels with those of each reference photograph in turn."""
 
     kind = SAMPLES.name
 
-    def at(self, model: nn.Module, layer: str) -> Removal:  # noqa: ARG002  # the same at the only layer it is for
+    def at(self, model: nn.Module, layer: str) -> Removal:  # noqa: ARG002  # this removal is for layer "input" only
         """Return the removal, with the photographs on the model's device."""
         samples = move_to_model(self._batch.images, model)
         return Removal(self.name, is_of_images=True, runners=partial(sampling_runners, samples))
 
 
 class ReferenceMean(ReferenceRemoval):
-    """The removal by a layer's mean over reference photographs: each position has its own mean, prefix tokens too.
+    """The removal by a layer's mean over reference photographs; each position and prefix token has its own mean.
 
-    The mean is computed where a layer first needs it, and again where the first photograph's activation has changed,
-    as it does after a step of training; to see that takes a pass of this photograph for each explained batch.
+    The mean is computed when a layer first needs it. It is computed again when the model has changed, for example after
+    a training step: for each explained batch the first photograph is run, and its activation compared.
     """
 
     kind = OWN_MEAN.name
@@ -108,10 +108,10 @@ class ReferenceMean(ReferenceRemoval):
         return Removal(self.name, _StandIn(known.mean, layer))
 
     def _mean(self, model: nn.Module, layer: str) -> Float[Tensor, "*shape"]:
-        """Return the mean activation of all photographs, each position by itself, in float64 where there is such."""
+        """Return the mean activation over all photographs, in float64 if the device has it."""
         total: Tensor | None = None
         count = len(self._batch.images)
-        for rows in torch.arange(count, device="cpu").split(_AT_ONCE):
+        for rows in torch.arange(count, device="cpu").split(_BATCH_SIZE):
             activation = _activation(model, layer, self._batch.rows(rows))
             summed = activation.to(accurate(activation.device)).sum(0)
             total = summed if total is None else total + summed
@@ -122,16 +122,16 @@ class ReferenceMean(ReferenceRemoval):
 
 @dataclass(frozen=True)
 class _StandIn:
-    """Stands in for the activation of any image with the mean of a layer."""
+    """A function that returns a layer's mean as the removed content of any image."""
 
     mean: Tensor
     layer: str
 
     def __call__(self, activation: Tensor, _: Layout) -> Tensor:
-        """Return the mean, for every image of the batch.
+        """Return the mean, expanded to the batch.
 
         Raises:
-            OptionError: the explained images have another activation.
+            OptionError: the explained images have an activation of another shape.
         """
         if self.mean.shape != activation.shape[1:]:
             raise OptionError(
@@ -144,7 +144,7 @@ class _StandIn:
 
 _BY_REFERENCE = {each.kind: each for each in (ReferenceMean, ReferenceSamples)}
 AnyRemoval: TypeAlias = "Removal | ReferenceRemoval"
-"""A removal that was chosen; one by reference photographs is made for each layer."""
+"""A removal as it was chosen, before `ReferenceRemoval.at` makes the removal of a layer."""
 
 
 def choose_removal(
@@ -153,8 +153,9 @@ def choose_removal(
     """Return the removal that a user's arguments mean; `batch_of` prepares reference photographs.
 
     Raises:
-        OptionError: no such removal, reference photographs for a removal that takes none, or none for one by them.
-        ImageError: a reference photograph cannot be read, or there are none.
+        OptionError: an unknown removal, reference photographs for a removal that does not use them, or a removal that
+            needs reference photographs without any.
+        ImageError: a reference photograph cannot be read, or the list is empty.
     """
     removal = choice if isinstance(choice, ReferenceRemoval) else resolve_removal(choice)
     kind = removal.kind if isinstance(removal, ReferenceRemoval) else removal.name

@@ -1,4 +1,4 @@
-"""Refuses preprocessing that draws at random, as that for training does: each explanation would be of another crop."""
+"""Refuse random preprocessing, such as that for training: each explanation would explain another crop."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from shapleycam.errors import OptionError
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 
-_TRIALS_IF_IT_DRAWS = 8
-"""More than enough for a flip of every second photograph, which one trial in two does not show."""
+_RANDOM_TRIALS = 8
+"""Trials of a preprocessing that draws random numbers. A flip with probability 1/2 stays unseen in one case of 256."""
 _repeatable: WeakSet[Any] = WeakSet()
-"""The preprocessings that gave the same again for the first photograph that they were given."""
+"""The preprocessings that returned the same tensor again in their trial."""
 
 
 def check_repeatable(preprocess: Transform, photo: Image.Image) -> None:
-    """Refuse a preprocessing that gives another tensor for the same photograph; tried out at its first one.
+    """Refuse a preprocessing that returns different tensors for the same photograph.
+
+    It is tried with the first photograph that it is used for.
 
     Raises:
-        OptionError: it draws at random.
+        OptionError: the preprocessing is random.
 
     Examples:
         >>> import torch
@@ -42,7 +44,7 @@ def check_repeatable(preprocess: Transform, photo: Image.Image) -> None:
         return
     before = _random_states()
     first = preprocess(photo.copy())
-    trials = 1 if _are_equal(before, _random_states()) else _TRIALS_IF_IT_DRAWS
+    trials = 1 if _are_equal(before, _random_states()) else _RANDOM_TRIALS
     if not all(_is_same(first, preprocess(photo.copy())) for _ in range(trials)):
         raise OptionError(
             "preprocess= gives another image each time for the same photograph (a random crop, flip or colour, as for "
@@ -50,7 +52,7 @@ def check_repeatable(preprocess: Transform, photo: Image.Image) -> None:
         )
     try:
         _repeatable.add(preprocess)
-    except TypeError:  # it cannot be hashed or referred to weakly, and is tried out with each photograph
+    except TypeError:  # it is not hashable or has no weak references: it is tried again with each photograph
         return
 
 
@@ -62,7 +64,7 @@ def _is_known(preprocess: Transform) -> bool:
 
 
 def _random_states() -> tuple[Any, Any, Any]:
-    return torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002  # what transforms draw from
+    return torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002  # transforms use it
 
 
 def _are_equal(first: tuple[Any, Any, Any], second: tuple[Any, Any, Any]) -> bool:
@@ -75,7 +77,7 @@ def _are_equal(first: tuple[Any, Any, Any], second: tuple[Any, Any, Any]) -> boo
 
 
 def _is_same(first: Any, second: Any) -> bool:
-    """Return whether two results are the same; what is no tensor is refused elsewhere."""
+    """Return whether two results are the same; results that are not tensors are refused elsewhere."""
     if not isinstance(first, Tensor) or not isinstance(second, Tensor):
         return True
     return first.shape == second.shape and torch.allclose(first, second, 1e-4, 1e-4, equal_nan=True)

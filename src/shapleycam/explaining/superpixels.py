@@ -1,4 +1,4 @@
-"""Superpixels: SLIC's regions (Achanta 2012), merged to the number that was asked for, the same at each call."""
+"""Superpixels: regions of SLIC (Achanta 2012), merged to exactly the requested number; deterministic."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 
 _COMPACTNESS = 10.0
-"""How much nearness counts beside colour: scikit-image's own default."""
-_MORE = 1.25
-"""How many more regions SLIC is asked for at each trial than at the one before, as it makes fewer than it is asked."""
+"""Weight of distance against colour in SLIC: scikit-image's default."""
+_GROWTH = 1.25
+"""Factor by which the number of segments grows at each trial, because SLIC often makes fewer than requested."""
 
 
 def superpixels(image: np.ndarray[Any, Any], count: int) -> Int[Tensor, "h w"]:
-    """Return labels (h, w) from 0 on of exactly `count` connected regions of an image (h, w, c) in [0, 1].
+    """Return labels (h, w), from 0 on, of exactly `count` connected regions of an image (h, w, c) in [0, 1].
 
-    SLIC makes about as many regions as it is asked for. It is asked for more, and the smallest region is joined to the
-    neighbour of the nearest mean colour until there are as many as wanted. Nothing is drawn at random.
+    SLIC makes only about as many regions as requested. So the request grows until there are at least `count` regions.
+    Then the smallest region is merged with the neighbour of the nearest mean colour, until there are exactly `count`.
+    No step is random.
 
     Raises:
-        OptionError: scikit-image is missing, or the image is too small for so many regions.
+        OptionError: scikit-image is missing, or the image is too small for `count` regions.
 
     Examples:
         >>> import numpy as np
@@ -41,20 +42,20 @@ def superpixels(image: np.ndarray[Any, Any], count: int) -> Int[Tensor, "h w"]:
             "players 'superpixels' need scikit-image, which is not installed; pip install 'shapleycam[superpixels]'"
         ) from None
     height, width = image.shape[:2]
-    wanted, labels = float(count), np.zeros((height, width), dtype=int)
+    segments, labels = float(count), np.zeros((height, width), dtype=int)
     while len(np.unique(labels)) < count:
-        if wanted > height * width:
+        if segments > height * width:
             raise OptionError(
                 f"players 'superpixels:{count}': an image of {height} x {width} pixels cannot be divided into so many "
                 "regions; expected fewer, or a larger image"
             )
-        labels = slic(image, round(wanted), _COMPACTNESS, start_label=0, channel_axis=-1)
-        wanted *= _MORE
+        labels = slic(image, round(segments), _COMPACTNESS, start_label=0, channel_axis=-1)
+        segments *= _GROWTH
     return torch.from_numpy(_merge(labels, image, count)).long()
 
 
 def _merge(labels: np.ndarray[Any, Any], image: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
-    """Return labels of so many regions, joined from the smallest on, and numbered in reading order."""
+    """Merge regions, the smallest first, until `count` are left; number them in reading order."""
     labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     total = labels.max() + 1
     sizes = np.bincount(labels.ravel(), minlength=total).astype(float)
@@ -64,13 +65,13 @@ def _merge(labels: np.ndarray[Any, Any], image: np.ndarray[Any, Any], count: int
     for _ in range(total - count):
         smallest = int(np.where(sizes > 0, sizes, np.inf).argmin())
         mean = colours[smallest] / sizes[smallest]
-        beside = sorted(neighbours[smallest])
-        nearest = min(beside, key=lambda other: float(np.square(colours[other] / sizes[other] - mean).sum()))
+        adjacent = sorted(neighbours[smallest])
+        nearest = min(adjacent, key=lambda other: float(np.square(colours[other] / sizes[other] - mean).sum()))
         owner[owner == smallest] = nearest
         sizes[nearest] += sizes[smallest]
         colours[nearest] += colours[smallest]
         sizes[smallest] = 0
-        for other in beside:
+        for other in adjacent:
             neighbours[other].discard(smallest)
         neighbours[nearest] |= neighbours[smallest] - {nearest}
         for other in neighbours[nearest]:
@@ -82,7 +83,7 @@ def _merge(labels: np.ndarray[Any, Any], image: np.ndarray[Any, Any], count: int
 
 
 def _neighbours(labels: np.ndarray[Any, Any]) -> list[set[int]]:
-    """Return of each region those that it touches."""
+    """Return the set of adjacent regions of each region."""
     neighbours: list[set[int]] = [set() for _ in range(labels.max() + 1)]
     for first, second in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
         touching = first != second

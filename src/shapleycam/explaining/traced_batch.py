@@ -1,4 +1,4 @@
-"""One forward pass of a model at one layer, of which explanations and games of several utilities are had."""
+"""One forward pass of a model at one layer, which explanations and games of several utilities share."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from shapleycam.values.options import EstimatorOptions
 
 
 class TracedBatch:
-    """A batch of images after one forward pass of the model, at one layer; `Explainer.trace` makes it.
+    """A batch of images after one forward pass of the model, traced at one layer; `Explainer.trace` makes it.
 
-    It holds the graph of what comes after the layer: keep one at a time where memory is short.
+    It holds the autograd graph of the head. If memory is short, keep one traced batch at a time.
 
     Attributes:
         batch: the images.
@@ -79,7 +79,7 @@ class TracedBatch:
 
     @property
     def output(self) -> Any:
-        """Return what the model returned, or what was chosen of it."""
+        """Return the model's output, or the part of it that was selected."""
         output = self.traced.output
         return output.detach() if isinstance(output, Tensor) else output
 
@@ -116,7 +116,7 @@ class TracedBatch:
         return game
 
     def regions(self, players: Regions) -> Regions:
-        """Return players as a game takes them: labels of each pixel in place of a name, made once.
+        """Return players as a game takes them: a name of regions becomes labels of the pixels, computed once.
 
         Raises:
             OptionError: they do not fit the layer, the model or the images.
@@ -160,9 +160,9 @@ class TracedBatch:
         curvature: bool = False,
         smooth: Smooth = (),
     ) -> Comparison:
-        """Explain as `compare` does, without warnings of blank maps: these may be one of several that are averaged.
+        """Explain as `compare` does, but do not warn of blank maps: the caller may average this map with others.
 
-        Of the smoothings "eigen" is done here; the others need other images.
+        Of the smoothings this method applies "eigen" only; the others need other images.
         """
         game = self.game(target, utility, options.players)
         choice = choose_methods(methods, game, options)
@@ -192,9 +192,10 @@ class TracedBatch:
         )
 
     def fix_question(self, target: Target, utility: Utility) -> tuple[Target, Utility]:
-        """Return the target with the predicted class written out, and the utility with its data of these images.
+        """Return the target as class numbers and the utility with its data from these images.
 
-        So the same question can be asked of other images in their place.
+        The same question can then be asked about changed versions of these images: a target of None becomes the class
+        that is predicted here.
         """
         game = self.game(target, utility)
         scores = self._readings.scores(utility)
@@ -202,10 +203,10 @@ class TracedBatch:
         return game.target if is_predicted else target, game.utility
 
     def expand_targets(self, targets: Sequence[Target] | int, utility: Utility) -> Sequence[Target]:
-        """Return the targets themselves, or for a number as many of the likeliest classes.
+        """Return a list of targets; an integer k is replaced by the k most probable classes of each image.
 
         Raises:
-            OptionError: a single name, or a number that means nothing.
+            OptionError: a single name, a number below 1, or a number where the output has no classes.
         """
         if isinstance(targets, str):
             raise OptionError(f"targets={targets!r}; expected a list of targets, or how many of the likeliest")
@@ -231,6 +232,6 @@ class TracedBatch:
         )
 
     def _recorded(self, game: Game) -> Game:
-        """Return the same game, of a pass whose head can be run again."""
+        """Return the same game with a new trace, whose head can run again."""
         recorded = self._trace(game.layer, replay=True, twice=False).read_as(game.utility.reads)
         return game.variant(recorded, game.utility)

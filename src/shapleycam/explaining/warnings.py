@@ -29,17 +29,17 @@ from shapleycam.utilities.checks import classes_exclude_each_other
 from shapleycam.values.options import EstimatorOptions
 
 _TUNED = {"nodes": "'pathcam-h'", "tolerance": "'sampledshapley' or 'owen'"}
-"""Options that values depend on, each with a method that takes it."""
+"""Options that change the values of some methods, each with an example of such a method."""
 
 
 def warn_of_blank_maps(explanation: Explanation) -> None:
-    """Warn of each heatmap that is zero everywhere, with the reason."""
+    """Warn of each heatmap that is zero everywhere, and say why."""
     for index in is_blank(explanation.values).nonzero().flatten().tolist():
         warn(BlankHeatmapWarning, _blank_reason(explanation, index))
 
 
 def warn_of_left_out(reasons: Mapping[str, str], messages: set[str]) -> None:
-    """Warn once of each method that a set lacks here, with the reason; `messages` are those that were issued."""
+    """Warn once of each method that is left out of a set, and say why; `messages` are the messages issued so far."""
     for name, reason in reasons.items():
         message = f"method {name!r} is left out of the set: {reason}"
         if message not in messages:
@@ -48,7 +48,7 @@ def warn_of_left_out(reasons: Mapping[str, str], messages: set[str]) -> None:
 
 
 def warn_of_unused_removal(rows: Iterable[Method], removal: Removal, messages: set[str]) -> None:
-    """Warn once of methods whose formula has no removal; `messages` are those that were issued."""
+    """Warn once of methods whose formula has no removal; `messages` are the messages issued so far."""
     names = [row.name for row in rows if not row.uses_removal]
     message = (
         f"removal {removal.name!r} is not used by {', '.join(names)}: a formula that does not divide the score has "
@@ -60,7 +60,7 @@ def warn_of_unused_removal(rows: Iterable[Method], removal: Removal, messages: s
 
 
 def warn_of_unused_players(rows: Iterable[Method], players: Regions, messages: set[str]) -> None:
-    """Warn once of players that no method plays a game among; `messages` are those that were issued."""
+    """Warn once of players that no method uses in a game; `messages` are the messages issued so far."""
     rows = tuple(rows)
     message = (
         f"players= is not used by {', '.join(row.name for row in rows)}: without a game to play a map is the same "
@@ -73,7 +73,7 @@ def warn_of_unused_players(rows: Iterable[Method], players: Regions, messages: s
 
 
 def warn_of_unused_options(rows: Iterable[Method], options: EstimatorOptions, messages: set[str]) -> None:
-    """Warn once of each option other than its default that no method depends on; `messages` are those issued."""
+    """Warn once of each changed option that no method depends on; `messages` are the messages issued so far."""
     rows = tuple(rows)
     for name, example in _TUNED.items():
         is_default = getattr(options, name) == getattr(EstimatorOptions, name)
@@ -98,7 +98,7 @@ def warn_of_nothing_in_common(explanation: Explanation) -> None:
 
 
 def warn_of_no_curvature(curvature: Float[Tensor, " b"], layer: str, utility: str, removal: str) -> None:
-    """Warn where the second-order methods equal the first-order ones for the whole batch."""
+    """Warn if second-order methods equal first-order methods for the whole batch."""
     if float(curvature.max()) < 1e-6:
         remedy = "an earlier layer" if utility == "rest" else "utility 'rest' or an earlier layer"
         product, remedy = (
@@ -114,10 +114,10 @@ def warn_of_no_curvature(curvature: Float[Tensor, " b"], layer: str, utility: st
 
 
 def warn_about_scores(utility: Utility, traced: Trace, labels: Sequence[str] | None, messages: set[str]) -> None:
-    """Warn once that logits are explained where the model returns probabilities, or that classes exclude each other.
+    """Warn once if logits are explained although the model returns probabilities, or if a utility does not fit.
 
-    The latter is of sigmoid utilities, which are for labels that may stand beside others. `messages` are those that the
-    user has had; new ones are added.
+    A sigmoid utility does not fit if the model's classes exclude each other: it is for multi-label outputs. `messages`
+    are the messages issued so far; new ones are added.
     """
     scores = traced.score_conversion
     if scores is None:
@@ -155,5 +155,5 @@ def _blank_reason(explanation: Explanation, index: int) -> str:
 
 
 def _subject(explanation: Explanation, index: int) -> str:
-    """Return what a map is of: the class, or the utility where its output has none."""
+    """Return what a map explains: the class, or the utility if the output has no classes."""
     return f"utility {explanation.utility_name!r}" if explanation.form is None else repr(explanation.label(index))

@@ -1,6 +1,6 @@
-"""Proving from its operations that a utility is an affine function of the model's output, as a logit is.
+"""Prove from its operations that a utility is an affine function of the model's output, such as a logit.
 
-Of a sum over positions or windows each such number is a sum too, whose Shapley values have a closed form.
+If the output is a sum over positions or windows, such a utility is a sum too, and Shapley values have a closed form.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ _AFFINE = {
 }
 """Operations that are affine in all their operands together."""
 _PRODUCTS = {"MulBackward0", "MmBackward0", "MvBackward0", "DotBackward0", "AddmmBackward0", "LinearBackward0"}
-"""Operations that are affine where a single operand depends on the output."""
+"""Operations that are affine if only one operand depends on the output."""
 _LEAF = "AccumulateGrad"
 
 
 def is_affine(function: Callable[[Tensor], Any], output: Float[Tensor, "rows *out"]) -> bool:
     """Return whether the operations of a function of the output prove that it is affine.
 
-    A function that looks at the output where autograd does not follow (detached, as a decision of Python) is not taken
-    for one.
+    It is False for a function that reads the output without autograd (a detached tensor, a condition in Python).
     """
     recording = record_head(function, output)
     if not isinstance(recording.output, Tensor) or recording.hides_reads or recording.reads_without_grad:

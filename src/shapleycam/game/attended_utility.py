@@ -1,4 +1,4 @@
-"""The utility as a function of what a few queries read by attention, for whoever looks for a simpler one near it."""
+"""The utility as a function of the results of a few attention queries; estimators approximate it near coalitions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shapleycam.utilities import Utility
 
 
 class UtilityPoints(NamedTuple):
-    """Utilities and their gradients where the queries read what they do in some coalitions."""
+    """Results of the queries in some coalitions, with the utilities and their gradients by these results."""
 
     attended: Float[Tensor, "s features"]
     utilities: Float[Tensor, " s"]
@@ -24,21 +24,22 @@ class UtilityPoints(NamedTuple):
 
 
 class AttendedUtility:
-    """The utility as a function of the numbers that a head's queries read, for the images of a batch."""
+    """The utility as a function of the results of a head's attention queries, for the images of a batch."""
 
     def __init__(self, runner: ClassTokenRunner, players: Players, utility: Utility, target: Int[Tensor, " b"]) -> None:
         self._runner, self._players, self._utility, self._target = runner, players, utility, target
 
     def sums(self, directions: Float[Tensor, "features r"], image: int) -> AttendedSums:
-        """Return these combinations of what is read in an image, player by player."""
+        """Return linear combinations (`directions`) of the queries' results in an image, as sums over players."""
         member = self._players.member[image]
         with without_gradients():
             return self._runner.reader(image).sums(directions).by_player(member, self._players.count)
 
     def points(self, coalitions: Bool[Tensor, "s n"], image: int) -> UtilityPoints | None:
-        """Return the utilities and gradients in coalitions of an image; None where there is no derivative.
+        """Return the utilities and gradients in coalitions of an image; None if there is no derivative.
 
-        They are not compared with the model itself: whoever uses them must stay right if they are wrong.
+        They are not compared with the model itself. So use them only where an error cannot make a result wrong, such as
+        in a control variate.
         """
         reader, count = self._runner.reader(image), len(coalitions)
         indices = torch.full((1,), image, device=self._players.member.device)

@@ -1,7 +1,7 @@
-"""What lies along the axes of a tensor that was computed from an activation: images, positions or channels.
+"""The contents of the axes of a tensor that was computed from an activation: images, positions or channels.
 
-Operations split and merge axes (a flatten, a reshape into windows). An axis is therefore described by its factors, the
-parts that it is the product of, and these are followed through the head's operations.
+Operations split and merge axes (a flatten, a reshape into windows). An axis is therefore described as a product of
+factors, which are followed through the head's operations.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor
 from shapleycam.models.layout import Layout
 
 AxisContent: TypeAlias = Literal["batch", "position", "channel", "key"]
-"""A key is a position, too: along the axis of attention's scores that the softmax goes over."""
+"""A key is a position along the axis of attention scores over which the softmax is taken."""
 
 
 class AxisFactor(NamedTuple):
-    """A factor of an axis: what lies along it, its size, and how far apart neighbours are in reading order.
+    """A factor of an axis: its content, its size, and the distance between neighbours in reading order.
 
-    The `step` (0 for images and channels) tells rows from columns, whose sizes are equal on a square map: otherwise
-    a + aᵀ would pass for a residual connection (docs/decisions.md, "Signs that an axis belongs to positions carry its
-    step").
+    The `step` (0 for images and channels) distinguishes rows from columns, which have equal sizes on a square map.
+    Without it a + aᵀ would count as a residual connection (docs/decisions.md, "Signs that an axis belongs to positions
+    carry its step").
     """
 
     content: AxisContent
@@ -31,7 +31,7 @@ class AxisFactor(NamedTuple):
 
 
 Axis: TypeAlias = tuple[AxisFactor, ...]
-"""An axis of a tensor as the factors of its size, outermost first; empty for an axis of size 1."""
+"""An axis of a tensor as a product of factors, the outermost first; empty for an axis of size 1."""
 
 
 def axes_of_activation(layout: Layout, shape: tuple[int, ...]) -> tuple[Axis, ...]:
@@ -48,7 +48,7 @@ def axes_of_activation(layout: Layout, shape: tuple[int, ...]) -> tuple[Axis, ..
 
 
 def make_axis(content: AxisContent, size: int, step: int = 0) -> Axis:
-    """Return an axis of one factor."""
+    """Return an axis with a single factor, or the empty axis for size 1."""
     return (AxisFactor(content, size, step),) if size > 1 else ()
 
 
@@ -58,7 +58,7 @@ def shape_of_axes(axes: tuple[Axis, ...]) -> tuple[int, ...]:
 
 
 def have_positions_or_images(axes: tuple[Axis, ...]) -> bool:
-    """Return whether positions, or images, lie along any of these axes."""
+    """Return whether any of these axes has a factor of positions or images."""
     return any(factor.content != "channel" for axis in axes for factor in axis)
 
 
@@ -73,10 +73,10 @@ def is_same_at_all_positions(constant: Tensor | None, axes: tuple[Axis, ...]) ->
 
 
 def reshape_axes(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[Axis, ...] | None:
-    """Return the axes after a reshape; None where the new shape cuts across a factor.
+    """Return the axes after a reshape; None if a factor cannot be split to fit the new shape.
 
-    As numbers keep their order in a reshape, so do the factors: they are laid along the new axes one after the other,
-    and a factor that is larger than what is left of an axis is split in two.
+    A reshape keeps the order of the numbers, and so of the factors. They are assigned to the new axes one after the
+    other; a factor that is larger than the rest of an axis is split in two.
     """
     factors = [factor for axis in axes for factor in axis]
     reshaped = []
@@ -99,7 +99,7 @@ def reshape_axes(axes: tuple[Axis, ...], shape: tuple[int, ...]) -> tuple[Axis, 
 
 
 def _merge_neighbours(axis: list[AxisFactor]) -> Axis:
-    """Merge neighbouring factors that were split from one, or lie in memory as if they were."""
+    """Merge neighbouring factors that were split from one factor, or are contiguous as if they were."""
     merged: list[AxisFactor] = []
     for factor in axis:
         last = merged[-1] if merged else None

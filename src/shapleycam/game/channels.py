@@ -1,7 +1,7 @@
-"""Channels as players: a layout whose "positions" are the channels of a layer, and what is proven of heads for them.
+"""Channels as players: a layout whose "positions" are the channels of a layer, and proofs for games of channels.
 
-A channel holds its numbers at all cells, and at prefix tokens where the layer has these: a channel that is removed is
-removed everywhere. With this layout a game of channels is played as any other.
+A channel consists of its numbers at all cells and prefix tokens; a removed channel is removed at all of them. With this
+layout a game of channels works like any other game.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 CHANNELS = "channels"
-"""What a user gives as players for this game."""
+"""The choice of players that means channels."""
 
 
 @dataclass(frozen=True)
 class ChannelLayout(Layout):
-    """The channels of an activation as positions: `grid` is their number, `base` says where the real positions are.
+    """A layout with the channels of an activation as positions: `grid` is (channels,), `base` is the real layout.
 
     Examples:
         >>> import torch
@@ -41,22 +41,22 @@ class ChannelLayout(Layout):
     base: Layout = field(kw_only=True)
 
     def positions(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, "b k n"]:
-        """Return the activation as one vector a channel: its numbers at all positions, prefix tokens first."""
+        """Return the activation with one vector for each channel: its numbers at all positions, prefix tokens first."""
         return self.base.positions(activation).transpose(1, 2)
 
     def from_positions(self, positions: Float[Tensor, "b k n"], shape: tuple[int, ...]) -> Float[Tensor, "b *shape"]:
-        """Return an activation of this shape (b, ...) from one vector a channel: the inverse of `positions`."""
+        """Return an activation of this shape (b, ...) from one vector for each channel: the inverse of `positions`."""
         return self.base.from_positions(positions.transpose(1, 2), shape)
 
     def broadcast(self, numbers: Float[Tensor, "*rows k"]) -> Float[Tensor, "*rows _ _ *_more"]:
-        """Return one number a channel, shaped so that it can be multiplied with an activation."""
+        """Return one number for each channel, in a shape that broadcasts with an activation."""
         axes = 1 if self.kind == "tokens" else len(self.base.grid)
         count = numbers.shape[-1]
         shape = (count, *[1] * axes) if self.channels_first else (*[1] * axes, count)
         return numbers.reshape(*numbers.shape[:-1], *shape)
 
     def single_position(self, _: Tensor) -> Tensor:
-        """Refuse to make an activation of one channel: no head takes it."""
+        """Raise TypeError: a single channel is not an activation that a head takes."""
         raise TypeError(f"a channel alone is no activation of layout {self.base}")
 
     def fits(self, shape: tuple[int, ...]) -> bool:
@@ -74,19 +74,19 @@ def channel_layout(layout: Layout, activation: Float[Tensor, "b *shape"]) -> Cha
 
 
 def channel_players(layout: Layout, activation: Float[Tensor, "b *shape"]) -> Players:
-    """Return the players of a game of channels: each channel is one, in the order of the layer."""
+    """Return the players of a game of channels: one player for each channel, in the order of the layer."""
     channels = channel_layout(layout, activation)
     member = torch.arange(channels.count, device=activation.device).expand(len(activation), -1)
     return Players(member, channels.count, channels)
 
 
 def layout_of_positions(layout: Layout) -> Layout:
-    """Return where the positions of an activation are, of its own layout or that of its channels."""
+    """Return the layout of an activation's positions, for its own layout or for a `ChannelLayout`."""
     return layout.base if isinstance(layout, ChannelLayout) else layout
 
 
 def players_of(players: Regions | Players, layout: Layout, activation: Float[Tensor, "b *shape"]) -> Players:
-    """Return the players that a user's choice means: channels, positions or regions; those of a game as they are.
+    """Return the players for a user's choice: channels, positions or regions; players of another game are unchanged.
 
     Raises:
         OptionError: they do not fit.
@@ -102,8 +102,8 @@ def players_of(players: Regions | Players, layout: Layout, activation: Float[Ten
 def prove_for_players(trace: Trace, contents: Contents, removal: Removal) -> Proof:
     """Return what the operations of a head prove for the players of these contents, positions or channels.
 
-    Of channels only what is proven of positions is used: a head that reads the mean over positions reads one number a
-    channel, and where it is affine in that mean, it is a sum over channels.
+    Proofs for channels follow from proofs for positions: a head that reads the mean over positions reads one number for
+    each channel. If it is affine in this mean, it is a sum over channels.
     """
     layout = contents.layout
     if not isinstance(layout, ChannelLayout):

@@ -1,4 +1,4 @@
-"""Utilities of coalitions as one runner of the head gives them, in batches that fit into memory."""
+"""Compute utilities of coalitions with one runner of the head, in batches that fit into memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shapleycam.game.shortcut_check import PROBES
 from shapleycam.utilities import UTILITIES, Utility
 
 BatchProgress: TypeAlias = Callable[[int], None]
-"""Is called after each batch with the number of coalitions in it, over all images; what it raises ends the work."""
+"""A function that is called after each batch with the number of coalitions in it; an exception ends the evaluation."""
 
 
 class CoalitionBatches:
-    """Computes the utility of coalitions for the images of a traced batch, `memory` bytes at a time."""
+    """Computes the utility of coalitions for the images of a traced batch, in batches of about `memory` bytes."""
 
     def __init__(self, players: Players, utility: Utility, target: Int[Tensor, " b"], memory: int) -> None:
         self._players, self._utility, self._target = players, utility, target
@@ -34,15 +34,15 @@ class CoalitionBatches:
         images: Int[Tensor, " a"],
         progress: BatchProgress | None = None,
     ) -> Tensor:
-        """Return the utilities (a, s) of coalitions as one runner gives them, batch by batch.
+        """Return the utilities (a, s) of coalitions, computed by one runner, batch by batch.
 
         Raises:
-            OptionError: one is not finite.
+            OptionError: a utility is not finite.
         """
         images_count, coalitions_count = coalitions.shape[:2]
-        # A handful of coalitions always fits: the runner's memory need not be measured for them by a run of the head.
-        is_handful = images_count * coalitions_count <= 2 * PROBES
-        rows_at_once = PROBES if is_handful else max(1, self._memory // runner.bytes_per_coalition)
+        # A few coalitions always fit. So we do not measure the memory of a coalition for them, which takes a run.
+        are_few = images_count * coalitions_count <= 2 * PROBES
+        rows_at_once = PROBES if are_few else max(1, self._memory // runner.bytes_per_coalition)
         utilities = torch.empty(coalitions.shape[:2], dtype=torch.float32, device=coalitions.device)
         for image_slice, coalition_slice in _blocks(images_count, coalitions_count, rows_at_once):
             chosen = images[image_slice]
@@ -56,9 +56,10 @@ class CoalitionBatches:
         return utilities
 
     def _utilities_of_block(self, runner: HeadRunner, presence: Presence, images: Images) -> Float[Tensor, "a s"]:
-        """Return the utilities of coalitions that fit into memory; those that are kept are not computed."""
+        """Return the utilities of coalitions that fit into memory, from the cache of runs if there is one."""
         kept, hashes = current_kept_runs(), None
-        if kept is not None and UTILITIES.get(self._utility.name) is self._utility:  # of others no name says all
+        # Only the name of a utility of the table identifies it, so that it can be part of the cache's key.
+        if kept is not None and UTILITIES.get(self._utility.name) is self._utility:
             hashes = runner.row_hashes
         if kept is None or hashes is None:
             return self._compute(runner, presence, images)
@@ -78,10 +79,10 @@ class CoalitionBatches:
 def check_utilities_finite(
     utilities: Float[Tensor, "*rows"], utility: Utility, where: str = "", remedy: str = ""
 ) -> None:
-    """Refuse utilities that are not finite numbers; `where` says of what they are, and `remedy` what to do.
+    """Refuse utilities that are not finite; the message says `where` they occur and what to do (`remedy`).
 
     Raises:
-        OptionError: naming up to three of them.
+        OptionError: showing up to three of them.
     """
     if not bool(torch.isfinite(utilities).all()):
         examples = utilities[~torch.isfinite(utilities)][:3].tolist()
@@ -91,27 +92,27 @@ def check_utilities_finite(
 
 
 def check_finite_without(utilities: Float[Tensor, "*rows"], utility: Utility, absent: str) -> None:
-    """Refuse utilities of images that lack some content, `absent`, and are not finite numbers.
+    """Refuse utilities of coalitions that are not finite; `absent` says how many players are removed.
 
     Raises:
-        OptionError: naming up to three of them.
+        OptionError: showing up to three of them.
     """
     remedy = ": choose another removal, or another utility"
     check_utilities_finite(utilities, utility, f" where {absent} players are removed", remedy)
 
 
 def check_masked_finite(utilities: Float[Tensor, "*rows"], utility: Utility) -> None:
-    """Refuse utilities of masked images that are not finite numbers.
+    """Refuse utilities of masked images that are not finite.
 
     Raises:
-        OptionError: naming up to three of them.
+        OptionError: showing up to three of them.
     """
     remedy = ": choose a method that does not mask images, or another utility"
     check_utilities_finite(utilities, utility, " for a masked image", remedy)
 
 
 def _blocks(images: int, coalitions: int, rows: int) -> Iterator[tuple[slice, slice]]:
-    """Yield blocks of at most `rows` coalitions that together cover images x coalitions."""
+    """Yield slices of images and of coalitions; the blocks cover images x coalitions, each with at most `rows`."""
     images_at_once = max(1, rows // max(1, coalitions))
     coalitions_at_once = min(rows, max(1, coalitions))
     for image in range(0, images, images_at_once):

@@ -1,4 +1,4 @@
-"""Utilities of coalitions: by a shortcut where the head allows one, which is chosen, confirmed and checked here."""
+"""`CoalitionEvaluator`: choose the cheapest way to evaluate coalitions, confirm it before use, check it after use."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _Runner = TypeVar("_Runner", bound=HeadRunner)
 
 
 class CoalitionEvaluator:
-    """Evaluates the utility of coalitions for the images of a traced batch by the cheapest runner that is right.
+    """Evaluates the utility of coalitions for the images of a traced batch, by the cheapest runner that is exact.
 
     Attributes:
-        batches: compute utilities by any runner.
+        batches: computes utilities with a given runner.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class CoalitionEvaluator:
         """Return U(head(A_S)) of coalitions S of the images `images`; `progress` is called after each batch.
 
         Raises:
-            OptionError: the utility is not finite for one.
+            OptionError: the utility of a coalition is not finite.
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
         with without_gradients():
@@ -72,15 +72,15 @@ class CoalitionEvaluator:
             return self._utilities_by(self.runner_for(coalitions.shape[1]), coalitions, images, progress)
 
     def utilities_by_head(self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a s"]:
-        """Return the same as the head itself gives them, without any shortcut."""
+        """Return U(head(A_S)) of coalitions S by running the head, without a shortcut."""
         with without_gradients():
             return self.batches.utilities(self.general, coalitions, images)
 
     @property
     def structure(self) -> Structure:
-        """Return the structure of the head that its operations prove and that random coalitions confirm.
+        """Return the head's structure as its operations prove it and random coalitions confirm it.
 
-        A window is confirmed when it is first used: its table is expensive.
+        A window is only proven here. It is confirmed when it is first used, because its table is expensive.
         """
         has_window = self._proven.window is not None and not self._shortcuts.is_refused(WindowedRunner)
         averages = self.shortcut(AveragedRunner) is not None
@@ -99,14 +99,15 @@ class CoalitionEvaluator:
 
     @property
     def runner(self) -> HeadRunner:
-        """Return the cheapest runner for any number of coalitions."""
+        """Return the cheapest runner among those that need no runs of the head to be made."""
         return self.runner_for(0)
 
     def runner_for(self, coalitions: int) -> HeadRunner:
-        """Return the cheapest runner that is right for this head, and worth making for so many coalitions an image.
+        """Return the cheapest runner that is exact for this head and pays for this number of coalitions per image.
 
-        A shortcut is worth as many coalitions as half of the runs of the head that making it takes (see `Window.runs`).
-        The number alone decides, not what was evaluated before: the same call twice gives the same bits.
+        A shortcut pays if there are at least half as many coalitions as the runs of the head that making it costs (see
+        `Window.runs`). Only this number decides, not what was evaluated before, so that a repeated call gives the same
+        bits.
         """
         for shortcut in SHORTCUTS:
             runner = self.shortcut(shortcut.runner) if self._runs(shortcut) <= 2 * coalitions else None
@@ -115,13 +116,13 @@ class CoalitionEvaluator:
         return self.general
 
     def image_groups(self, coalitions: int) -> list[list[int]]:
-        """Return the images in groups that share what is made once for so many coalitions of each."""
+        """Return the images in groups that share a shortcut's tables, for this number of coalitions per image."""
         with without_gradients():
             return self.runner_for(coalitions).image_groups(self._image_count)
 
     @property
     def cost(self) -> str:
-        """Return in words what a coalition costs, and why: by the cheapest shortcut, if it was worth making yet."""
+        """Return a phrase that says what a coalition costs, and why; a shortcut counts if `cheapest` returns it."""
         shortcut = self.cheapest
         if shortcut is None:
             return "a run each of the network behind the layer"
@@ -132,12 +133,12 @@ class CoalitionEvaluator:
 
     @property
     def runs(self) -> int:
-        """Return how many runs of the head a coalition takes that no shortcut evaluates."""
+        """Return how many runs of the head a coalition takes without a shortcut."""
         return 1
 
     @property
     def cheapest(self) -> Shortcut | None:
-        """Return the row of the cheapest shortcut, None without one; a table of windows counts once it is made."""
+        """Return the row of the cheapest shortcut, or None; a shortcut that takes runs counts only once it is made."""
         for shortcut in SHORTCUTS:
             if self._shortcuts.made(shortcut.runner) if self._runs(shortcut) else self.shortcut(shortcut.runner):
                 return shortcut
@@ -145,19 +146,19 @@ class CoalitionEvaluator:
 
     @property
     def general(self) -> GeneralRunner:
-        """Return the runner that is right for every head."""
+        """Return the runner that is exact for every head."""
         return self._shortcuts.general
 
     def shortcut(self, kind: type[_Runner]) -> _Runner | None:
-        """Return the shortcut of this class if the head allows it, None otherwise."""
+        """Return the shortcut of this class if the head allows it, otherwise None."""
         return self._shortcuts.get(kind)
 
     def confirms(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> bool:
-        """Return whether utilities of a shortcut are those that the model itself gives, up to rounding."""
+        """Return whether utilities of a shortcut equal the model's own, `expected`, up to rounding."""
         return self._check.confirms(utilities, expected)
 
     def check_shortcut(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
-        """Refuse utilities of a shortcut that the model itself does not give.
+        """Refuse utilities of a shortcut that differ from the model's own, `expected`.
 
         Raises:
             ReplayError: they differ by more than rounding.
@@ -165,11 +166,11 @@ class CoalitionEvaluator:
         self._check.refuse_difference(utilities, expected)
 
     def is_proven(self, kind: type[HeadRunner]) -> bool:
-        """Return whether the head's operations prove that this shortcut is right; no coalition has confirmed it yet."""
+        """Return whether the head's operations prove that this shortcut is exact; coalitions may not confirm it yet."""
         return row_of(kind).is_allowed(self._proven)
 
     def _runs(self, shortcut: Shortcut) -> int:
-        """Return how many runs of the head an image it is worth to make a shortcut."""
+        """Return the cost of making a shortcut, in runs of the head per image."""
         return 0 if self._proven.window is None else shortcut.runs(self._proven, self.general.numbers_at_once)
 
     @property
@@ -180,7 +181,7 @@ class CoalitionEvaluator:
     def _utilities_by(
         self, runner: HeadRunner, coalitions: Tensor, images: Tensor, progress: BatchProgress | None
     ) -> Tensor:
-        """Return utilities by a runner; where it is a shortcut, some are compared with the model's own."""
+        """Return utilities by a runner; if it is a shortcut, compare some of them with the model's own."""
         utilities = self.batches.utilities(runner, coalitions, images, progress)
         if runner is not self.general and utilities.numel():
             self._spot_check(runner, coalitions, images, utilities)
@@ -188,7 +189,7 @@ class CoalitionEvaluator:
         return utilities
 
     def _spot_check(self, runner: HeadRunner, coalitions: Tensor, images: Tensor, utilities: Tensor) -> None:
-        """Run some of a shortcut's coalitions through the model itself, after each use of the shortcut."""
+        """Compare some of the utilities that a shortcut returned with the model's own."""
         picked = self._check.pick(coalitions.shape[:2], coalitions.device)
         probes, probe_images = self._check.probes_of_strongest_image(images)
         probe_utilities = self.batches.utilities(runner, probes, probe_images)[:, 0]

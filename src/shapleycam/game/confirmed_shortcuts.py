@@ -1,4 +1,4 @@
-"""The shortcuts that a head allows: its operations prove them, and coalitions confirm them."""
+"""`ConfirmedShortcuts`: the shortcuts that a head's operations prove and that coalitions confirm."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from shapleycam.gpu_failures import is_out_of_memory
 from shapleycam.tracing import Trace
 
 REFUSALS = (ShapleyCamError, NotProvenError, RuntimeError)
-"""What is raised where a head does not take what a shortcut runs it on; anything else is a fault of the shortcut."""
+"""Errors of a head that does not accept a shortcut's inputs; any other error is a bug of the shortcut."""
 _Runner = TypeVar("_Runner", bound=HeadRunner)
 
 
 class ConfirmedShortcuts:
     """Proves a head's structure, and makes the shortcuts that it allows.
 
-    A shortcut is tried on some coalitions before it is used. One that was confirmed for an earlier batch, by the same
-    proof, is first tried where it is used: whoever finds it wrong there calls `doubt`, and whoever finds it right
-    `trust`.
+    A shortcut is compared with the model on some coalitions before its first use. A shortcut that was confirmed for an
+    earlier batch with the same proof is compared only after its first use: the caller then calls `trust` if the
+    utilities agree, and `doubt` if they do not.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ConfirmedShortcuts:
 
     @cached_property
     def general(self) -> GeneralRunner:
-        """Return the runner that is right for every head."""
+        """Return the runner that is exact for every head."""
         return GeneralRunner(self._trace, self._contents)
 
     @property
@@ -65,7 +65,7 @@ class ConfirmedShortcuts:
         return self.proof.structure
 
     def get(self, kind: type[_Runner]) -> _Runner | None:
-        """Return the shortcut of this class if the head allows it, None otherwise."""
+        """Return the shortcut of this class if the head allows it, otherwise None."""
         if kind not in self._confirmed:
             shortcut = row_of(kind)
             self._confirmed[kind] = self._confirm(shortcut) if shortcut.is_allowed(self.proven) else None
@@ -73,20 +73,23 @@ class ConfirmedShortcuts:
         return runner if isinstance(runner, kind) else None
 
     def made(self, kind: type[HeadRunner]) -> HeadRunner | None:
-        """Return the shortcut of this class if it was asked for before and is right, None otherwise."""
+        """Return the shortcut of this class if `get` has made and confirmed it before, otherwise None."""
         return self._confirmed.get(kind)
 
     def is_refused(self, kind: type[HeadRunner]) -> bool:
-        """Return whether the shortcut of this class was asked for before, and is not right."""
+        """Return whether `get` has refused the shortcut of this class before."""
         return kind in self._confirmed and self._confirmed[kind] is None
 
     def trust(self, runner: HeadRunner) -> None:
-        """Note that the model itself gives utilities of a shortcut, so that it needs no confirmation of its own."""
+        """Record that a shortcut's utilities agree with the model's, so that it counts as confirmed for this batch."""
         if runner is self._untried:
             self._untried = None
 
     def doubt(self, runner: HeadRunner) -> bool:
-        """Prove the head anew if a shortcut was not yet tried for this batch; return whether that is so."""
+        """Discard the proof if the shortcut was not yet confirmed for this batch; return whether it was discarded.
+
+        The next use then proves the head again.
+        """
         if runner is not self._untried:
             return False
         keep(self._trace, self.proof, holds=False)
@@ -95,9 +98,9 @@ class ConfirmedShortcuts:
         return True
 
     def _confirm(self, shortcut: Shortcut) -> HeadRunner | None:
-        """Return a shortcut that is proven, if it also gives the probes' utilities; it is not used otherwise.
+        """Return a proven shortcut if it also gives the model's utilities for the probes, otherwise None.
 
-        An unconfirmed shortcut is no error, since nothing was computed by it yet: see "A wrong shortcut is an error,
+        An unconfirmed shortcut is not an error, because no result depends on it yet: see "A wrong shortcut is an error,
         an unconfirmed one is not used" in docs/decisions.md.
         """
         with without_gradients():
@@ -107,7 +110,7 @@ class ConfirmedShortcuts:
                 if is_sole and is_kept(self._trace, self.proof):
                     self._untried = runner
                     return runner
-                coalitions, images, expected = self._tried()
+                coalitions, images, expected = self._probe_utilities()
                 utilities = self._batches.utilities(runner, coalitions, images)
             except REFUSALS as refusal:
                 if is_out_of_memory(refusal):
@@ -118,8 +121,8 @@ class ConfirmedShortcuts:
             keep(self._trace, self.proof)
             return runner
 
-    def _tried(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return coalitions (p, 1, n), their images (p,), and their utilities (p, 1) by the model itself."""
+    def _probe_utilities(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the probes: coalitions (p, 1, n), their images (p,), and the model's own utilities (p, 1)."""
         if self._probes is None:
             coalitions, images = self._check.probes()
             self._probes = coalitions, images, self._batches.utilities(self.general, coalitions, images)
@@ -127,5 +130,5 @@ class ConfirmedShortcuts:
 
 
 def row_of(kind: type[HeadRunner]) -> Shortcut:
-    """Return the row of a shortcut in the table."""
+    """Return the row of a shortcut's class in the table."""
     return next(shortcut for shortcut in SHORTCUTS if shortcut.runner is kind)

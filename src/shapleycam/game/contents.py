@@ -1,4 +1,4 @@
-"""What the players of a batch hold: the activation A, and R, which stands in for it where they are absent."""
+"""Contents of the players of a batch: the activation A of present players, and R, the content of absent players."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shapleycam.models.layout import Layout
 
 
 class CoalitionContents(ABC):
-    """What the players of a batch hold, and what stands in for it in each coalition where they are absent.
+    """The contents of present and of absent players, from which the activations of coalitions are made.
 
     Attributes:
         activation: A (b, ...), detached.
-        layout: of A.
+        layout: the layout of A.
     """
 
     activation: Float[Tensor, "b *shape"]
@@ -27,24 +27,24 @@ class CoalitionContents(ABC):
     def of_coalitions(
         self, presence: Float[Tensor, "a s positions"], images: Int[Tensor, " a"]
     ) -> Float[Tensor, "a s *shape"]:
-        """Return the activations of coalitions: A where `presence` is 1, and what stands in for it where it is 0."""
+        """Return the activations of coalitions: A where `presence` is 1, and the removed content where it is 0."""
 
     @property
     @abstractmethod
     def tensors(self) -> tuple[Float[Tensor, "b *shape"], ...]:
-        """Return all numbers that the activations of coalitions are made of."""
+        """Return all tensors that the activations of coalitions depend on."""
 
 
 @dataclass(frozen=True)
 class Contents(CoalitionContents):
-    """The activation of a batch of images, and what stands in for it at the positions of absent players.
+    """The activation A of a batch of images, and a single R for absent players.
 
-    For the paper's removal, zero, the arithmetic is the paper's, without R.
+    For removal zero the arithmetic is that of the paper, without R.
 
     Attributes:
         activation: A (b, ...), detached.
         replacement: R (b, ...), detached; None for zero.
-        layout: of both.
+        layout: the layout of both.
 
     Examples:
         >>> import torch
@@ -69,11 +69,11 @@ class Contents(CoalitionContents):
 
     @property
     def difference(self) -> Float[Tensor, "b *shape"]:
-        """Return A - R, what the players add to the empty coalition's activation."""
+        """Return A - R, which present players add to the activation of the empty coalition."""
         return self.activation if self.replacement is None else self.activation - self.replacement
 
     def along(self, scale: float) -> Float[Tensor, "b *shape"]:
-        """Return R + t·(A - R), the activation with all players present to the degree t."""
+        """Return R + t·(A - R), a point on the straight path from R to A."""
         along = scale * self.difference
         return along if self.replacement is None else self.replacement + along
 
@@ -82,29 +82,30 @@ class Contents(CoalitionContents):
     ) -> Float[Tensor, "a s *shape"]:
         """Return the activations of coalitions: exactly A where `presence` is 1, and R where it is 0."""
         present = self.layout.broadcast(presence.to(self.activation.dtype))
-        if self.replacement is None:  # no product: a negative number times 0 is -0, of which atan2 or 1/x make another
+        if self.replacement is None:
+            # Not a product: a negative number times 0 is -0, for which atan2 and 1/x give another result than for 0.
             return torch.where(present > 0, self.activation[images][:, None], 0.0)
         return torch.where(present > 0, self.activation[images][:, None], self.replacement[images][:, None])
 
     @property
     def tensors(self) -> tuple[Float[Tensor, "b *shape"], ...]:
-        """Return A and R; A alone where R is zero."""
+        """Return A and R; only A if R is zero."""
         return (self.activation,) if self.replacement is None else (self.activation, self.replacement)
 
     @property
     def mean(self) -> Contents:
-        """Return the means (b, k) of A and of R over the positions, as contents without a place."""
+        """Return contents with the means (b, k) of A and of R over the positions."""
         replacement = None if self.replacement is None else self.absent_positions.mean(1)
         return Contents(self.positions.mean(1), replacement, self.layout)
 
     @property
     def positions(self) -> Float[Tensor, "b n k"]:
-        """Return A as one vector a position."""
+        """Return A with one vector for each position."""
         return self.layout.positions(self.activation)
 
     @property
     def absent_positions(self) -> Float[Tensor, "b m k"]:
-        """Return what stands in at each of the m positions; for zero m is 1, as all positions have the same."""
+        """Return R with one vector for each position; for removal zero there is a single position, m = 1."""
         if self.replacement is not None:
             return self.layout.positions(self.replacement)
         positions = self.positions

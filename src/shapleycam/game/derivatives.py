@@ -1,6 +1,6 @@
-"""Derivatives of the utility with respect to the activation: gradients, also along the path, and Hessian products.
+"""Derivatives of the utility with respect to the activation: gradients and Hessian-vector products.
 
-They are checked against finite differences, once for a model and what its kernels depend on.
+They are compared with finite differences, once for each model, layer, shape, type, device and utility.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from shapleycam.utilities import Utility
 class UtilityDerivatives:
     """The utility of a traced batch, and its derivatives with respect to the layer's activation.
 
-    `at_activation` (b,) is the utility at the images' own activation. It stays in the graph of the traced pass, so
-    that the gradient there needs no further run of the head; the gradient is computed once and kept.
+    `at_activation` (b,) is the utility at the images' own activation. It is part of the graph of the traced pass, so
+    that its gradient needs no further run of the head. The gradient is computed once and cached.
 
     Raises:
         OptionError: the utility is not finite, or does not depend on the model's output.
@@ -62,11 +62,11 @@ class UtilityDerivatives:
         self._gradient_at_activation: Tensor | None = None
 
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """Return U(head(activation)), differentiable where the activation requires a gradient."""
+        """Return U(head(activation)); it is differentiable if the activation requires a gradient."""
         return self._utility_of(self._trace.head(activation))
 
     def gradient(self, activation: Float[Tensor, "b *shape"] | None = None) -> Float[Tensor, "b *shape"]:
-        """Return ∂U/∂A at an activation, or at the images' own if None."""
+        """Return ∂U/∂A at an activation; None for the images' own activation."""
         if activation is None:
             return self._checked_gradient().detach()
         with with_gradients():
@@ -74,11 +74,11 @@ class UtilityDerivatives:
             return gradient_of(self.utility_at(leaf).sum(), leaf)
 
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """Return the Hessian-vector product H·vector, H = ∂²U/∂A² at the images' own activation.
+        """Return the Hessian-vector product H·vector, with H = ∂²U/∂A² at the images' own activation.
 
-        Autograd cannot vouch for the second derivative of custom functions: behind such a function H·A is compared
-        with finite differences of gradients, once (docs/decisions.md, "A second derivative behind a custom autograd
-        function is compared with differences of gradients").
+        The second derivative of a custom autograd function may be wrong. If the head has such a function, H·A is
+        compared once with finite differences of gradients (docs/decisions.md, "A second derivative behind a custom
+        autograd function is compared with differences of gradients").
         """
         trace = self._trace
         if not trace.twice_differentiable:
@@ -109,15 +109,16 @@ class UtilityDerivatives:
         with with_gradients():
             along = (gradient * vector.clone()).sum()
             (product,) = gradients(along, [self._trace.activation])
-            return torch.zeros_like(gradient) if product is None else product  # linear in what depends on it
+            # None: the gradient does not depend on the activation, since the utility is linear in it.
+            return torch.zeros_like(gradient) if product is None else product
 
     @property
     def _utility_key(self) -> Hashable:
-        """Return what identifies a utility in checks that are made once; two functions may have the same name."""
+        """Return the utility's part of the key of a check; it has the code, since two functions may have one name."""
         return self._utility.name, getattr(self._utility.function, "__code__", None)
 
     def _gradient_of_run(self, run: Callable[[Tensor], Any], activation: Tensor) -> Tensor:
-        """Return the gradient at an activation of a head that `run` runs; the pass need not be recorded for replay."""
+        """Return the gradient at an activation, with the function `run` as the head; this needs no replay."""
         with with_gradients():
             leaf = activation.detach().requires_grad_()
             return gradient_of(self._utility_of_run(run, leaf).sum(), leaf)
@@ -126,11 +127,11 @@ class UtilityDerivatives:
         return self._utility_of(run(activation))
 
     def _utility_of(self, output: Any) -> Tensor:
-        """Return the utility on the activation's device: a model may return its output on another one."""
+        """Return the utility on the activation's device; a model may return its output on another device."""
         return self._utility(output, self._target).to(self._activation.device)
 
     def _checked_gradient(self) -> Tensor:
-        """Return the gradient at the images' own activation; in the graph where the pass is twice differentiable."""
+        """Return the checked gradient at the images' own activation; differentiable if the pass is twice so."""
         if self._gradient_at_activation is None:
             with with_gradients():
                 self._gradient_at_activation = gradient_of(
@@ -140,7 +141,7 @@ class UtilityDerivatives:
         return self._gradient_at_activation
 
     def _check_gradient(self, gradient: Tensor) -> None:
-        """Compare the gradient with finite differences, once for a model and what its kernels depend on."""
+        """Compare the gradient with finite differences, once for each model and key."""
         activation, trace = self._activation, self._trace
         key = ("gradient", trace.layer, activation.shape, activation.dtype, activation.device, self._utility_key)
         if not needs_check(trace.owner, key):
@@ -154,7 +155,7 @@ class UtilityDerivatives:
 
 
 def _largest_number(output: Any) -> float:
-    """Return the largest finite absolute number in an output; masked logits may be -infinity."""
+    """Return the largest finite absolute number in an output, in which masked logits may be -infinity."""
     numbers = (t.detach()[torch.isfinite(t.detach())] for t in float_tensors_of(output))
     return max((float(t.abs().max()) for t in numbers if t.numel()), default=0.0)
 
@@ -163,7 +164,7 @@ def gradient_of(value: Tensor, activation: Tensor, *, create_graph: bool = False
     """Return the gradient of a scalar; `create_graph` keeps it differentiable.
 
     Raises:
-        DerivativeError: an operation passes none on. Autograd returns None there, or leaves its part out.
+        DerivativeError: an operation passes no gradient back. Autograd would return None, or an incomplete gradient.
     """
     gradient = None
     if value.requires_grad and operation_without_derivative(value) is None:

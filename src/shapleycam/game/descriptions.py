@@ -1,6 +1,6 @@
-"""Descriptions of a pass, a recording and a model's weights that can be compared; those of two that agree are equal.
+"""Comparable descriptions of a pass, of a recording and of a model's weights; equal objects have equal descriptions.
 
-Operations are described, and not the numbers in the tensors that they take.
+They describe operations, and not the numbers in the operations' tensors.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from shapleycam.tracing.copying.state import IMMUTABLE
 from shapleycam.tracing.graph import nodes
 
 _PREFIX = "_saved_"
-"""Of the attributes of autograd's nodes that hold what an operation saved for its backward."""
+"""Prefix of the attributes of autograd's nodes that hold what an operation saved for its backward pass."""
 _saved_names: dict[type, tuple[str, ...]] = {}
-"""The names of these attributes, by the class of a node."""
+"""A cache of the names of these attributes, by the class of a node."""
 
 
 def describe_graph(output: Tensor) -> Hashable | None:
-    """Return the operations of a graph: what each returned and saved, and those before it; None if not known."""
+    """Return a description of a graph: each operation with its operands, result and saved values; None if unknown."""
     numbers = {node: number for number, node in enumerate(nodes(output))}
     try:
         return tuple(
@@ -43,9 +43,9 @@ def describe_graph(output: Tensor) -> Hashable | None:
 
 
 def describe_recording(recording: HeadRecording) -> str | None:
-    """Return a digest of the operations of a recorded head and all that they take, tensors by their forms.
+    """Return a digest of the operations of a recorded head with all their operands; None if these are unknown.
 
-    None if that is not known.
+    A tensor is described by its shape and type.
     """
     dataflow = recording.dataflow
     forms = [(tuple(tensor.shape), tensor.dtype) for tensor in dataflow.tensors]
@@ -57,9 +57,9 @@ def describe_recording(recording: HeadRecording) -> str | None:
 
 
 def describe_weights(modules: Sequence[nn.Module]) -> str | None:
-    """Return a digest of where the weights and buffers of modules are, and of how often each was written to.
+    """Return a digest of the addresses and version counters of the modules' weights and buffers.
 
-    Writes through `.data` are not counted by PyTorch. None for kinds of tensors that have no memory of their own.
+    PyTorch does not count writes through `.data`. The digest is None if a tensor has no memory of its own.
     """
     of_modules = (chain(module._parameters.values(), module._buffers.values()) for module in modules)  # noqa: SLF001
     try:
@@ -84,7 +84,7 @@ def _describe_call(call: Call) -> Hashable:
 
 
 def _saved(node: Any) -> Iterator[Any]:
-    """Yield what a node saved for its backward, and what the forward of a Python function set on it."""
+    """Yield what a node saved for its backward pass, and what the forward pass of a Python function set on it."""
     kind = type(node)
     if kind not in _saved_names:
         _saved_names[kind] = tuple(name for name in dir(kind) if name.startswith(_PREFIX))
@@ -97,10 +97,10 @@ def _saved(node: Any) -> Iterator[Any]:
 
 
 def _describe(value: Any) -> Hashable:
-    """Return a tensor's form in place of its numbers, containers of such, and other values with their types.
+    """Return a description of a value: of a tensor its shape and type, of other values the type and the value itself.
 
     Raises:
-        TypeError: a value of another kind, of which it is not known what it says.
+        TypeError: a value of a type that cannot be described.
     """
     if isinstance(value, Tensor):
         return tuple(value.shape), value.dtype

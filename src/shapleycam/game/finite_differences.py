@@ -1,8 +1,8 @@
-"""Checks of derivatives against finite differences: backward kernels, and what models write, may be wrong.
+"""Compare derivatives with finite differences, because a backward kernel, or a model's own backward, may be wrong.
 
-Differences of one step size meet kinks of ReLUs, and steps of quantised heads. So only differences of two step sizes
-that agree with each other, and that a repeat in float64 confirms, refuse a derivative (docs/decisions.md, "Gradients
-are compared with finite differences, once").
+Finite differences are wrong at kinks of ReLUs and at steps of quantised heads. So a derivative is refused only if it
+differs from differences with two step sizes, these agree with each other, and float64 confirms them (docs/decisions.md,
+"Gradients are compared with finite differences, once").
 """
 
 from __future__ import annotations
@@ -20,24 +20,27 @@ from shapleycam.errors import DerivativeError, ShapleyCamError
 from shapleycam.wording import percent
 
 FunctionOfActivation: TypeAlias = "Callable[[Tensor], Tensor]"
-"""From activations (b, ...) to the utility (b,) of each image, or to its gradient (b, ...)."""
+"""A function from activations (b, ...) to the utility (b,) of each image, or to its gradient (b, ...)."""
 
 _TOLERANCE = 0.05
-"""Share by which a derivative and the difference may differ."""
+"""Relative tolerance between a derivative and a finite difference."""
 _STEPS = {torch.float32: (1e-2, 1e-3), torch.float64: (1e-4, 1e-6)}
 _FLOAT64_STEP = 1e-6
-"""Step of the repeat in float64: so small that hardly any kink lies within it."""
+"""Step of the repetition in float64, so small that hardly any kink lies within it."""
 _DIRECTIONS = 2
 _ROUNDINGS = 50
-"""How many roundings of the largest utility, or output, a difference of two of them is uncertain by."""
+"""Rounding error of a difference: this multiple of the machine epsilon times the largest utility or output."""
 
 
 @dataclass(frozen=True)
 class GradientCase:
-    """What the check of a gradient needs.
+    """The inputs of the check of a gradient.
 
-    `activation` A (b, ...); the utility as a function of it, in its own precision and in float64; and the size of the
-    largest number that the utility is computed from.
+    Attributes:
+        activation: A (b, ...).
+        utility: the utility as a function of the activation, in the activation's precision.
+        utility_in_float64: the same function in float64.
+        largest: the largest absolute number that the utility is computed from.
     """
 
     activation: Float[Tensor, "b *shape"]
@@ -49,12 +52,12 @@ class GradientCase:
 def check_gradient(case: GradientCase, gradient: Float[Tensor, "b *shape"], layer: str, utility: str) -> None:
     """Compare the slope Σ g·d with (U(A + h·d) - U(A - h·d)) / 2h along random directions d, for each image.
 
-    d is A times random numbers, so that what is checked are the contributions g·A themselves, and activations that are
-    exactly zero (behind a ReLU) stay there. The random numbers have a part that is constant along each axis, since what
-    a model reads of whole channels or rows (a gate computed under no_grad, say) averages independent ones away.
+    d is A times random numbers. So the contributions g·A themselves are checked, and activations that are exactly zero
+    (behind a ReLU) stay zero. For each axis the random numbers have a part that varies along this axis only: a model
+    that reads averages over channels or rows (such as a gate under no_grad) would average independent numbers away.
 
     Raises:
-        DerivativeError: they differ, and it is the gradient that is wrong.
+        DerivativeError: they differ, and the gradient is wrong.
     """
     generator = torch.Generator().manual_seed(0)
     for _ in range(_DIRECTIONS):
@@ -70,7 +73,7 @@ def check_gradient(case: GradientCase, gradient: Float[Tensor, "b *shape"], laye
 
 
 def _random_numbers(shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """Return independent numbers, plus for each axis behind the batch numbers that vary along that axis alone."""
+    """Return independent random numbers, plus for each axis after the batch axis numbers that vary only along it."""
     images, axes = shape[0], range(1, len(shape))
     numbers = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
     for axis in axes:
@@ -80,12 +83,12 @@ def _random_numbers(shape: torch.Size, generator: torch.Generator) -> Tensor:
 
 
 def _slope_error(case: GradientCase, direction: Tensor, products: Tensor) -> float | None:
-    """Return the largest relative error of the slopes, None where they are right or differences cannot tell.
+    """Return the largest relative error of the slopes; None if they are right, or finite differences cannot decide.
 
     Args:
         case: the activation and its utility.
         direction: d, of the activation's shape.
-        products: g·d, of the same shape, whose sum is an image's slope.
+        products: g·d, of the same shape; an image's slope is the sum of its products.
     """
     slopes = products.double().flatten(1).sum(1)
     scale = products.double().flatten(1).norm(dim=1)
@@ -97,19 +100,19 @@ def _slope_error(case: GradientCase, direction: Tensor, products: Tensor) -> flo
         if not bool(differ.any()):
             return None
         differences.append((difference, noise, differ))
-    # Both step sizes differ from the slope. It is wrong only where they also agree with each other ...
+    # Differences with both step sizes differ from the slope. It is wrong only if they agree with each other ...
     (coarse, noise, _), (fine, fine_noise, differ) = differences
     differ &= differences[0][2] & ~_differ(coarse, fine, scale, noise + fine_noise)
     if not bool(differ.any()):
         return None
-    # ... and where float64, with a step too small for kinks, says the same.
+    # ... and if float64, with a step too small for kinks, confirms it.
     try:
         precise, noise = _central_difference(
             case.utility_in_float64, case.activation.double(), direction.double(), _FLOAT64_STEP, case.largest
         )
-    except ShapleyCamError:  # the model cannot run in float64: the two step sizes have to do
+    except ShapleyCamError:  # the model cannot run in float64: rely on the two step sizes
         precise, noise = fine, fine_noise
-    differ &= _differ(slopes, precise, scale, noise) & (precise != 0)  # no change at all: a quantised head
+    differ &= _differ(slopes, precise, scale, noise) & (precise != 0)  # 0: a quantised head, which proves nothing
     if not bool(differ.any()):
         return None
     errors = (slopes - precise).abs() / torch.stack([slopes.abs(), precise.abs(), scale]).amax(0)
@@ -119,7 +122,7 @@ def _slope_error(case: GradientCase, direction: Tensor, products: Tensor) -> flo
 def _central_difference(
     utility: FunctionOfActivation, activation: Tensor, direction: Tensor, step: float, largest: float
 ) -> tuple[Tensor, float]:
-    """Return the central difference (b,) along a direction, and how far rounding may move it."""
+    """Return the central difference (b,) along a direction, and a bound on its rounding error."""
     up, down = utility(activation + step * direction), utility(activation - step * direction)
     precision = torch.finfo(up.dtype).eps
     size = max(largest, float(up.abs().max()), float(down.abs().max()))
@@ -132,10 +135,14 @@ def _differ(first: Tensor, second: Tensor, scale: Tensor, noise: float) -> Tenso
 
 @dataclass(frozen=True)
 class CurvatureCase:
-    """What the check of a second derivative needs.
+    """The inputs of the check of a second derivative.
 
-    `activation` A (b, ...); the utility's gradient there; the product H·A by autograd; and the gradient as a function
-    of the activation, in its own precision and in float64.
+    Attributes:
+        activation: A (b, ...).
+        gradient: the utility's gradient at A.
+        product: H·A by autograd.
+        gradient_at: the gradient as a function of the activation, in the activation's precision.
+        gradient_in_float64_at: the same function in float64.
     """
 
     activation: Float[Tensor, "b *shape"]
@@ -146,14 +153,14 @@ class CurvatureCase:
 
 
 def check_curvature(case: CurvatureCase, layer: str) -> None:
-    """Compare H·A with (g(A + h·A) - g(A - h·A)) / 2h, for a head with functions that autograd cannot vouch for.
+    """Compare H·A with (g(A + h·A) - g(A - h·A)) / 2h, for a head with custom autograd functions.
 
     Raises:
-        DerivativeError: they differ at each step size, also in float64 at a step too small for kinks.
+        DerivativeError: they differ for each step size, and in float64 with a step too small for kinks.
     """
     if any(_curvature_agrees(case, case.gradient_at, case.activation, step) for step in _STEPS[case.activation.dtype]):
         return
-    with suppress(ShapleyCamError):  # the model cannot run in float64: the two step sizes have to do
+    with suppress(ShapleyCamError):  # the model cannot run in float64: rely on the two step sizes
         if _curvature_agrees(case, case.gradient_in_float64_at, case.activation.double(), _FLOAT64_STEP):
             return
     raise DerivativeError(

@@ -32,46 +32,45 @@ from shapleycam.tracing.interrupts import restore_when_interrupted
 from shapleycam.utilities import Utility
 
 MEMORY = 64 * 2**20
-"""Bytes that a batch of coalitions may take, unless the user says otherwise."""
+"""Default number of bytes that a batch of coalitions may take."""
 
 ROUNDINGS = 100
-"""How many roundings of the utility a difference of two utilities may be, and still count as none."""
+"""A difference of two utilities counts as zero up to this multiple of the machine epsilon."""
 
 
 class Game:
     """The content reserved game (CRG, arXiv:2501.06261) of each image of a traced batch.
 
-    The players are the positions of the layer, regions of them, or its channels. A coalition S keeps the content of its
-    players, the others have that of R, which is zero in the paper, and S is worth v(S) = U(head(A_S)) - U(head(R)).
-    Values are in units of the utility.
+    The players are the positions of the layer, regions of positions, or channels. The activation A_S of a coalition S
+    is A at the players in S and R at all others; R is zero in the paper. The value of S is
+    v(S) = U(head(A_S)) - U(head(R)), in units of the utility.
 
-    `Explainer.game` makes a game of photographs.
+    `Explainer.game` makes the game of photographs.
 
     Args:
-        trace: of a pass over the images.
-        layout: of the activation.
-        utility: what is explained.
+        trace: a traced pass over the images.
+        layout: the layout of the activation.
+        utility: the utility U.
         target: (b,), the classes.
-        players: None for each position by itself; (rows, columns) of a grid of regions; whole numbers (h, w) or
-            (b, h, w) that name each cell's region; "channels", each with its numbers at all positions, prefix tokens
-            too; or the players of another game of the same images.
+        players: None for one player per position; (rows, columns) of a grid of regions; integers (h, w) or (b, h, w)
+            that label each cell's region; "channels" (a channel holds its numbers at all positions and prefix tokens);
+            or the players of another game of the same images.
         memory: about how many bytes a batch of coalitions may take.
-        removal: what stands in for the content of absent players, as `shapleycam.game.removal` makes it of a user's
-            choice.
+        removal: what replaces the content of absent players; `resolve_removal` returns it for a user's choice.
         image_channels: the axis of the images that holds their channels.
 
     Attributes:
         activation: A (b, ...), detached.
-        removal: what R is.
-        layout: which dimensions of A are positions; where channels are players, a `ChannelLayout`.
-        utility: what is explained.
+        removal: how R is made.
+        layout: which dimensions of A are positions; if channels are the players, a `ChannelLayout`.
+        utility: the utility U.
         target: (b,), the classes.
-        players: which positions belong to which player.
+        players: the assignment of positions to players.
         memory: about how many bytes a batch of coalitions, or of changed images, may take.
-        image_channels: the axis of the images that holds their channels; the other axes are places.
+        image_channels: the axis of the images that holds their channels; the other axes are spatial.
 
     Raises:
-        OptionError: the utility is not finite or not a differentiable function of the output; players that do not fit.
+        OptionError: the utility is not finite, or not a differentiable function of the output; or players do not fit.
 
     Examples:
         >>> import torch
@@ -83,8 +82,8 @@ class Game:
         >>> game = Explainer(model, layer="0", device="cpu").game(torch.rand(1, 3, 8, 8))
         >>> game.n_players
         4
-        >>> everybody_and_the_first = torch.tensor([[True, True, True, True], [True, False, False, False]])
-        >>> values = game.value(everybody_and_the_first)
+        >>> all_players_and_first_player = torch.tensor([[True, True, True, True], [True, False, False, False]])
+        >>> values = game.value(all_players_and_first_player)
         >>> values.shape, torch.allclose(values[:, 0], game.grand)
         (torch.Size([1, 2]), True)
     """
@@ -121,22 +120,22 @@ class Game:
         """Return A and R.
 
         Raises:
-            DerivativeError: no single activation R stands in for absent players.
+            DerivativeError: the removal has no single R.
         """
         self.removal.check_fixed("this value")
         return self._contents
 
     @property
     def trace(self) -> Trace:
-        """Return the traced pass that the game is of."""
+        """Return the game's traced pass."""
         return self._trace
 
     def variant(self, trace: Trace, utility: Utility) -> Game:
-        """Return the game with the same players of another pass or utility; nothing else of it is different."""
+        """Return a copy of the game with another traced pass and utility, and the same players and options."""
         return self._like(trace, utility, self.players)
 
     def with_players(self, players: Regions) -> Game:
-        """Return the game of the same pass and utility with other players."""
+        """Return a copy of the game with other players."""
         return self._like(self._trace, self.utility, players)
 
     def _like(self, trace: Trace, utility: Utility, players: Regions | Players) -> Game:
@@ -149,12 +148,12 @@ class Game:
 
     @property
     def is_at_input(self) -> bool:
-        """Return whether the layer is the model's input, so that a run of the head is one of the whole model."""
+        """Return whether the layer is the model's input, so that the head is the whole model."""
         return self._trace.is_at_input
 
     @property
     def n_players(self) -> int:
-        """Return the number of players; prefix tokens together are one, the last."""
+        """Return the number of players; all prefix tokens together are one player, the last."""
         return self.players.count
 
     @property
@@ -176,9 +175,9 @@ class Game:
             if self.removal.is_fixed:
                 utilities = self.utility_at(self._contents.empty).detach()
             else:
-                nobody = torch.zeros(1, self.n_players, dtype=torch.bool, device=self.activation.device)
+                empty_coalition = torch.zeros(1, self.n_players, dtype=torch.bool, device=self.activation.device)
                 images = torch.arange(len(self.activation), device=self.activation.device)
-                utilities = self._coalitions.utilities(nobody.expand(len(images), 1, -1), images)[:, 0]
+                utilities = self._coalitions.utilities(empty_coalition.expand(len(images), 1, -1), images)[:, 0]
             check_finite_without(utilities, self.utility, "all")
             return utilities
 
@@ -189,7 +188,7 @@ class Game:
 
     @property
     def rounding(self) -> Float[Tensor, " b"]:
-        """Return how large a v(N) (b,) rounding alone may leave."""
+        """Return the absolute value of v(N) (b,) up to which it may be nothing but rounding."""
         largest = torch.maximum(self.full.abs(), self.empty.abs()).clamp(min=1)
         return ROUNDINGS * torch.finfo(self.full.dtype).eps * largest
 
@@ -200,10 +199,10 @@ class Game:
 
     @restore_when_interrupted
     def score_images(self, images: Float[Tensor, "s *image"], samples: Int[Tensor, " s"]) -> Float[Tensor, " s"]:
-        """Return the utility of changed images: one pass of the whole model, protected as every other.
+        """Return the utilities (s,) of changed images, from one pass of a private copy of the whole model.
 
-        `samples` (s,) says which image of the batch each of `images` was made of: its class, its data of the utility
-        and its row of further inputs belong to it. Rows are not divided into smaller batches.
+        `samples` (s,) are the indices of the images of the batch that `images` were made from. A changed image has the
+        class, the utility's data and the further inputs of its original. The images run in one batch.
 
         Examples:
             >>> import matplotlib, torch, shapleycam
@@ -217,7 +216,7 @@ class Game:
             return self.utility(self._trace.output_of(images, samples), target, samples).to(self.activation.device)
 
     def seeds(self, seed: Seed) -> list[int]:
-        """Return one seed an image, from its content and the user's seed."""
+        """Return one seed for each image, from its content and the user's seed."""
         return content_seeds(self._trace.images, seed)
 
     @restore_when_interrupted
@@ -231,11 +230,11 @@ class Game:
 
         Args:
             coalitions: (s, n), the same for all images, or (a, s, n), one set for each; True for players in S.
-            images: the indices of the images that are played, all if None.
+            images: the indices of a images; None for all images.
             progress: called after each batch that fits into memory, with the number of coalitions in it.
 
         Raises:
-            OptionError: coalitions of another size or kind, or a utility that is not finite for one.
+            OptionError: coalitions of another size or type, or a utility that is not finite.
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
         device = self.activation.device
@@ -251,7 +250,7 @@ class Game:
 
     @restore_when_interrupted
     def value_by_head(self, coalitions: Bool[Tensor, "s n"]) -> Float[Tensor, "b s"]:
-        """Return v(S) of a few coalitions as the head itself gives it: what shortcuts and closed forms are checked by.
+        """Return v(S) of a few coalitions by running the head, to check shortcuts and closed forms.
 
         Raises:
             OptionError: as `value`.
@@ -263,7 +262,7 @@ class Game:
 
     @restore_when_interrupted
     def utility_at(self, activation: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        """Return U(head(activation)), differentiable where the activation requires a gradient.
+        """Return U(head(activation)); it is differentiable if the activation requires a gradient.
 
         Raises:
             ReplayError: the pass was not recorded for replay.
@@ -272,20 +271,20 @@ class Game:
 
     @restore_when_interrupted
     def gradient(self, activation: Float[Tensor, "b *shape"] | None = None) -> Float[Tensor, "b *shape"]:
-        """Return ∂U/∂A at an activation; at the images' own if None, which needs no further run of the head.
+        """Return ∂U/∂A at an activation; None for the images' own activation, which needs no further run of the head.
 
         Raises:
-            DerivativeError: something after the layer has no derivative, or a wrong one.
-            ReplayError: for another activation than the images' own, the pass was not recorded for replay.
+            DerivativeError: an operation in the head has no derivative, or a wrong one.
+            ReplayError: an activation was given, and the pass was not recorded for replay.
         """
         return self._derivatives.gradient(activation)
 
     @restore_when_interrupted
     def gradient_along(self, scales: Sequence[float], weights: Sequence[float]) -> Float[Tensor, "b *shape"]:
-        """Return Σ_i w_i ∂U/∂A at R + t_i·(A - R), for as many scales t_i in one run of the head as fit into memory.
+        """Return Σ_i w_i ∂U/∂A at R + t_i·(A - R); a run of the head takes as many scales t_i as fit into memory.
 
         Raises:
-            DerivativeError: no single activation R stands in for absent players.
+            DerivativeError: the removal has no single R.
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
         """
         self.removal.check_fixed("a path")
@@ -293,58 +292,58 @@ class Game:
 
     @restore_when_interrupted
     def hvp(self, vector: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
-        """Return H·vector, H = ∂²U/∂A² at the images' own activation, each image by itself.
+        """Return H·vector for each image, with H = ∂²U/∂A² at the image's own activation.
 
         Raises:
             ReplayError: the pass was not made twice differentiable.
-            DerivativeError: something after the layer has no second derivative, or a wrong one.
+            DerivativeError: an operation in the head has no second derivative, or a wrong one.
         """
         return self._derivatives.hvp(vector)
 
     @property
     def structure(self) -> Structure:
-        """Return which shortcuts the game allows: the head's operations prove them, random coalitions confirm them."""
+        """Return the head's structure, which allows shortcuts: operations prove it, random coalitions confirm it."""
         return self._coalitions.structure
 
     @property
     def runs_per_coalition(self) -> int:
-        """Return how many runs of what comes after the layer a coalition takes that no shortcut evaluates."""
+        """Return how many runs of the head a coalition takes without a shortcut."""
         return self._coalitions.runs
 
     @property
     def coalition_cost(self) -> str:
-        """Return in words what a coalition costs, and why."""
+        """Return a phrase that says what a coalition costs, and why."""
         return self._coalitions.cost
 
     @property
     def shortcut(self) -> str | None:
-        """Return the name of the shortcut by which coalitions are evaluated; None where the head runs for each.
+        """Return the name of the shortcut that evaluates coalitions; None if the head runs for each coalition.
 
-        It is "summed", "pooled", "averaged", "windowed" or "class_token", for channels "channel_means"; "windowed" once
-        its table has been made.
+        The name is "summed", "pooled", "averaged", "windowed" (only after its table was made) or "class_token"; for
+        channels as players it is "channel_means".
         """
         cheapest = self._coalitions.cheapest
         return None if cheapest is None else cheapest.name
 
     @restore_when_interrupted
     def image_groups(self, coalitions: int) -> list[list[int]]:
-        """Return the indices of the images in groups, to be played one after another, each to its end.
+        """Return the indices of the images in groups; finish all coalitions of one group before the next.
 
-        A table that a shortcut looks up coalitions in is kept for the images of one group at a time. `coalitions` is
-        how many of each image are played at once.
+        Shortcuts look coalitions up in a table, which is stored for the images of one group at a time. `coalitions` is
+        the number of coalitions of each image that one call of `value` evaluates.
         """
         return self._coalitions.image_groups(coalitions)
 
     @property
     def coalition_bytes(self) -> int:
-        """Return about how many bytes a coalition takes where the head runs for it; its time grows with them."""
+        """Return about how many bytes a coalition takes if the head runs for it; its time is about proportional."""
         with without_gradients():
             return self._coalitions.general.bytes_per_coalition
 
     @cached_property
     @restore_when_interrupted
     def is_affine(self) -> bool:
-        """Return whether the utility is proven to be an affine function of the output, as a logit is."""
+        """Return whether the utility is proven to be an affine function of the output, such as a logit."""
         output, first = self._trace.output, torch.zeros(1, dtype=torch.long, device=self.target.device)
         if not isinstance(output, torch.Tensor):
             return False
@@ -352,9 +351,9 @@ class Game:
 
     @restore_when_interrupted
     def windows(self, coalitions: int) -> WindowedUtility | None:
-        """Return the utility as a function of the head's windows; None where it has none.
+        """Return the utility as a function of the head's windows; None if the head has no windows.
 
-        The table of windows takes runs of the head: None too where these are not worth it for so many coalitions.
+        It is also None if the runs of the head for the table of windows do not pay for this number of coalitions.
         """
         with without_gradients():
             runner = self._coalitions.runner_for(coalitions)
@@ -364,7 +363,7 @@ class Game:
 
     @restore_when_interrupted
     def attended(self, coalitions: int) -> AttendedUtility | None:
-        """Return the utility as a function of what a few queries read by attention; None where that is not the head."""
+        """Return the utility as a function of the results of a few attention queries; None for other heads."""
         with without_gradients():
             runner = self._coalitions.runner_for(coalitions)
         if not isinstance(runner, ClassTokenRunner):
@@ -372,7 +371,7 @@ class Game:
         return AttendedUtility(runner, self.players, self.utility, self.target)
 
     def check_closed_form(self, values: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
-        """Refuse values of coalitions in closed form that the model itself does not give.
+        """Refuse values from a closed form that differ from the model's own values, `expected`.
 
         Raises:
             ReplayError: they differ by more than rounding.

@@ -1,4 +1,4 @@
-"""Two contexts of this package: with gradients, and without; both compute in the tensors' precision."""
+"""Contexts that record gradients, or do not; both switch autocast off."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from shapleycam.tracing.suspension import in_full_precision
 
 @contextmanager
 def with_gradients() -> Iterator[None]:
-    """Record gradients, also inside the caller's no_grad or inference_mode, and switch autocast off."""
+    """Record gradients, even inside the caller's no_grad or inference_mode, and switch autocast off."""
     with torch.inference_mode(mode=False), torch.enable_grad(), in_full_precision():
         yield
 
 
 @contextmanager
 def without_gradients() -> Iterator[None]:
-    """Record no gradients, compute in the tensors' precision, and make tensors that may enter a graph later.
+    """Record no gradients and switch autocast off; new tensors can be used in autograd later.
 
-    Tensors made under inference_mode could not, therefore that mode is left here too.
+    Tensors that are made in inference_mode cannot be used in autograd. So this context leaves that mode too.
     """
     with torch.inference_mode(mode=False), torch.no_grad(), in_full_precision():
         yield

@@ -1,7 +1,7 @@
-"""The two halves of a head that is computed from one sum over windows: what is summed up, and what is made of the sum.
+"""Run one half of a head that takes a sum over windows: the part up to the sum, or the part after it.
 
-Both run the whole head. The first looks at what enters the sum, the second puts another result in its place: so nothing
-has to be known of how the head's code gets from one operation to the next.
+Both run the whole head, so that its code need not be understood. The first records the terms of the sum. The second
+replaces the sum by another value.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from shapleycam.game.windows import CallPlace, WindowSum
 
 
 class TakenSum(NamedTuple):
-    """What a run of a head sums up.
+    """The sum that a run of a head takes, and its terms.
 
-    `contributions` are those of each window (windows, rows, features), `result` is the sum (rows, ...).
+    Attributes:
+        contributions: (windows, rows, features), the term of each window.
+        result: (rows, ...), the sum.
     """
 
     contributions: Float[Tensor, "windows rows features"]
@@ -32,10 +34,10 @@ class TakenSum(NamedTuple):
 
 
 def run_to_sum(head: Callable[[], Any], window_sum: WindowSum) -> TakenSum:
-    """Run a head, and return what the windows contribute to the sum that it takes.
+    """Run a head, and return the sum that it takes with the windows' contributions.
 
     Raises:
-        ReplayError: it has not the operations that were recorded.
+        ReplayError: it does not have the recorded operations.
     """
     with _SumTaker(window_sum) as taker:
         head()
@@ -49,10 +51,10 @@ def run_to_sum(head: Callable[[], Any], window_sum: WindowSum) -> TakenSum:
 def run_from_sum(head: Callable[[], Any], window_sum: WindowSum, value: Float[Tensor, "rows *shape"]) -> Any:
     """Run a head with `value` in place of the sum that it takes, and return its output.
 
-    The head may be run on fewer rows than `value` has: what follows the sum then has as many as this.
+    The head may run on fewer rows than `value` has; the operations after the sum then have the rows of `value`.
 
     Raises:
-        ReplayError: it has not the operations that were recorded, or the sum another shape.
+        ReplayError: it does not have the recorded operations, or the sum has another shape.
     """
     with _SumReplacer(window_sum, value) as replacer:
         output = head()
@@ -67,13 +69,13 @@ def differentiate_at_sum(
     window_sum: WindowSum,
     value: Float[Tensor, "rows *shape"],
 ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows *shape"]]:
-    """Return utilities of a head's output with `value` in place of the sum that it takes, and their gradients in it.
+    """Return the utilities of a head's output with `value` in place of the sum, and their gradients by the sum.
 
     The head runs on an activation that requires a gradient, so that the operation that returns the sum is a node of
-    autograd's graph: the gradient in its result is what passes into that node.
+    autograd's graph. The gradient by the sum is the gradient that enters this node in the backward pass.
 
     Raises:
-        ReplayError: the head has not the operations that were recorded, or the sum another shape.
+        ReplayError: the head does not have the recorded operations, or the sum has another shape.
     """
     with _SumReplacer(window_sum, value) as replacer:
         output = head(activation)
@@ -90,10 +92,10 @@ def differentiate_at_sum(
 
 
 def _node(output_node: Any, sequence_number: int, name: str) -> Any:
-    """Return autograd's node of the call with this number, of an operation of this name.
+    """Return the autograd node with this sequence number and the name of this operation.
 
     Raises:
-        ReplayError: the output was not computed from it.
+        ReplayError: there is no such node in the output's graph.
     """
     stack, seen = [output_node], set[Any]()
     while stack:
@@ -121,7 +123,7 @@ class _CountingMode(TorchDispatchMode):
         self._counts: Counter[str] = Counter()
 
     def place(self, function: Any) -> CallPlace | None:
-        """Return which call of an operation this is, None for an operation of no interest."""
+        """Return which call of an operation this is; None for other operations than those of the sum."""
         name = operation_name(function)
         if name not in self._expected:
             return None
@@ -129,10 +131,10 @@ class _CountingMode(TorchDispatchMode):
         return CallPlace(name, self._counts[name] - 1, self._expected[name])
 
     def check_counts(self) -> None:
-        """Refuse a run in which the operations were called another number of times than when they were recorded.
+        """Refuse a run in which the operations were not called as often as in the recording.
 
         Raises:
-            ReplayError: they were.
+            ReplayError: an operation was called more or less often.
         """
         for name, count in self._expected.items():
             if self._counts[name] != count:
@@ -142,7 +144,7 @@ class _CountingMode(TorchDispatchMode):
 
 
 class _SumTaker(_CountingMode):
-    """Takes what the windows contribute to the sum while a head runs."""
+    """Context that records the windows' contributions to the sum while a head runs."""
 
     def __init__(self, window_sum: WindowSum) -> None:
         super().__init__(window_sum)
@@ -162,7 +164,7 @@ class _SumTaker(_CountingMode):
 
 
 class _SumReplacer(_CountingMode):
-    """Gives another value for the sum while a head runs; `sequence_number` is that of autograd's node for it."""
+    """Context that replaces the sum while a head runs; `sequence_number` belongs to the autograd node of the sum."""
 
     def __init__(self, window_sum: WindowSum, value: Tensor) -> None:
         super().__init__(window_sum)
@@ -181,4 +183,4 @@ class _SumReplacer(_CountingMode):
                 f"the head takes a sum of shape (rows, {', '.join(map(str, result.shape[1:]))}); expected "
                 f"(rows, {', '.join(map(str, self._value.shape[1:]))}), as when it was recorded"
             )
-        return self._value.to(result.dtype, copy=True)  # what follows may write into it
+        return self._value.to(result.dtype, copy=True)  # a copy, since later operations may write into it

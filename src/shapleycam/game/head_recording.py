@@ -1,8 +1,8 @@
-"""Recording a head: its operations on the activation, and the constants and numbers that enter them.
+"""Record a head: its operations on the activation, with all constant operands.
 
-Autograd's graph has the operations, but of most constants neither value nor shape. Recorded below autograd, they show
-whether a head does the same on a single position as on the map: a threshold, a bias or a factor that was made of the
-map's size or of the number of rows is another number there.
+Autograd's graph has the operations, but not the values and shapes of most constants. A recording below autograd has
+them. Two recordings show whether a head does the same on a single position as on the map: a threshold, bias or factor
+that is computed from the map's size or the number of rows then differs.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _MEMORY_LAYOUT_OPERATIONS = {
     *("clone", "contiguous", "_unsafe_view", "_reshape_alias", "_to_copy", "detach", "alias"),
     *("as_strided_", "squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_"),
 }
-"""Operations that, beside the views, change only where numbers lie; their arguments follow the size of the map."""
+"""Operations that, like views, change only the memory layout; their arguments depend on the size of the map."""
 _BIAS_OPERAND = {"addmm": 0, "linear": 2}
-"""Where the bias is among the operands of a matrix product."""
+"""The index of the bias among the operands of a matrix product."""
 _MAX_POOLS = {"max_pool2d_with_indices", "max_pool3d_with_indices"}
-"""Operations whose whole numbers are for their own derivative; who takes these reads the activation unseen."""
+"""Operations whose indices are for their own derivative; an operation that uses the indices is a hidden read."""
 _BATCH_NORM_READ = "addcmul"
-"""The operation by which this package's own function for batch norms reads its values."""
+"""The operation with which this package's own batch norm function reads its input."""
 _DEPENDENT = object()
-"""Stands for an operand that was computed from the activation."""
+"""A placeholder for an operand that was computed from the activation."""
 
 
 @dataclass(frozen=True)
 class RecordedOperation:
-    """An operation on something computed from the activation, with the constants and numbers that enter it."""
+    """An operation with an operand that was computed from the activation, and its constant operands."""
 
     name: str
     operands: tuple[Any, ...]
@@ -49,12 +49,17 @@ class RecordedOperation:
 
 @dataclass(frozen=True)
 class HeadRecording:
-    """The output of a head, the leaf of its graph, and its operations in their order.
+    """The recording of one run of a head.
 
-    `hides_reads`: something read the activation where neither autograd nor the data flow shows what for: detached, or
-    as whole numbers (comparisons, indices, decisions of Python). `reads_without_grad`: the names of the operations that
-    read it under no_grad, as the forward of a function with its own backward does: the data flow has them, autograd's
-    graph has not. `dataflow`: all calls, also those that only move numbers.
+    Attributes:
+        output: the head's output.
+        leaf: the leaf of its autograd graph: the activation.
+        operations: the operations in their order, without those that only change the memory layout.
+        hides_reads: whether the head read the activation in a way that neither autograd nor the data flow follows: a
+            detached tensor, or integers (comparisons, indices, conditions in Python).
+        reads_without_grad: the names of operations that read it under no_grad, as the forward pass of a custom autograd
+            function does. The data flow has them, but autograd's graph does not.
+        dataflow: all calls, including those that only change the memory layout.
     """
 
     output: Any
@@ -66,13 +71,13 @@ class HeadRecording:
 
     @property
     def is_followed(self) -> bool:
-        """Return whether autograd's graph has all reads: those without gradients are of this package's batch norms."""
+        """Return whether autograd's graph has all reads: only this package's batch norms read without gradients."""
         norms = sum(is_eval_batch_norm(node) for node in nodes(self.output))
         return self.reads_without_grad == (_BATCH_NORM_READ,) * norms
 
     @property
     def has_bias_of_rows(self) -> bool:
-        """Return whether a matrix product adds a bias that may differ from row to row."""
+        """Return whether a matrix product adds a bias that may differ between rows."""
         for operation in self.operations:
             index = _BIAS_OPERAND.get(operation.name)
             if index is not None and len(operation.operands) > index:
@@ -82,11 +87,11 @@ class HeadRecording:
         return False
 
     def count(self, name: str) -> int:
-        """Return how many operations on the activation have a name."""
+        """Return the number of operations of this name on the activation."""
         return sum(operation.name == name for operation in self.operations)
 
     def repeats(self, recording: HeadRecording) -> bool:
-        """Return whether another recording, of other numbers of rows or positions, has the same operations."""
+        """Return whether another recording, with another number of rows or positions, has the same operations."""
         return all(
             first is not None
             and second is not None
@@ -98,7 +103,7 @@ class HeadRecording:
 
 @restore_when_interrupted
 def record_head(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecording:
-    """Run a head on a copy of an activation, and return its output with the graph and the operations."""
+    """Run a head on a copy of an activation, and return the recording."""
     with torch.inference_mode(mode=False), torch.enable_grad():
         leaf = activation.clone().detach().requires_grad_()
         with _OperationRecorder(leaf) as recorder, HiddenReads(recorder.depends) as hidden:
@@ -114,24 +119,24 @@ def record_head(head: Callable[[Tensor], Any], activation: Tensor) -> HeadRecord
 
 
 def record_with_removal(head: Callable[[Tensor], Any], activation: Tensor, empty: Tensor) -> HeadRecording:
-    """Record a head on a batch of two: the activation (1, ...) of an image, and that of its empty coalition.
+    """Record a head on a batch of two: the activation (1, ...) of an image, and the activation of its empty coalition.
 
-    Attention is recorded as products and a softmax.
+    Attention is recorded as matrix products and a softmax.
     """
     with math_attention():
         return record_head(head, torch.cat([activation, empty]))
 
 
 class _OperationRecorder(TorchDispatchMode):
-    """Records every operation on what was computed from a leaf, whether autograd follows it or not."""
+    """Records every operation with an operand that was computed from a leaf, whether autograd follows it or not."""
 
     def __init__(self, leaf: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[RecordedOperation] = []
         self.reads_without_grad: list[str] = []
         self.hides_reads = False
-        # Views and detached tensors are other tensors with the same storage, so that storages tell what depends on
-        # the leaf. They are kept alive here: a freed one's address could be given to a tensor that does not depend.
+        # Views and detached tensors share the storage of their original, so that a tensor depends on the leaf if its
+        # storage is here. The storages are kept alive: an independent tensor could get the address of a freed one.
         self._dependent = {storage_address(leaf): leaf.untyped_storage()}
         self.dataflow = Dataflow(leaf)
 
@@ -147,7 +152,7 @@ class _OperationRecorder(TorchDispatchMode):
             results = [tensor for tensor in tree_leaves(value) if isinstance(tensor, Tensor)]
             self._dependent |= {storage_address(tensor): tensor.untyped_storage() for tensor in results}
             of_activation = [leaf for leaf, depending in zip(leaves, depends, strict=True) if depending]
-            # Whole numbers that were computed from the activation decide something.
+            # Integers that were computed from the activation are used as conditions or indices.
             self.hides_reads |= not results or not all(tensor.is_floating_point() for tensor in of_activation)
             self.hides_reads |= not all(tensor.is_floating_point() for tensor in results[: name in _MAX_POOLS or None])
             self.reads_without_grad += [] if torch.is_grad_enabled() else [name]
@@ -168,9 +173,9 @@ def _are_same(operands: tuple[Any, ...], others: tuple[Any, ...], rows: int, oth
 
 def _is_equal(first: Any, second: Any, rows: int, other_rows: int) -> bool:
     if isinstance(first, Tensor) and isinstance(second, Tensor):
-        if first.shape != second.shape:  # a constant repeated for each row of the batch: any row
+        if first.shape != second.shape:  # a constant that is repeated for each row of the batch: compare single rows
             first, second = _first_of_equal_rows(first), _first_of_equal_rows(second)
-        if first.dim() == second.dim():  # or a part of it, along some dimension
+        if first.dim() == second.dim():  # or one that is repeated along another dimension
             for dim in range(first.dim()):
                 if first.shape[dim] != second.shape[dim]:
                     first, second = (

@@ -1,4 +1,4 @@
-"""Running the head for coalitions: the interface of all ways to do it, and the general way, right for any head."""
+"""`HeadRunner`, the interface for evaluating coalitions, and `GeneralRunner`, which is exact for every head."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ Presence: TypeAlias = Float[Tensor, "a s positions"]
 Images: TypeAlias = Int[Tensor, " a"]
 """Indices of images in the traced batch."""
 TENSORS_AT_ONCE = 3
-"""How many tensors of the largest kind a head holds at a time: its input, its output, and one beside them."""
+"""How many tensors of the largest size an operation holds: its input, its output, and one more."""
 
 
 class HeadRunner(ABC):
     """A way to compute the head's output for coalitions of positions of the images of a traced batch.
 
-    A runner is made from the trace and what its players hold. `GeneralRunner` is right for every head; the runners
-    in `shortcuts` only for heads of a certain structure, which is proven before they are used.
+    A runner is made from the trace and the contents of present and absent positions. `GeneralRunner` is exact for every
+    head. The runners in `shortcuts` are exact for heads of a certain structure, which is proven before they are used.
 
     Attributes:
-        sorts_by_presence: whether coalitions of equally many positions run faster together.
+        sorts_by_presence: whether a batch runs faster if its coalitions have the same number of positions.
     """
 
     sorts_by_presence = False
 
     @abstractmethod
     def __init__(self, trace: Trace, contents: Contents) -> None:
-        """Prepare what all coalitions of the batch share."""
+        """Precompute what all coalitions of the batch share."""
 
     @cached_property
     @abstractmethod
@@ -49,20 +49,20 @@ class HeadRunner(ABC):
 
     @abstractmethod
     def outputs(self, presence: Presence, images: Images) -> Any:
-        """Return the head's output for a x s coalitions, as a · s rows, image by image."""
+        """Return the head's output for a x s coalitions as a · s rows, all coalitions of the first image first."""
 
     def image_groups(self, images: int) -> list[list[int]]:
-        """Return the images 0, 1, … in groups, to be played one after another where that takes many rounds.
+        """Return the images 0, 1, … in groups; callers with many rounds finish one group before the next.
 
-        What the coalitions of an image share is kept for one group at a time.
+        A runner stores what the coalitions of an image share for one group at a time.
         """
         return [list(range(images))]
 
     @property
     def row_hashes(self) -> Sequence[bytes] | None:
-        """Return of each image a hash of what its outputs are made of beside `presence` and the model.
+        """Return for each image a hash of everything that its outputs depend on besides `presence` and the model.
 
-        None where a run is so cheap that it need not be kept, or where they are made of more.
+        It is None if a run is too cheap to be cached, or if the outputs depend on something that is not hashed.
         """
         return None
 
@@ -80,7 +80,7 @@ class GeneralRunner(HeadRunner):
 
     @property
     def numbers_at_once(self) -> int:
-        """Return of how many numbers the largest tensor is that a run of the head holds for one coalition."""
+        """Return the number of elements of the largest tensor in a run of the head for one coalition."""
         return max(1, self._largest // self._contents.activation.element_size())
 
     @cached_property
@@ -93,10 +93,10 @@ class GeneralRunner(HeadRunner):
         return max(int(largest.bytes), int(activation[0].nbytes))
 
     def with_contents(self, contents: CoalitionContents) -> GeneralRunner:
-        """Return the runner of the same head where something else stands in; its memory is measured once for both."""
+        """Return a runner of the same head with other contents; it shares the measured memory of a coalition."""
         runner = copy(self)
         vars(runner).update(_contents=contents, bytes_per_coalition=self.bytes_per_coalition)
-        vars(runner).pop("row_hashes", None)  # of the other contents
+        vars(runner).pop("row_hashes", None)  # the cached hashes are of this runner's contents
         return runner
 
     @cached_property
@@ -109,7 +109,7 @@ class GeneralRunner(HeadRunner):
 
 
 class LargestTensor(TorchDispatchMode):
-    """Records the size of the largest new tensor that any operation inside returns; views take no memory."""
+    """Context that records the size of the largest new tensor that an operation returns; views do not count."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

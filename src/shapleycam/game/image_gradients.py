@@ -1,4 +1,4 @@
-"""Derivatives of a game's utility by the images themselves, in a pass of the whole model."""
+"""The gradient of a game's utility by the images themselves, from a pass of the whole model."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def image_gradient(
     observer: AbstractContextManager[object] | None = None,
     prepare: Callable[[Any, Tensor], None] | None = None,
 ) -> Float[Tensor, "rows *image"]:
-    """Return the utility's gradient by the images of a game, or by those of the indices `samples`.
+    """Return the utility's gradient by the images of a game.
 
-    It takes a pass of the whole model with its gradient.
+    It takes a forward and a backward pass of the whole model.
 
     Args:
-        game: of the images.
-        samples: (rows,), which of the images; None for all.
+        game: the game.
+        samples: (rows,), the indices of some images; None for all images.
         observer: a context in which the model runs.
-        prepare: called with the output and the images before the gradient is taken; it may put hooks on nodes of the
-            graph between the two.
+        prepare: a function that is called with the output and the images before the gradient is taken; it may register
+            hooks on nodes of the graph between them.
 
     Raises:
-        DerivativeError: the images are whole numbers, or the model passes no gradient on to them.
+        DerivativeError: the images are integers, or the model passes no gradient back to them.
     """
     rows = game.images if samples is None else game.images[samples.to(game.images.device)]
     if not rows.is_floating_point():

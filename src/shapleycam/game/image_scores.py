@@ -1,4 +1,4 @@
-"""Utilities of changed images, one at a time as they come and as many at once as fit into memory."""
+"""`ImageScorer`: compute utilities of changed images from an iterator, in batches that fit into memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from shapleycam.tracing.reproducible import FACTORS
 class ImageScorer:
     """Runs the whole model on changed images of a game.
 
-    Images are changed and scored by batches that fit into the game's memory; the first one is scored alone, and shows
-    how many that are. Of a model that gives an image another output alone than in a batch (batch statistics, dynamic
-    quantisation), each is scored alone.
+    Images are scored in batches that fit into the game's memory. The first image is a batch of its own, which measures
+    the memory of an image. If an image's output depends on the other images of its batch (batch statistics, dynamic
+    quantisation), every image is a batch of its own.
 
     Args:
-        game: of the images.
-        progress: called after each batch with the number of images that were scored so far; what it raises ends the
-            work.
+        game: the game of the original images.
+        progress: a function that is called after each batch with the number of images scored so far; an exception ends
+            the work.
 
     Examples:
         >>> import torch
@@ -45,18 +45,18 @@ class ImageScorer:
 
     def __init__(self, game: Game, progress: Callable[[int], None] | None = None) -> None:
         self._game, self._progress = game, progress
-        self._at_once: int | None = None
+        self._batch_size: int | None = None
         self._scored = 0
 
     def scores(self, image: int, changed: Iterable[Float[Tensor, "*image"]]) -> Float[Tensor, " s"]:
-        """Return the utilities (s,) of so many changed images that were made of one image of the game.
+        """Return the utilities (s,) of the changed images, all of which were made from one image of the game.
 
         Raises:
-            OptionError: one is not finite.
+            OptionError: a utility is not finite.
         """
         images = iter(changed)
         scores = []
-        while batch := list(islice(images, self._at_once or 1)):
+        while batch := list(islice(images, self._batch_size or 1)):
             scores.append(self._score(image, torch.stack(batch)))
             self._scored += len(batch)
             if self._progress is not None:
@@ -65,12 +65,12 @@ class ImageScorer:
 
     def _score(self, image: int, batch: Float[Tensor, "s *image"]) -> Float[Tensor, " s"]:
         samples = torch.full((len(batch),), image, device=self._game.target.device)
-        if self._at_once is None:
+        if self._batch_size is None:
             with LargestTensor() as largest:
                 utilities = self._game.score_images(batch, samples)
             bytes_per_image = TENSORS_AT_ONCE * max(int(largest.bytes), batch.nbytes)
             fitting = max(1, self._game.memory // bytes_per_image)
-            self._at_once = fitting if fitting == 1 or _are_independent(self._game, image) else 1
+            self._batch_size = fitting if fitting == 1 or _are_independent(self._game, image) else 1
         else:
             utilities = self._game.score_images(batch, samples)
         check_masked_finite(utilities, self._game.utility)
@@ -79,18 +79,19 @@ class ImageScorer:
 
 @restore_when_interrupted
 def _are_independent(game: Game, image: int) -> bool:
-    """Return whether an image, the same with half its contrast, and multiples have the same outputs alone as together.
+    """Return whether the outputs of an image and of some changes of it are the same in a batch as one by one.
 
-    All are compared, as a maximum over the batch would not change each; the multiples have a condition of the first row
-    otherwise than it has. A model that takes no so many images has to have them alone.
+    The changes are half the contrast, and multiples of the image. All outputs are compared, since a maximum over the
+    batch would not change each of them. A condition on the first row differs between the multiples. If the model
+    refuses a batch of this size, the result is False.
     """
     original = game.images[image]
     rows = torch.stack([original, 0.5 * original + 0.5, *(factor * original for factor in FACTORS)])
     samples = torch.full((len(rows),), image, device=game.target.device)
     with without_gradients():
         try:
-            together = game.trace.output_of(rows, samples)
+            in_batch = game.trace.output_of(rows, samples)
         except ModelError:
             return False
-        alone = [game.trace.output_of(row[None], samples[:1]) for row in rows]
-    return rows_agree(together, alone)
+        one_by_one = [game.trace.output_of(row[None], samples[:1]) for row in rows]
+    return rows_agree(in_batch, one_by_one)

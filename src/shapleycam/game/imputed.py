@@ -1,7 +1,7 @@
-"""Removal by imputation: absent pixels are filled in from the present ones, so that what stands in depends on these.
+"""Removal by imputation: absent pixels are filled in from the present ones, so that they depend on the coalition.
 
-The imputation is ROAD's (Rong et al. 2022, arXiv:2202.00449): a pixel is the weighted mean of its neighbours, plus
-noise that hides from the model where pixels were filled in.
+The imputation is ROAD's (Rong et al. 2022, arXiv:2202.00449): an absent pixel is the weighted mean of its neighbours
+plus noise. The noise hides from the model which pixels were filled in.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from shapleycam.models.layout import Layout
 from shapleycam.tracing import Trace
 
 NOISE = 0.01
-"""Standard deviation of the noise in the network's units, as that of the metrics of ROAD by default."""
+"""Standard deviation of the noise in the network's units, as the default of ROAD's metrics."""
 _SEED = 0
 
 
 class ImputedContents(CoalitionContents):
     """Images whose absent pixels are filled in from the present ones.
 
-    The noise of an image is drawn once, from its content: a coalition has the same pixels whatever is evaluated with
-    it. An image of which everything is absent has its mean colour, and the noise.
+    The noise of an image is drawn once, from its content, so that a coalition has the same pixels in each batch. If all
+    pixels are absent, the image is its mean colour plus the noise.
 
     Examples:
         >>> import torch
@@ -49,7 +49,7 @@ class ImputedContents(CoalitionContents):
     def of_coalitions(
         self, presence: Float[Tensor, "a s positions"], images: Int[Tensor, " a"]
     ) -> Float[Tensor, "a s c h w"]:
-        """Return the images with the pixels filled in where `presence` is 0, exactly as they are where it is 1."""
+        """Return the images of coalitions: unchanged where `presence` is 1, and filled in where it is 0."""
         absent = (presence == 0).unflatten(2, self.layout.grid).flatten(0, 1)
         samples = images.repeat_interleave(presence.shape[1])
         filled = impute(self.activation[samples], absent) + self._noise[samples] * absent[:, None]
@@ -64,10 +64,10 @@ class ImputedContents(CoalitionContents):
 
 
 def imputing_runners(trace: Trace, activation: Float[Tensor, "b *image"], players: Players) -> Sequence[HeadRunner]:
-    """Return what evaluates coalitions of pixels by imputation.
+    """Return the runner that evaluates coalitions of pixels by imputation.
 
     Raises:
-        OptionError: they are no images with two sides.
+        OptionError: the images are not (b, c, h, w).
     """
     if activation.dim() != 4:
         raise OptionError(

@@ -1,9 +1,10 @@
-"""Proofs of heads that are kept: a photograph whose pass has the same operations needs no proof of its own.
+"""A cache of proofs of heads: a batch whose pass has the same operations as an earlier one needs no new proof.
 
-What a proof depends on is its key. A mean over positions, or that nothing is proven, is kept by the operations of the
-traced pass, with their shapes and settings. What is proven of an attention or of windows is read from a recording of
-each image's head; kept is that this recording holds for any number of rows, by all that the recording shows. Models
-with a user's code are proven for each batch (docs/decisions.md, "The proof of a head is kept for library networks").
+The key of a proof describes everything that the proof depends on. For a mean over positions, and for a head about which
+nothing is proven, the key describes the operations of the traced pass, with their shapes and settings. For an attention
+or windows, each image's head is recorded; the cache stores only that such a recording is valid for any number of rows,
+and its key describes the whole recording. Models with user code are proven for each batch (docs/decisions.md, "The
+proof of a head is kept for library networks").
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from shapleycam.tracing.modules import modules_of
 
 
 def prove_head(trace: Trace, contents: Contents, removal: Removal) -> Proof:
-    """Return what the operations of a traced pass's head prove; an earlier batch's proof where that holds for this one.
+    """Return what the operations of a traced pass's head prove, from the cache if an earlier proof is valid here.
 
-    The operations are recorded anew, of the first image: see "The proof's graph is recorded anew" in docs/decisions.md.
+    The head is recorded again, for the first image: see "The proof's graph is recorded anew" in docs/decisions.md.
     """
     if not isinstance(trace.output, Tensor):
         return NOTHING_PROVEN
@@ -59,7 +60,7 @@ def prove_head(trace: Trace, contents: Contents, removal: Removal) -> Proof:
 
 
 def proof_key(trace: Trace, layout: Layout) -> Hashable | None:
-    """Return what the proof of a traced pass's head depends on; None where that is more than can be described."""
+    """Return the key of a proof from the operations of a traced pass; None if it depends on more than these."""
     code = library_code(modules_of(trace.owner)) if trace.reads_activation_alone else None
     if code is None or not isinstance(trace.output, Tensor):
         return None
@@ -68,17 +69,17 @@ def proof_key(trace: Trace, layout: Layout) -> Hashable | None:
 
 
 def may_be_kept(structure: Structure) -> bool:
-    """Return whether nothing is proven, or only what holds for any numbers in the network's weights."""
+    """Return whether nothing is proven, or only properties that hold for any weights of the network."""
     return replace(structure, reads_mean=False, is_sum=False) == Structure()
 
 
 def recording_key(
     trace: Trace, layout: Layout, removal: Removal, recording: HeadRecording, structure: Structure
 ) -> Hashable | None:
-    """Return what it depends on that a recorded head does the same for any number of rows; None if not describable.
+    """Return the key for a recorded head's property to do the same for any number of rows; None if there is none.
 
-    The numbers that the head reads of the images are left out, as are those of the weights: they are in the recording
-    that each image has, and from which its shortcut is made.
+    The key leaves out the numbers of images and weights. They are in each image's own recording, from which the
+    image's shortcut is made.
     """
     modules = modules_of(trace.owner)
     code = None if trace.is_read_by_user_code else library_code(modules, ("transformers.",))
@@ -96,15 +97,15 @@ def is_kept(trace: Trace, proof: Proof) -> bool:
 
 
 def keep(trace: Trace, proof: Proof, *, holds: bool = True) -> None:
-    """Keep that the shortcut of a proof was confirmed; or, where it was refused, that later batches prove it anew."""
+    """Store that the shortcut of a proof was confirmed; with `holds=False`, that later batches must prove it again."""
     if proof.key is not None:
         mark_checked(trace.owner, proof.key, result=holds)
 
 
 def _filled(proof: Proof) -> Proof:
-    """Return a proof with the tables of its reader in place of the recording; without one that has none.
+    """Return a proof whose reader has its tables, which replace the recording; without a reader if they fail.
 
-    Whoever then makes the shortcut finds that for himself.
+    The code that makes the shortcut then makes its own reader, and gets the same error.
     """
     if proof.reader is None:
         return proof

@@ -1,7 +1,7 @@
-"""Runs of the head that are kept, so that long work which was stopped need not make them again.
+"""A cache of utilities of coalitions, so that interrupted long work does not repeat runs of the head.
 
-A batch of coalitions is known by a hash of all that its utilities are computed from, not by its place in the work. So
-what is found again is what the same computation would give, bit for bit, in whatever order it is asked for.
+The key of a batch of coalitions is a hash of everything that its utilities are computed from. So a cached result equals
+the result of the computation bit for bit, whatever the order of the work.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 BlocksByKey: TypeAlias = MutableMapping[bytes, Tensor]
-"""The utilities (a, s) of batches of coalitions, on the CPU, by the hash of what they were computed from."""
+"""The utilities (a, s) of batches of coalitions, on the CPU, by the hash of everything they were computed from."""
 
 
 class KeptRuns:
-    """Utilities of batches of coalitions of one model at one layer.
+    """A cache of utilities of batches of coalitions, for one model and layer.
 
     Args:
-        context: what names the model with its weights, the layer and all settings; other contexts share nothing.
-        blocks: what is kept; new utilities are added to it.
-        added: is called after each batch that was computed and added.
+        context: a text that identifies the model with its weights, the layer and all settings; it is part of the key.
+        blocks: the cached utilities; new ones are added to this mapping.
+        added: a function that is called after each batch that was computed and added.
 
     Examples:
         >>> import torch
@@ -48,7 +48,7 @@ class KeptRuns:
     def utilities(
         self, made_of: Sequence[bytes], compute: Callable[[], Float[Tensor, "a s"]], device: torch.device
     ) -> Float[Tensor, "a s"]:
-        """Return the utilities of a batch that is made of these parts, computed unless they are kept."""
+        """Return the utilities of the batch whose key is made of these parts; compute them if they are not cached."""
         key = _hash([self._context, *made_of])
         if key not in self._blocks:
             self._blocks[key] = compute().detach().cpu()
@@ -58,10 +58,10 @@ class KeptRuns:
 
 @contextmanager
 def keeping_runs(kept: KeptRuns | None) -> Iterator[None]:
-    """Let games keep their runs of the head there while the context lasts; None keeps none.
+    """Context in which all games cache their runs of the head in `kept`; None disables the cache.
 
-    All games inside must be of the model and the layer of `kept`: its context names them, and no hash of weights is
-    made for each batch.
+    All games inside must belong to the model and layer that the context of `kept` identifies: the weights are not part
+    of the key of a batch.
     """
     token = _current.set(kept)
     try:
@@ -71,12 +71,12 @@ def keeping_runs(kept: KeptRuns | None) -> Iterator[None]:
 
 
 def current_kept_runs() -> KeptRuns | None:
-    """Return where games keep their runs now; None where they keep none."""
+    """Return the cache that games use now; None without one."""
     return _current.get()
 
 
 def row_hashes(*tensors: Tensor) -> list[bytes]:
-    """Return a hash of each row of tensors (b, ...) of any shapes, of its numbers, shapes and kinds.
+    """Return b hashes: the hash of row i covers row i of each tensor (b, ...), with numbers, shapes and types.
 
     Examples:
         >>> import torch
@@ -90,17 +90,17 @@ def row_hashes(*tensors: Tensor) -> list[bytes]:
 
 
 def bytes_of(tensor: Tensor) -> bytes:
-    """Return the numbers of a tensor as they lie in memory."""
+    """Return the bytes of a tensor's numbers, in row-major order."""
     content: bytes = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
     return content
 
 
 def _hash(parts: Sequence[bytes]) -> bytes:
-    """Return the SHA-256 of several parts, each with its length, so that no two lists have the same."""
+    """Return the SHA-256 of a list of parts; each part is preceded by its length, so that different lists differ."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()
 
 
-_current: ContextVar[KeptRuns | None] = ContextVar("where games keep their runs of the head", default=None)
+_current: ContextVar[KeptRuns | None] = ContextVar("cache of runs of the head", default=None)

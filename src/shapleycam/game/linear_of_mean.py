@@ -1,6 +1,6 @@
 """The matrix of a head that is a mean over positions and one linear layer, read from autograd's graph.
 
-What the head is has been proven before (`structure`); here only the numbers of the layer are looked up.
+`structure` proves that the head has this form. This file only reads the numbers of the layer.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ _PRODUCTS = {"AddmmBackward0", "MmBackward0"}
 
 
 def matrix_of_means(trace: Trace) -> Float[Tensor, "k out"] | None:
-    """Return the matrix by which the means of the activation's channels enter the output of a traced pass.
+    """Return the matrix M of a head whose output is means·M + constant, where means are the channels' means.
 
-    It is None unless the output is the sum of a constant and the product of the means, as the head computes them from
-    the activation itself, with this matrix.
+    It is None for other heads. The means must be taken of the activation itself.
 
     Examples:
         >>> import torch
@@ -51,7 +50,7 @@ def matrix_of_means(trace: Trace) -> Float[Tensor, "k out"] | None:
 
 
 def _passed_by(node: Any) -> Any:
-    """Return the node behind those that leave all numbers in their order."""
+    """Return the first node, towards the activation, that changes the numbers or their order."""
     while node is not None and node.name() in _ONE_AFTER_ANOTHER:
         node = node.next_functions[0][0]
     return node

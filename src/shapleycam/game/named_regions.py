@@ -1,4 +1,4 @@
-"""Regions of one photograph that have names, such as the objects that somebody outlined in it."""
+"""Regions of one photograph that have names, such as annotated objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class NamedRegions:
-    """Players with names: `labels` (h, w) are the numbers of the regions of one image, `names` what each is called.
+    """Regions with names as players of one image.
+
+    Attributes:
+        labels: (h, w), the index of each pixel's region.
+        names: the name of each region.
 
     Examples:
         >>> import torch

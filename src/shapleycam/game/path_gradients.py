@@ -1,4 +1,4 @@
-"""The utility's mean gradient along the path, at many points in one run of the head."""
+"""Gradients of the utility along the path from R to A, at many points in one run of the head."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from shapleycam.utilities import Utility
 
 
 class PathGradients:
-    """Weighted sums of gradients at points R + t·(A - R) of a traced batch, from the empty coalition to the activation.
+    """Weighted sums of gradients at points R + t·(A - R) on the path, for a traced batch.
 
-    Points are evaluated together as far as `memory` bytes allow, or one mean each behind a head that reads only the
-    mean. Each time the utilities of some points are compared with runs of the model itself, of the images alone.
+    A run of the head takes as many points as fit into `memory` bytes. If the head reads only the mean over positions,
+    it runs on the mean of each point instead, and some of the utilities are compared with the model's own.
     """
 
     def __init__(
@@ -45,16 +45,16 @@ class PathGradients:
 
         Raises:
             ReplayError: the pass was not recorded for replay, or a shortcut differs from the model itself.
-            DerivativeError: something after the layer has no derivative.
+            DerivativeError: an operation in the head has no derivative.
         """
         pooled = self._pooled(scales, weights) if self._coalitions.is_proven(PooledRunner) else None
         return self._sum_of_chunks(scales, weights) if pooled is None else pooled
 
     def _pooled(self, scales: Sequence[float], weights: Sequence[float]) -> Tensor | None:
-        """Return the sum for a head that reads only the mean: each position has the mean's gradient, divided by n.
+        """Return the sum for a head that reads only the mean: at each position, the gradient by the mean divided by n.
 
-        The proof says that it is such a head. None where the model's own utilities in the middle or at the end of the
-        path are others, and random coalitions show that too.
+        It is None if the utilities in the middle or at the end of the path differ from the model's own, and random
+        coalitions refute the proof too.
         """
         utilities, gradients = self._gradients(scales, of_mean=True)
         if not self._are_confirmed(utilities, scales, sorted({len(scales) // 2, len(scales) - 1})):
@@ -63,10 +63,10 @@ class PathGradients:
         return total.expand_as(self._activation)
 
     def _are_confirmed(self, utilities: Tensor, scales: Sequence[float], picks: Sequence[int]) -> bool:
-        """Return whether the model itself gives the utilities (points, b) of these points.
+        """Return whether the utilities (points, b) at the points `picks` equal the model's own.
 
         Raises:
-            ReplayError: it does not, though coalitions confirm the shortcut.
+            ReplayError: they do not, although coalitions confirm the shortcut.
         """
         by_shortcut = utilities[picks]
         expected = self._utilities([scales[pick] for pick in picks])
@@ -77,7 +77,7 @@ class PathGradients:
         return False
 
     def _sum_of_chunks(self, scales: Sequence[float], weights: Sequence[float]) -> Tensor:
-        """Return the sum for any head, from as many points at a time as fit into memory."""
+        """Return the sum for any head; each run takes as many points as fit into memory."""
         total = torch.zeros_like(self._activation)
         at_once = max(1, self._memory // max(1, len(self._activation) * self._bytes_of_image()))
         for start in range(0, len(scales), at_once):
@@ -87,14 +87,14 @@ class PathGradients:
         return total
 
     def _utilities(self, scales: Sequence[float]) -> Float[Tensor, "points b"]:
-        """Return the utilities at some points by the model itself, without a graph."""
+        """Return the utilities at some points from runs of the head, without a graph."""
         with without_gradients():
             return self._utilities_of(self._points(scales), len(scales)).detach()
 
     def _gradients(
         self, scales: Sequence[float], *, of_mean: bool = False
     ) -> tuple[Float[Tensor, "points b"], Float[Tensor, "points b *shape"]]:
-        """Return the utilities at some points, and their gradients; `of_mean` for a position with the mean alone."""
+        """Return the utilities at some points, and their gradients; `of_mean` takes the mean of each point instead."""
         with with_gradients():
             leaf = (self._means(scales) if of_mean else self._points(scales)).requires_grad_()
             utilities = self._utilities_of(leaf, len(scales), of_any_size=of_mean)
@@ -110,15 +110,15 @@ class PathGradients:
         return self._contents.layout.single_position(torch.cat([mean.along(t) for t in scales]))
 
     def _utilities_of(self, points: Tensor, count: int, *, of_any_size: bool = False) -> Tensor:
-        """Return the utilities (points, b) of activations, which are those of the images at `count` points."""
-        is_of_images = count == 1 and not of_any_size  # as in the traced pass, which needs no `samples`
+        """Return the utilities (points, b) of activations, which are those of all images at `count` points."""
+        is_of_images = count == 1 and not of_any_size  # one row for each image, as in the traced pass
         samples = None if is_of_images else torch.arange(len(self._activation), device=points.device).repeat(count)
         run = self._trace.head_of_any_size if of_any_size else self._trace.head
         utilities = self._utility(run(points, samples), self._target.repeat(count), samples).to(points.device)
         return utilities.reshape(count, -1)
 
     def _bytes_of_image(self) -> int:
-        """Return about how many bytes the graph of one image takes, from that of the traced pass."""
+        """Return about how many bytes the graph takes for one image, estimated from the graph of the traced pass."""
         outputs = float_tensors_of(self._trace.output)
         results = (metadata for each in outputs for node in nodes(each) for metadata in node._input_metadata)  # noqa: SLF001
         numbers = sum(prod(metadata.shape) for metadata in results)

@@ -1,4 +1,4 @@
-"""The players of a game: each position by itself, or regions of positions; prefix tokens together are one more."""
+"""The players of a game: single positions, or regions of positions; all prefix tokens together are one more player."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from shapleycam.game.named_regions import NamedRegions
 from shapleycam.models.layout import Layout
 
 Regions: TypeAlias = "tuple[int | np.integer[Any], ...] | list[Any] | np.ndarray | Tensor | str | NamedRegions | None"
-"""What a user may give as players: None for each position, (rows, columns) of a grid of regions, labels (h, w) or
-(b, h, w) that name each cell's region, regions with names, or of a game "channels".
+"""What a user may give as players: None for single positions, (rows, columns) of a grid of regions, labels (h, w) or
+(b, h, w) of each cell's region, regions with names, or "channels".
 """
 _GRID_SIDES = {2: "(rows, columns)", 3: "(depths, rows, columns)"}
 
 
 @dataclass(frozen=True)
 class Players:
-    """The assignment of positions to players: `member` (b, positions) is the player, below `count`, of each.
+    """The assignment of positions to players.
 
-    `names` are what regions are called, by number; empty where they have no names.
+    Attributes:
+        member: (b, positions), the index of each position's player.
+        count: the number of players.
+        layout: the layout of the activation.
+        names: the names of the regions; empty if they have no names.
     """
 
     member: Int[Tensor, "b positions"]
@@ -35,20 +39,20 @@ class Players:
 
     @property
     def are_regions(self) -> bool:
-        """Return whether players hold several cells, and not each cell by itself."""
+        """Return whether players are regions of cells, and not single cells."""
         return self.count - (self.layout.prefix > 0) != self.layout.count
 
     @property
     def labels(self) -> Int[Tensor, "b *grid"]:
-        """Return the number of the player that each cell of the grid belongs to, without prefix tokens."""
+        """Return the index of each grid cell's player, without prefix tokens."""
         labels: Tensor = self.member[:, self.layout.prefix :].unflatten(1, self.layout.grid)
         return labels
 
     def expand(self, coalitions: Tensor, images: int) -> Tensor:
-        """Return coalitions for so many images, (a, s, n), where they may be the same for all, (s, n).
+        """Return coalitions (a, s, n) for this number of images; coalitions (s, n) are the same for all images.
 
         Raises:
-            OptionError: they have another size or kind.
+            OptionError: they have another size or type.
         """
         expected = f"booleans (s, {self.count}) or ({images}, s, {self.count})"
         if not isinstance(coalitions, torch.Tensor) or coalitions.dtype != torch.bool:
@@ -62,28 +66,28 @@ class Players:
     def presence(
         self, coalitions: Float[Tensor, "a s n"], images: Int[Tensor, " a"] | None = None
     ) -> Float[Tensor, "a s positions"]:
-        """Return for each position its player's entry in coalitions; `images` are the images of the rows."""
+        """Return for each position its player's entry in each coalition; `images` are the indices of the a images."""
         member = self.member if images is None else self.member[images]
         return coalitions.gather(2, member[:, None].expand(-1, coalitions.shape[1], -1))
 
     def totals(self, values: Float[Tensor, "b positions"]) -> Float[Tensor, "b n"]:
-        """Return each player's sum of values over its positions."""
+        """Return the sum of values over each player's positions."""
         return values.new_zeros(len(values), self.count).scatter_add(1, self.member, values)
 
     def cells(self, values: Float[Tensor, "b n"]) -> Float[Tensor, "b *grid"]:
-        """Return the players' values on the grid, a region's shared evenly by its cells, without the prefix tokens'."""
+        """Return the players' values on the grid; a region's value is divided evenly among its cells."""
         sizes = self.totals(torch.ones_like(self.member, dtype=values.dtype))
         shared = (values / sizes.clamp(min=1)).gather(1, self.member)
         return self.layout.cells(shared)
 
     def prefix(self, values: Float[Tensor, "b n"]) -> Float[Tensor, " b"] | None:
-        """Return the prefix tokens' value, None where the layer has none."""
+        """Return the value of the prefix tokens; None if the layer has none."""
         return values[:, -1] if self.layout.prefix else None
 
     def centre(self, player: int, image: int = 0) -> tuple[float, ...] | None:
-        """Return the middle of a player's cells, (row, column) or in 3-D (depth, row, column); None without cells.
+        """Return the centre of a player's cells, (row, column) or in 3-D (depth, row, column); None without cells.
 
-        The middle of the first cell is (0.5, 0.5).
+        The centre of the first cell is (0.5, 0.5).
         """
         belongs = self.member[image, self.layout.prefix :] == player
         cells = belongs.unflatten(0, self.layout.grid).nonzero().double()
@@ -93,14 +97,14 @@ class Players:
 def make_players(regions: Regions, layout: Layout, batch: int, device: torch.device) -> Players:
     """Return the players of `batch` images: the grid's cells in reading order, or the regions; prefix tokens come last.
 
-    An image with fewer regions than others of its batch has players without cells, which earn nothing.
+    An image with fewer regions than others of its batch has players without cells, whose values are zero.
 
     Args:
-        regions: None, (rows, columns) of a grid of regions, or whole numbers (h, w) or (b, h, w) that name each
-            cell's region; in 3-D with the depth before the rows.
-        layout: of the activation.
+        regions: None, (rows, columns) of a grid of regions, or integers (h, w) or (b, h, w) that label each cell's
+            region; in 3-D with the depth before the rows.
+        layout: the layout of the activation.
         batch: the number of images.
-        device: of the result.
+        device: the device of the result.
 
     Raises:
         OptionError: a grid that is finer than the layer's, or labels of another size or kind.
@@ -120,7 +124,7 @@ def make_players(regions: Regions, layout: Layout, batch: int, device: torch.dev
 
 
 def _named_players(regions: NamedRegions, layout: Layout, batch: int, device: torch.device) -> Players:
-    """Return the players of regions with names, which are of one image."""
+    """Return the players of regions with names, which belong to a single image."""
     if batch != 1:
         raise OptionError(
             f"players are the named regions of one image, and {batch} images were given; expected one image at a time"
@@ -136,7 +140,7 @@ def _named_players(regions: NamedRegions, layout: Layout, batch: int, device: to
 
 
 def _label_grid(regions: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
-    """Return labels (1, *grid) of a grid of regions whose sides differ by one cell at most."""
+    """Return labels (1, *grid) of a grid of regions; the sides of any two regions differ by one cell at most."""
     if not all(1 <= count <= side for count, side in zip(regions, grid, strict=True)):
         ones = " x ".join("1" for _ in grid)
         raise OptionError(
@@ -149,7 +153,7 @@ def _label_grid(regions: tuple[int, ...], grid: tuple[int, ...]) -> Tensor:
 
 
 def _check_labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor:
-    """Return the user's labels as a tensor (1 or b, *grid) of whole numbers."""
+    """Return the user's labels as a tensor (1 or b, *grid) of integers."""
     sides = ", ".join("dhw"[-len(grid) :])
     try:
         labels = torch.as_tensor(_plain_array(regions), device="cpu")
@@ -172,12 +176,12 @@ def _check_labels(regions: Regions, grid: tuple[int, ...], batch: int) -> Tensor
 
 
 def _is_whole(side: Any) -> bool:
-    """Return whether it is a whole number of Python or of NumPy; True and False are none."""
+    """Return whether it is an integer of Python or NumPy; booleans are not."""
     return isinstance(side, (int, np.integer)) and not isinstance(side, bool)
 
 
 def _plain_array(regions: Regions) -> Regions:
-    """Return an array in a form that PyTorch takes without a word: its own, in memory order and the machine's bytes."""
+    """Return an array in a form that PyTorch accepts: a copy in C order and native byte order."""
     if isinstance(regions, np.ndarray) and regions.dtype.kind in "iu":
         return np.array(regions, regions.dtype.newbyteorder("="), order="C")
     return regions

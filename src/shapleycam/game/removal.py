@@ -1,8 +1,8 @@
-"""Removal: what stands in for the content of absent players, as part of the question that is asked of a head.
+"""Removal: what replaces the content of absent players.
 
-The activation of a coalition has A at the positions of its players and R at those of all others. R is zero in the
-paper; it may be a mean, a tensor, or what a function makes of A. Removals at the image may also have no single R: what
-stands in then depends on which positions are absent, or there are several.
+The activation of a coalition is A at the positions of its players and R at all other positions. R is zero in the paper;
+it may also be a mean, a tensor, or the result of a function of A. Some removals at the image have no single R: the
+replacement depends on which positions are absent, or there are several replacements.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from shapleycam.tracing import Trace
 from shapleycam.tracing.input_layer import image_as_layer
 
 StandIn: TypeAlias = "Callable[[Tensor, Layout], Any]"
-"""Makes R (b, ...) of an activation A (b, ...) and its layout."""
+"""A function from an activation A (b, ...) and its layout to R (b, ...)."""
 RunnerMaker: TypeAlias = "Callable[[Trace, Tensor, Players], Sequence[HeadRunner]]"
-"""Makes of a pass, an activation A (b, ...) and its players what evaluates coalitions: their worth is the mean."""
+"""A function from a pass, an activation A (b, ...) and players to runners; a coalition's value is their mean."""
 RemovalChoice: TypeAlias = "str | Tensor | Callable[[Tensor], Any] | Removal"
 """What a user may give as removal: one of the names in `NAMED`, a tensor, or a function of the activation."""
 
 
 @dataclass(frozen=True, eq=False)
 class Removal:
-    """What stands in for the content of absent players, and its name in results.
+    """What replaces the content of absent players, and its name in results.
 
     Attributes:
-        name: what it is in words; another removal has another name, apart from functions of one name.
-        stand_in: makes R (b, ...) of an activation and its layout; None for zero.
-        function: the user's own, where `stand_in` calls one.
-        is_of_images: whether it is made of an image, and so for the layer "input" alone.
-        runners: makes what evaluates coalitions, where there is no single R; None where there is.
+        name: the name in results; different removals have different names, except functions with the same name.
+        stand_in: returns R (b, ...) for an activation and its layout; None for zero.
+        function: the user's function, if `stand_in` calls one.
+        is_of_images: whether it is defined for images, and so for layer "input" only.
+        runners: returns the runners that evaluate coalitions if there is no single R; None if there is one.
 
     Examples:
         >>> import torch
@@ -68,7 +68,7 @@ class Removal:
 
     @property
     def is_fixed(self) -> bool:
-        """Return whether one activation R stands in, whatever the coalition, so that derivatives can begin there."""
+        """Return whether there is a single R, the same for all coalitions, as derivatives need it."""
         return self.runners is None
 
     @property
@@ -77,10 +77,10 @@ class Removal:
         return self.is_fixed and self.stand_in is None
 
     def check_fixed(self, what: str) -> None:
-        """Refuse what needs a single R, such as a method of derivatives.
+        """Refuse `what`, which needs a single R (such as a method of derivatives), if the removal has none.
 
         Raises:
-            DerivativeError: there is none.
+            DerivativeError: the removal has no single R.
         """
         if not self.is_fixed:
             fixed = ", ".join(repr(removal.name) for removal in NAMED.values() if removal.is_fixed)
@@ -91,11 +91,11 @@ class Removal:
 
     @property
     def identity(self) -> tuple[Any, ...]:
-        """Return what tells this removal from others: functions of one name are compared by themselves."""
+        """Return what distinguishes this removal from others: the name, and the function, if there is one."""
         return self.name, self.function
 
     def once(self) -> Removal:
-        """Return the same removal for one batch: what stands in is made once, however many games are played of it."""
+        """Return the same removal for one batch: R is computed once and shared by all games of the batch."""
         if self.stand_in is None:
             return self
         make, made = self.stand_in, list[Any]()
@@ -108,10 +108,10 @@ class Removal:
         return replace(self, stand_in=stand_in)
 
     def check_layer(self, layer: str, *, is_image: bool) -> None:
-        """Refuse a removal that is made of an image at another layer than "input".
+        """Refuse a removal that is defined for images if the layer is not "input".
 
         Raises:
-            OptionError: it is.
+            OptionError: the removal is for images, and the layer is not "input".
         """
         if self.is_of_images and not is_image:
             others = " or ".join(repr(removal.name) for removal in NAMED.values() if not removal.is_of_images)
@@ -123,10 +123,10 @@ class Removal:
     def replacement(
         self, activation: Float[Tensor, "b *shape"], layout: Layout, layer: str
     ) -> Float[Tensor, "b *shape"] | None:
-        """Return R, a tensor of its own like the activation, or None for zero.
+        """Return R as a new tensor of the activation's shape, or None for zero.
 
         Raises:
-            OptionError: what should stand in is no finite floating-point tensor of the activation's shape.
+            OptionError: R is not a finite floating-point tensor that fits the activation.
         """
         if self.stand_in is None:
             return None
@@ -141,25 +141,28 @@ BLUR = Removal("blur", blurred, is_of_images=True)
 IMPUTE = Removal("impute", is_of_images=True, runners=imputing_runners)
 DROP = Removal("drop", is_of_images=True, runners=dropping_runners)
 SAMPLES = Removal("samples", is_of_images=True, runners=refuse_without_samples)
-"""The removal by reference photographs, before these are known."""
+"""The removal with reference photographs, before the user has given the photographs."""
 NAMED = {removal.name: removal for removal in (ZERO, OWN_MEAN, BLUR, IMPUTE, DROP, SAMPLES)}
 """The removals that a user may give by name."""
 
 
 def resolve_removal(choice: RemovalChoice) -> Removal:
-    """Return the removal that a name, a tensor or a function means.
+    """Return the removal for a name, a tensor or a function.
 
     Args:
-        choice: "zero"; "mean", over each image's own positions; at layer "input" also "blur", the image under a
-            Gaussian, "impute", what ROAD's noisy imputation makes of the pixels that are present, "drop", by which a
-            plain vision transformer gets no tokens of absent patches, and "samples", each of the reference photographs
-            that `Explainer` takes; a tensor (..., as the activation without its batch), (b, ...) or (channels,); or a
-            function that takes an activation (b, ...) and returns such a tensor, made of each image by itself. It is
-            called once a batch, with a copy of the activation, and once more for the first and the last image alone, by
-            which a function is refused that mixes images, or draws.
+        choice: one of
+            "zero";
+            "mean", over each image's own positions;
+            at layer "input": "blur", the image under a Gaussian filter; "impute", ROAD's noisy imputation from the
+            present pixels; "drop", which gives a plain vision transformer no tokens of absent patches; "samples", each
+            of the reference photographs of `Explainer`;
+            a tensor (b, ...), a tensor of the shape of one image's activation, or a tensor (channels,);
+            a function that returns such a tensor for an activation (b, ...) and treats each image independently. It is
+            called once for each batch, with a copy of the activation. It is called again for the first and the last
+            image only: a function that mixes images or draws random numbers gives another result there and is refused.
 
     Raises:
-        OptionError: none of these, or a tensor that is not of finite floating-point numbers.
+        OptionError: another choice, or a tensor that is not finite and floating-point.
 
     Examples:
         >>> import torch
@@ -186,10 +189,10 @@ def resolve_removal(choice: RemovalChoice) -> Removal:
 
 
 def check_reference(name: str, *, is_given: bool) -> None:
-    """Refuse reference photographs for a removal that takes none, and a removal by them without any.
+    """Refuse reference photographs for a removal that does not use them, and a removal that needs them without any.
 
     Raises:
-        OptionError: the removal of this name takes none, or needs some.
+        OptionError: the removal of this name does not use reference photographs, or needs them.
     """
     if is_given and name not in {OWN_MEAN.name, SAMPLES.name}:
         raise OptionError(
@@ -201,10 +204,10 @@ def check_reference(name: str, *, is_given: bool) -> None:
 
 
 def removal_by_tensor(tensor: Tensor, kind: str) -> Removal:
-    """Return the removal that replaces the content of absent players by a copy of a tensor, named by its content.
+    """Return the removal that replaces absent content with a copy of a tensor; its name has a hash of the tensor.
 
     Raises:
-        OptionError: it is not of finite floating-point numbers.
+        OptionError: the tensor is not finite and floating-point.
     """
     check_numbers(tensor, "removal")
     with torch.inference_mode(mode=False), torch.no_grad():

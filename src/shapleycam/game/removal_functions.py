@@ -1,7 +1,7 @@
-"""What a user's function makes of an activation to stand in for it: of each image by itself, and always the same.
+"""Call a user's removal function, and check that it treats each image independently and is deterministic.
 
-An image's values depend on nothing but the image. A function that takes a mean over the batch, or draws, would break
-that without a word. So it is called once more for the first and the last image alone.
+The values of an image must not depend on the other images of its batch. A function that takes a mean over the batch, or
+draws random numbers, would silently break this. So it is called again with only the first and only the last image.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from shapleycam.wording import type_and_first_line
 
 
 def apply_to_images(function: Callable[[Tensor], Any], name: str, activation: Tensor) -> Any:
-    """Return what a user's function makes of an activation (b, ...), each call with a copy of it.
+    """Return the result of a user's function for an activation (b, ...); each call gets a copy of the activation.
 
     Raises:
-        OptionError: it raises, where its own exception is the cause; it mixes the images of the batch; or it makes
-            something else of the same activation when it is called again.
+        OptionError: the function raises (its exception is the cause), mixes the images of the batch, or returns another
+            result when it is called again.
 
     Examples:
         >>> import torch
@@ -33,44 +33,46 @@ def apply_to_images(function: Callable[[Tensor], Any], name: str, activation: Te
         tensor([[1.],
                 [3.]])
     """
-    made = _call(function, name, activation)
-    if not _is_comparable(made) or not bool(torch.isfinite(made).all()):
-        return made  # refused by whoever asked for it
+    of_batch = _call(function, name, activation)
+    if not _is_comparable(of_batch) or not bool(torch.isfinite(of_batch).all()):
+        return of_batch  # the caller refuses it
     for image in sorted({0, len(activation) - 1}):
         rows = activation[image : image + 1]
-        alone = _call(function, name, rows)
-        if not _is_of_image(made, image, len(activation), alone):
-            _check_repeats(function, name, rows, alone)
+        of_image = _call(function, name, rows)
+        if not _agree(of_batch, image, len(activation), of_image):
+            _check_repeats(function, name, rows, of_image)
             raise OptionError(
                 f"removal 'function {name}' makes something else of an image among others than of it alone (image "
                 f"{image} of {len(activation)}); expected a function of each image by itself: take no mean over "
                 "dimension 0, the images, and choose none by its number"
             )
-    return made
+    return of_batch
 
 
-def _is_of_image(made: Tensor, image: int, count: int, alone: Any) -> bool:
-    """Return whether an image has in a batch what is made of it alone, up to rounding."""
-    if not _is_comparable(alone):
+def _agree(of_batch: Tensor, image: int, count: int, of_image: Any) -> bool:
+    """Return whether the result for a batch agrees with the result for a single image, up to rounding."""
+    if not _is_comparable(of_image):
         return False
-    is_same_for_all = made.shape == alone.shape  # also: what the user made before, whatever the activation is
-    of_image = made if is_same_for_all or made.shape != (count, *alone.shape[1:]) else made[image : image + 1]
-    return outputs_equal(widened(of_image), widened(alone))
+    is_same_for_all = of_batch.shape == of_image.shape  # such as a constant tensor that ignores the activation
+    has_row = not is_same_for_all and of_batch.shape == (count, *of_image.shape[1:])
+    row = of_batch[image : image + 1] if has_row else of_batch
+    return outputs_equal(widened(row), widened(of_image))
 
 
-def _is_comparable(made: Any) -> bool:
+def _is_comparable(result: Any) -> bool:
     """Return whether it is a tensor of stored floating-point numbers."""
-    return isinstance(made, Tensor) and made.is_floating_point() and made.layout == torch.strided and not made.is_meta
+    is_float = isinstance(result, Tensor) and result.is_floating_point()
+    return is_float and result.layout == torch.strided and not result.is_meta
 
 
-def _check_repeats(function: Callable[[Tensor], Any], name: str, rows: Tensor, alone: Any) -> None:
-    """Refuse a function that makes something else of the same activation when it is called again.
+def _check_repeats(function: Callable[[Tensor], Any], name: str, rows: Tensor, first: Any) -> None:
+    """Refuse a function that returns another result than `first` when it is called again with the same rows.
 
     Raises:
-        OptionError: it does.
+        OptionError: the results differ.
     """
     again = _call(function, name, rows)
-    if type(again) is type(alone) and (not _is_comparable(alone) or outputs_equal(again, alone)):
+    if type(again) is type(first) and (not _is_comparable(first) or outputs_equal(again, first)):
         return
     raise OptionError(
         f"removal 'function {name}' makes something else of the same activation each time; expected the same: let it "
@@ -79,10 +81,10 @@ def _check_repeats(function: Callable[[Tensor], Any], name: str, rows: Tensor, a
 
 
 def _call(function: Callable[[Tensor], Any], name: str, activation: Tensor) -> Any:
-    """Return what a user's function makes of a copy of an activation.
+    """Return the result of a user's function for a copy of an activation.
 
     Raises:
-        OptionError: it raises; its own exception is the cause.
+        OptionError: the function raises; its exception is the cause.
     """
     try:
         return function(activation.clone())

@@ -1,4 +1,4 @@
-"""Checks of a tensor that is to stand in for absent content, whoever made it."""
+"""Checks of a tensor R that replaces absent content."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shapleycam.models.layout import Layout
 
 
 def check_numbers(tensor: Any, what: str) -> None:
-    """Refuse what is no tensor of finite floating-point numbers.
+    """Refuse anything but a tensor of finite floating-point numbers.
 
     Raises:
-        OptionError: naming what it is.
+        OptionError: it is something else; the message says what.
     """
     if not isinstance(tensor, torch.Tensor):
         raise OptionError(f"{what} is a {type(tensor).__name__}; expected a tensor like the layer's activation")
@@ -27,10 +27,10 @@ def check_numbers(tensor: Any, what: str) -> None:
 
 
 def like_activation(replacement: Any, activation: Tensor, layout: Layout, what: str) -> Tensor:
-    """Return what stands in as a tensor of the activation's shape, precision and device.
+    """Return R as a tensor of the activation's shape, precision and device.
 
     Raises:
-        OptionError: it cannot be.
+        OptionError: it cannot be expanded to the activation's shape, or is not finite and floating-point.
     """
     check_numbers(replacement, what)
     given, shape = tuple(replacement.shape), tuple(activation.shape)

@@ -1,8 +1,8 @@
-"""Runs many rows of a head in channels_last, where convolutions are faster so, and once proven to change nothing.
+"""Run many rows of a head in channels_last, if that is faster and was shown to change nothing.
 
-It gains from some sixty rows on, or from fewer that have a pixel for every hundred weights, as rows of images have
-(bench/channels_last.py), in heads with convolutions on a CPU. As for images, only networks of PyTorch, torchvision and
-timm go this way (docs/decisions.md, "channels_last is for networks ...").
+It is faster for heads with convolutions on a CPU, from about sixty rows on, or from fewer rows if they have one pixel
+for every hundred weights, as rows of images have (bench/channels_last.py). It is used only for networks of PyTorch,
+torchvision and timm, as for images (docs/decisions.md, "channels_last is for networks ...").
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from shapleycam.tracing.library_code import library_code
 from shapleycam.tracing.modules import modules_of
 
 _FEWEST = 64
-"""Rows from which on it gains; fewer need as many pixels as images, since each run puts the weights in order too."""
+"""Minimum number of rows; fewer rows need enough pixels, because each run also converts the weights."""
 
 
 class RowsInChannelsLast:
-    """The head of a traced pass for rows of activations, in channels_last where that is proven and faster."""
+    """Runs the head of a traced pass on rows of activations, in channels_last if that is right and faster."""
 
     def __init__(self, trace: Trace, layout: Layout) -> None:
         self._trace = trace
         self._key = _key_of(trace, layout)
 
     def __call__(self, rows: Float[Tensor, "rows *shape"], samples: Int[Tensor, " rows"]) -> Any:
-        """Return the head's output for each row; `samples` is the image of each."""
+        """Return the head's output for each row; `samples` are the indices of the rows' images."""
         owner, key = self._trace.owner, self._key
         known = check_result(owner, key) if key is not None and self._gains(rows) else False
         if known is False:
             return self._trace.head(rows, samples)
         try:
             output = self._trace.head(rows.contiguous(memory_format=torch.channels_last), samples)
-        except ModelError:  # a view() of what is not contiguous
+        except ModelError:  # such as a view() of a tensor that is not contiguous
             output = None
         if known is None:
             expected = self._trace.head(rows, samples)
@@ -53,12 +53,12 @@ class RowsInChannelsLast:
         return self._trace.head(rows, samples) if output is None else output
 
     def _gains(self, rows: Float[Tensor, "rows *shape"]) -> bool:
-        """Return whether so many rows are faster so."""
+        """Return whether this number of rows is faster in channels_last."""
         return len(rows) >= _FEWEST or has_enough_pixels(self._trace.owner, len(rows) * rows.shape[2] * rows.shape[3])
 
 
 def _key_of(trace: Trace, layout: Layout) -> Hashable | None:
-    """Return what the proof depends on; None where the head is not to be run so."""
+    """Return the key of the stored comparison; None if the head must not run in channels_last."""
     activation = trace.activation
     is_map = layout.channels_first and activation.dim() == 4
     if not (is_map and activation.dtype == torch.float32 and activation.device.type == "cpu"):

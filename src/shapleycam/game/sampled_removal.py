@@ -1,8 +1,8 @@
-"""Removal by samples: absent pixels are those of other photographs, and a coalition is worth the mean over these.
+"""Removal by samples: absent pixels are those of reference photographs; a coalition's value is the mean over these.
 
-v(S) = mean over k of U(model(x on S, and the k-th photograph elsewhere)), less the same of the photographs themselves.
-It is the interventional expectation of SHAP (Lundberg & Lee 2017, arXiv:1705.07874; Janzing et al. 2020,
-arXiv:1910.13413), with the reference photographs as the background.
+v(S) = mean over k of [U(model(x on S, and the k-th photograph elsewhere)) - U(model(k-th photograph))]. This is the
+interventional expectation of SHAP (Lundberg & Lee 2017, arXiv:1705.07874; Janzing et al. 2020, arXiv:1910.13413), with
+the reference photographs as the background.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from shapleycam.tracing import Trace
 def sampling_runners(
     samples: Float[Tensor, "k *sample"], trace: Trace, activation: Float[Tensor, "b *image"], players: Players
 ) -> Sequence[HeadRunner]:
-    """Return what evaluates coalitions with each of the samples in the place of absent pixels.
+    """Return one runner for each sample, which evaluates coalitions with this sample in place of absent pixels.
 
     Raises:
-        OptionError: the samples have another size than the images.
+        OptionError: the samples and the images have different sizes.
 
     Examples:
         >>> import torch
@@ -49,7 +49,7 @@ def sampling_runners(
 
 
 def refuse_without_samples(*_: object) -> Sequence[HeadRunner]:
-    """Refuse to evaluate coalitions where no reference photographs were given.
+    """Refuse removal "samples" without reference photographs.
 
     Raises:
         OptionError: always.

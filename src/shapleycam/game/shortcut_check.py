@@ -1,4 +1,4 @@
-"""Checking shortcuts against the model itself: coalitions to try, and when two utilities count as the same."""
+"""Check shortcuts against the model itself: choose coalitions to compare, and decide whether two utilities agree."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from shapleycam.tracing import Trace
 from shapleycam.tracing.nested import float_tensors_of
 
 PROBES = 4
-"""How many random coalitions a shortcut is tried on before its first use; some of the strongest image come on top."""
+"""Random coalitions that a shortcut is checked on before its first use, in addition to those of the strongest image."""
 _PICKS = 2
-"""How many of a shortcut's coalitions are run by the model itself after each use."""
+"""Coalitions that are compared with the model itself after each use of a shortcut."""
 _ROUNDINGS = 100
-"""How many roundings of the largest number at hand two ways of computing a utility may differ by."""
+"""Tolerance between two ways to compute a utility: this multiple of the machine epsilon times the largest number."""
 _TOLERANCE_FACTOR = 3
-"""How much more than at the first try shortcuts may differ later, so that one that just passed is not refused."""
+"""Factor on the tolerance after the first use, so that a shortcut that just passed is not refused later."""
 
 
 class ShortcutCheck:
     """Chooses the coalitions that shortcuts are checked on, and compares utilities.
 
-    The strongest image is among them: it wakes units of the head that sleep for the others (see "A shortcut is also
-    tried on the strongest image" in docs/decisions.md).
+    The strongest image, which has the largest number in its activation, is always checked, because it may activate
+    units of the head that are zero for the other images (see "A shortcut is also tried on the strongest image" in
+    docs/decisions.md).
     """
 
     def __init__(self, trace: Trace, contents: Contents, players: Players) -> None:
@@ -36,10 +37,10 @@ class ShortcutCheck:
         self._generator = torch.Generator().manual_seed(0)
 
     def probes(self) -> tuple[Bool[Tensor, "p 1 n"], Int[Tensor, " p"]]:
-        """Return coalitions to try a shortcut on before its first use, and the image of each.
+        """Return the coalitions to check a shortcut on before its first use, and the image of each.
 
-        They are random ones of a few images, and of the strongest image a random one, all players, its strongest
-        player alone, and all others.
+        They are random coalitions of a few images, and four coalitions of the strongest image: a random one, all
+        players, only the strongest player, and all other players.
         """
         image, player = self._strongest_of(torch.arange(len(self._trace.activation), device="cpu"))
         images = torch.arange(PROBES, device="cpu") % len(self._trace.activation)
@@ -48,30 +49,31 @@ class ShortcutCheck:
         drawn = torch.rand(size, generator=self._generator, dtype=torch.float32, device="cpu") < torch.rand(
             (PROBES + 1, 1), generator=self._generator, dtype=torch.float32, device="cpu"
         )
-        alone = self._only(player)
-        coalitions = torch.cat([drawn, torch.stack([torch.ones_like(alone), alone, ~alone])])
+        single = self._single_player(player)
+        coalitions = torch.cat([drawn, torch.stack([torch.ones_like(single), single, ~single])])
         return coalitions[:, None].to(images.device), images
 
     def pick(self, size: torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return the indices (image, coalition) of random coalitions among those just evaluated."""
+        """Return the indices (image, coalition) of some of the coalitions just evaluated, chosen at random."""
         picks = torch.randint(size.numel(), (_PICKS,), generator=self._generator, device="cpu").to(device)
         return picks // size[1], picks % size[1]
 
     def probes_of_strongest_image(self, images: Int[Tensor, " a"]) -> tuple[Bool[Tensor, "2 1 n"], Int[Tensor, " 2"]]:
-        """Return a random player of the strongest of these images alone and all others; the device is that of `images`.
+        """Return two coalitions of the strongest of these images: only one random player, and all other players.
 
-        Of other images nothing may be at hand that a shortcut needs.
+        The result is on the device of `images`. Only these images are considered, since a shortcut may not have its
+        tables for others.
         """
         player = int(torch.randint(self._players.count, (), generator=self._generator, device="cpu"))
-        alone = self._only(player).to(images.device)
-        return torch.stack([alone, ~alone])[:, None], images.new_full((2,), self._strongest_of(images)[0])
+        single = self._single_player(player).to(images.device)
+        return torch.stack([single, ~single])[:, None], images.new_full((2,), self._strongest_of(images)[0])
 
     def confirms(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> bool:
-        """Return whether a shortcut gives the utilities of the model itself, up to rounding."""
+        """Return whether a shortcut's utilities equal the model's own, `expected`, up to rounding."""
         return not bool(self._differ(utilities, expected, 1).any())
 
     def refuse_difference(self, utilities: Float[Tensor, "*rows"], expected: Float[Tensor, "*rows"]) -> None:
-        """Refuse a shortcut's utilities that are not the model's own.
+        """Refuse a shortcut's utilities if they differ from the model's own, `expected`.
 
         Raises:
             ReplayError: they differ by more than rounding.
@@ -97,20 +99,20 @@ class ShortcutCheck:
         return torch.maximum(contents.positions.abs().amax(2), contents.absent_positions.abs().amax(2)).cpu()
 
     def _strongest_of(self, images: Int[Tensor, " a"]) -> tuple[int, int]:
-        """Return which of these images has the largest number in its activation, and the player who has it."""
+        """Return which of these images has the largest number in its activation, and the player at this position."""
         images = images.cpu()
         largest = self._largest_numbers[images]
         index = int(largest.amax(1).argmax())
         image = int(images[index])
         return image, int(self._players.member[image, largest[index].argmax()])
 
-    def _only(self, player: int) -> Tensor:
-        """Return the coalition (n,) of one player."""
+    def _single_player(self, player: int) -> Tensor:
+        """Return the coalition (n,) of a single player."""
         return torch.arange(self._players.count, device="cpu") == player
 
 
 def _largest(tensor: Tensor) -> float:
-    """Return the largest absolute number in a tensor, apart from logits of -infinity; 0 in an empty one."""
+    """Return the largest absolute number in a tensor; -infinity (a masked logit) is ignored; 0 for an empty tensor."""
     return float(tensor.detach().masked_fill(tensor.detach() == -torch.inf, 0).abs().amax()) if tensor.numel() else 0.0
 
 

@@ -1,4 +1,4 @@
-"""What stands in for absent content where it is made of each image itself: a mean over places, a blur."""
+"""Replacements R that are computed from each image itself: its mean over positions, or a blurred image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BLUR = 1 / 16
 
 
 def own_mean(activation: Float[Tensor, "b *shape"], layout: Layout) -> Float[Tensor, "b *shape"]:
-    """Return each image's mean over its own positions; prefix tokens, each the only one of its kind, as they are."""
+    """Return each image's mean over its own positions; prefix tokens are unchanged, since each is of its own kind."""
     positions, prefix = layout.positions(activation), layout.prefix
     cells = positions[:, prefix:]
     means = torch.cat([positions[:, :prefix], cells.mean(1, keepdim=True).expand_as(cells)], 1)
@@ -21,8 +21,8 @@ def own_mean(activation: Float[Tensor, "b *shape"], layout: Layout) -> Float[Ten
 
 
 def blurred(images: Float[Tensor, "b *image"], layout: Layout) -> Float[Tensor, "b *image"]:
-    """Return images under a Gaussian whose standard deviation is a sixteenth of the shorter side."""
-    from scipy.ndimage import gaussian_filter  # takes a while to import
+    """Return images under a Gaussian filter whose standard deviation is a sixteenth of the shorter side."""
+    from scipy.ndimage import gaussian_filter  # imported here because it is slow to import
 
     sides = layout.grid
     sigma = (0.0, 0.0, *[min(sides) * _BLUR] * len(sides))

@@ -1,9 +1,9 @@
-"""Proving a head's structure from its operations: that it reads only a mean or sum, or a few rows of an attention.
+"""Prove a head's structure from its operations: it reads only a mean or a sum, or a few rows of an attention.
 
-Numbers cannot prove either, since a ReLU that is 0 for all photographs that are tried leaves no trace in them. The
-operations recorded in autograd's graph can: each that `position_rules` knows treats every position alike and by itself
-until the mean over positions, and any other operation ends the proof (docs/decisions.md, "Shortcuts are proven from
-autograd's graph").
+Numerical tests cannot prove this: a ReLU that is 0 for all tested photographs leaves no trace in the numbers. The
+operations in autograd's graph can. Up to the mean over positions, each operation that `position_rules` knows treats
+every position in the same way and independently of the others. Any other operation ends the proof (docs/decisions.md,
+"Shortcuts are proven from autograd's graph").
 """
 
 from __future__ import annotations
@@ -30,19 +30,24 @@ _SOFTMAXES = ("_softmax", "_safe_softmax")
 
 @dataclass(frozen=True)
 class Structure:
-    """What is known of a head: which shortcuts it allows.
+    """The proven structure of a head, which decides the shortcuts that it allows.
 
-    `reads_mean`: the output depends on the activation only through its mean over positions. `is_sum`: it is an affine
-    function of the mean of what each position becomes by itself. `averages_positions`: it is another function of a
-    single sum over what each position becomes, in its own way and with a weight, or a matrix, of its own. `window`: it
-    is a function of such a sum over what windows of positions become. `query_rows`: it is a function of so many rows of
-    an attention whose queries depend on no position of the grid, as a class token's; 0 of other heads. Each is said
-    only of heads of which none of those before it is known, whose shortcuts are cheaper. `is_affine`: the output is an
-    affine function of the sum that `averages_positions` or `window` tells of. `reads_prefix_alone`: that sum is of
-    prefix tokens, as the class token is behind the last attention: all other players are worth 0.
+    The first five attributes are in the order of the cost of their shortcuts. Each is set only if none before it is.
+    The last two are for games whose players are channels.
 
-    Where channels are players, two others are said: `reads_channel_means`, the output depends on the activation only
-    through each channel's mean; `is_sum_of_channels`, and is affine in these means.
+    Attributes:
+        reads_mean: the output depends on the activation only through its mean over positions.
+        is_sum: the output is an affine function of the mean of a function of each position.
+        averages_positions: the output is another function of one sum over positions. The terms are functions of single
+            positions; each position may have a function, and a weight or matrix, of its own.
+        window: the output is a function of such a sum over windows of positions; None for other heads.
+        query_rows: the output is a function of this number of rows of an attention whose queries do not depend on
+            positions of the grid, such as the row of a class token; 0 for other heads.
+        is_affine: the output is an affine function of the sum of `averages_positions` or `window`.
+        reads_prefix_alone: this sum is over prefix tokens only, as behind the last attention if the head reads the
+            class token; the values of all other players are 0.
+        reads_channel_means: the output depends on the activation only through the mean of each channel.
+        is_sum_of_channels: the output is an affine function of these means.
     """
 
     reads_mean: bool = False
@@ -60,8 +65,10 @@ class Structure:
 class Proof:
     """The structure that a head's operations prove.
 
-    `reader`: for `query_rows`, what coalitions of the image are read from whose head was recorded. `key`: what the
-    proof depends on, None where that cannot be described.
+    Attributes:
+        structure: the structure.
+        reader: for `query_rows`, evaluates the attention of the recorded head for coalitions.
+        key: a description of everything that the proof depends on; None if that cannot be described.
     """
 
     structure: Structure
@@ -73,11 +80,12 @@ NOTHING_PROVEN = Proof(Structure())
 
 
 def follow_head(recording: HeadRecording, layout: Layout) -> Proof:
-    """Return the structure of a recorded head that its operations prove, if it does the same for other rows.
+    """Return the structure that the operations of a recorded head prove, provided they are the same for other rows.
 
     Args:
-        recording: of the head, on a batch of two: so a mean over the batch is not taken for one over positions.
-        layout: of the activation.
+        recording: a recording of the head on a batch of two, in which a mean over the batch differs from a mean over
+            positions.
+        layout: the layout of the activation.
     """
     if not isinstance(recording.output, Tensor) or recording.output.grad_fn is None or recording.hides_reads:
         return NOTHING_PROVEN
@@ -94,20 +102,21 @@ def follow_head(recording: HeadRecording, layout: Layout) -> Proof:
 def is_repeated(
     head: Callable[[Tensor], Any], recording: HeadRecording, activation: Tensor, layout: Layout, proof: Proof
 ) -> bool:
-    """Return whether a head does what was recorded also as shortcuts run it: with the same constants.
+    """Return whether a head does the recorded operations, with the same constants, for the inputs of shortcuts too.
 
-    That is on a single position, or on other numbers of maps: three, so that constants made of the number of rows
-    differ (docs/decisions.md, "A shortcut needs two recordings of the head").
+    Shortcuts run the head on a single position, or on another number of rows. Here the head runs on three rows, so that
+    constants that depend on the number of rows differ from the recording (docs/decisions.md, "A shortcut needs two
+    recordings of the head").
 
     Args:
-        head: takes activations (rows, ...), also of a single position; it may raise for these.
-        recording: of the head on a batch of two.
-        activation: (1, ...), the one of an image.
-        layout: of the activation.
+        head: a function of activations (rows, ...), which may also have a single position; it may raise for these.
+        recording: a recording of the head on a batch of two.
+        activation: (1, ...), the activation of one image.
+        layout: the layout of the activation.
         proof: what the recording proves.
     """
-    is_of_position = proof.structure.reads_mean or proof.structure.is_sum
-    rows = layout.single_position(layout.positions(activation).mean(1)) if is_of_position else activation
+    runs_on_one_position = proof.structure.reads_mean or proof.structure.is_sum
+    rows = layout.single_position(layout.positions(activation).mean(1)) if runs_on_one_position else activation
     try:
         with math_attention():
             again = record_head(head, rows.repeat_interleave(3, 0))
@@ -117,7 +126,7 @@ def is_repeated(
 
 
 def _attention_reader(recording: HeadRecording, layout: Layout) -> AttentionReader | None:
-    """Follow the activation through the recorded operations, where these contain an attention."""
+    """Return a reader of the attention in the recorded operations; None if there is no attention, or no proof."""
     if not any(recording.count(name) for name in _SOFTMAXES):
         return None
     try:
@@ -127,7 +136,7 @@ def _attention_reader(recording: HeadRecording, layout: Layout) -> AttentionRead
 
 
 def _structure_of_sum(recording: HeadRecording, layout: Layout) -> Structure:
-    """Follow the windows of positions through the recorded operations, up to a sum over them."""
+    """Return the structure of a head that sums over windows of positions, from its recorded operations."""
     if layout.prefix + layout.count == 1:
         return Structure()
     window_sum = prove_window_sum(recording, layout)
@@ -141,7 +150,7 @@ def _structure_of_sum(recording: HeadRecording, layout: Layout) -> Structure:
 
 
 def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
-    """Follow the activation through autograd's graph, operation by operation, operands before results."""
+    """Return the structure of a head that reads a mean or sum: follow autograd's graph from operands to results."""
     output_node = recording.output.grad_fn
     forms: dict[Any, Form] = {}
     stack = [output_node]
@@ -163,7 +172,7 @@ def _structure_of_graph(recording: HeadRecording, layout: Layout) -> Structure:
 
 
 def _confirmed_by_dataflow(structure: Structure, recording: HeadRecording, layout: Layout) -> Structure:
-    """Return what the data flow confirms of a structure, where the graph lacks what was read without gradients."""
+    """Return the part of a structure that the data flow confirms; the graph misses reads without gradients."""
     window_sum = prove_window_sum(recording, layout)
     if window_sum is None or window_sum.width > 1:
         return Structure()
@@ -171,7 +180,7 @@ def _confirmed_by_dataflow(structure: Structure, recording: HeadRecording, layou
 
 
 def _form_of(node: Any, operands: list[Form], leaf: Tensor, layout: Layout) -> Form:
-    """Return how the result of an operation depends on the activation, from how its operands do."""
+    """Return how the result of an operation depends on the activation, from the dependence of its operands."""
     if getattr(node, "variable", None) is leaf:
         return BeforeMean(axes_of_activation(layout, tuple(leaf.shape)))
     dependent = [form for form in operands if form is not CONSTANT]

@@ -1,4 +1,4 @@
-"""Games beside a game, of changed images or another utility, and what is proven of head and utility together."""
+"""Variants of a game, with changed images or another utility, and proofs about head and utility together."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from shapleycam.utilities import Utility
 
 
 def game_of_images(game: Game, images: Float[Tensor, "b *image"]) -> Game:
-    """Return the same game of changed images, one for each of its own, by a traced pass of the model.
+    """Return the same game for changed images, one for each of its own images, from a traced pass of the model.
 
-    Class, data of the utility, players and further inputs stay those of the images that they were made of. Only
-    derivatives at the activation can be had of it, since nothing is recorded for replay.
+    A changed image keeps the class, the utility's data, the players and the further inputs of its original. The game
+    has derivatives at the activation only, since its pass is not recorded for replay.
 
     Examples:
         >>> import torch
@@ -34,10 +34,10 @@ def game_of_images(game: Game, images: Float[Tensor, "b *image"]) -> Game:
 
 
 def game_with_utility(game: Game, utility: Utility) -> Game:
-    """Return the game of the same pass with another utility, which reads the output as the game's own does.
+    """Return the game of the same pass with another utility, which must read the output in the same form.
 
     Raises:
-        OptionError: it reads another output.
+        OptionError: the utility reads another form of the output.
     """
     if utility.reads != game.trace.utility_input:
         raise OptionError(

@@ -1,7 +1,7 @@
-"""Utilities of coalitions where no single activation R stands in for absent content, as it depends on the coalition.
+"""Utilities of coalitions for removals without a single R, such as one that depends on the coalition.
 
-Such a removal says by runners how its coalitions are evaluated; the utility is the mean over the runners. No shortcut
-holds: each of these was proven for one R.
+Such a removal has runners that evaluate its coalitions; the utility is the mean over the runners. There are no
+shortcuts, since each is proven for a single R.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shapleycam.wording import counted
 
 
 class VaryingRemovalEvaluator(CoalitionEvaluator):
-    """Evaluates coalitions by the runners of a removal, each coalition by all of them."""
+    """Evaluates each coalition by all runners of a removal, and returns the mean."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class VaryingRemovalEvaluator(CoalitionEvaluator):
 
     @cached_property
     def _runners(self) -> Sequence[HeadRunner]:
-        """Return what evaluates coalitions; made when the first is asked for, as it may take passes of the model."""
+        """Return the runners; they are made at the first coalition, since this may take passes of the model."""
         with without_gradients():
             return self._make_runners()
 
@@ -58,7 +58,7 @@ class VaryingRemovalEvaluator(CoalitionEvaluator):
 
     @property
     def cost(self) -> str:
-        """Return in words what a coalition costs."""
+        """Return a phrase that says what a coalition costs."""
         runs = "a run" if self.runs == 1 else counted(self.runs, "run")
         return f"{runs} each of the network behind the layer"
 
@@ -67,20 +67,20 @@ class VaryingRemovalEvaluator(CoalitionEvaluator):
     ) -> Float[Tensor, "a s"]:
         """Return the mean utility of each coalition over the runners.
 
-        `progress` is called with the coalitions that are done, and with 0 after other batches, so that it may end the
-        work.
+        A coalition is done after the last runner. For earlier runners `progress` is called with 0, so that it can end
+        the work.
         """
         *others, last = self._runners
-        not_yet_done = None if progress is None else lambda _coalitions: progress(0)
+        none_done = None if progress is None else lambda _coalitions: progress(0)
         with without_gradients():
-            by_others = [self._utilities_of(runner, coalitions, images, not_yet_done) for runner in others]
+            by_others = [self._utilities_of(runner, coalitions, images, none_done) for runner in others]
             by_last = self._utilities_of(last, coalitions, images, progress)
         return torch.stack([*by_others, by_last]).mean(0)
 
     def _utilities_of(
         self, runner: HeadRunner, coalitions: Tensor, images: Tensor, progress: BatchProgress | None
     ) -> Tensor:
-        """Return utilities by one runner, in the order in which it is fastest."""
+        """Return utilities by one runner, which evaluates the coalitions in the order that is fastest for it."""
         if not runner.sorts_by_presence:
             return self.batches.utilities(runner, coalitions, images, progress)
         sizes = self._sizes[images].to(coalitions.device)
@@ -99,10 +99,10 @@ def coalition_evaluator(
     memory: int,
     removal: Removal,
 ) -> CoalitionEvaluator:
-    """Return what evaluates coalitions under a removal; arguments as of `CoalitionEvaluator`.
+    """Return the evaluator of coalitions for a removal; arguments as in `CoalitionEvaluator`.
 
     Raises:
-        OptionError: the players are channels, which hold all places, and the removal is of some of them.
+        OptionError: the players are channels, which span all positions, and the removal works on some positions only.
     """
     make_runners = removal.runners
     if make_runners is None:

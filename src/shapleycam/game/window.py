@@ -1,4 +1,4 @@
-"""Windows: what a head sums up, in numbers."""
+"""`Window`: the size of the sum over windows of positions that a head computes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Window:
-    """The windows of positions that a head sums up what becomes of.
+    """The windows of a head that sums a function of each window of positions.
 
     Attributes:
-        count: how many windows there are.
-        cells: how many positions the largest has.
-        colours: how many colours tell the positions of each window apart: the windows have 2^colours contents.
-        features: how many numbers the sum has; windows are compared without it.
+        count: the number of windows.
+        cells: the number of positions in the largest window.
+        colours: the number of colours; the positions of a window have different colours, so that a window has
+            2^colours contents (sets of present positions).
+        features: the number of elements of the sum; comparisons of windows ignore it.
 
     Examples:
         >>> Window(count=49, cells=9, colours=9, features=320).contents
@@ -27,14 +28,14 @@ class Window:
 
     @property
     def contents(self) -> int:
-        """Return how many contents a window has."""
+        """Return the number of contents of a window."""
         return 1 << self.colours
 
     def runs(self, numbers: int) -> int:
-        """Return how many runs of the head the table of windows is worth, where a run holds `numbers` at a time.
+        """Return the cost of the table of windows in runs of the head, where a run holds `numbers` elements.
 
-        It is filled by one run for each content. Where the windows of a map add up more numbers than that, as before a
-        wide linear layer, keeping them takes as many times longer.
+        The table is filled by one run for each content. If all windows of a map have more elements than a run, as
+        before a wide linear layer, storing them takes longer in proportion.
 
         Examples:
             >>> window = Window(count=36, cells=9, colours=9, features=4096)

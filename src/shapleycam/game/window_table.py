@@ -1,4 +1,4 @@
-"""What the windows of an image become, player by player, for whoever computes with all coalitions in closed form."""
+"""Tables of an image's windows, from which estimators compute sums over all coalitions in closed form."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shapleycam.utilities import Utility
 
 @dataclass(frozen=True)
 class WindowTable:
-    """What each window of an image becomes by its contents: the head then takes the mean over the windows.
+    """The features of each window of an image for each of its contents; the head takes the mean over the windows.
 
     Attributes:
-        entries: (windows, contents, features); bit r of the contents' number says whether the r-th position is present.
-        members: (windows, bits), the player that each bit's position belongs to; the number of players where the
-            position lies outside of the map.
+        entries: (windows, contents, features); the window's r-th position is present if bit r of the index is set.
+        members: (windows, bits), the index of the player of each bit's position; the number of players for positions
+            outside of the map.
     """
 
     entries: Float[Tensor, "windows contents features"]
@@ -34,7 +34,7 @@ class WindowedUtility:
         self._runner, self._players, self._utility, self._target = runner, players, utility, target
 
     def table(self, image: int) -> WindowTable:
-        """Return what the windows of an image become."""
+        """Return the table of an image's windows."""
         outside = torch.full((1,), self._players.count, device=self._players.member.device)
         members = torch.cat([self._players.member[image], outside])[self._runner.positions]
         return WindowTable(self._runner.table(image), members)
@@ -42,7 +42,7 @@ class WindowedUtility:
     def differentiate(
         self, means: Float[Tensor, "rows features"], image: int
     ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows features"]]:
-        """Return the utilities of an image where its windows have these means, and their gradients in the means."""
+        """Return the utilities of an image for given means over its windows, and their gradients by the means."""
         target = self._target[image].expand(len(means))
         samples = torch.full((len(means),), image, device=self._target.device)
         return self._runner.differentiate(lambda output: self._utility(output, target, samples), means, image)

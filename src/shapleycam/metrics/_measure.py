@@ -1,4 +1,4 @@
-"""Metrics of explanations that a user already has."""
+"""`measure`: compute metrics of given explanations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _ROUNDING = 1e-5
-"""By which heat may be outside of [0, 1]."""
+"""Tolerance of heat outside of [0, 1]."""
 
 
 @torch.inference_mode(mode=False)
@@ -44,17 +44,18 @@ def measure(
     inputs: Inputs = None,
     **estimator_options: Unpack[EstimatorKeywords],
 ) -> dict[str, dict[str, Float[Tensor, " b"]]]:
-    """Measure several explanations by several metrics, with as few forward passes as they need.
+    """Measure several explanations by several metrics; forward passes are shared among them.
 
     Args:
-        explainer: the one that made the explanations.
-        images: those that were explained.
+        explainer: the explainer that made the explanations.
+        images: the images that were explained.
         explanations: by method, as `Explainer.compare` returns them.
-        metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all" (what `objects` allow).
+        metrics: names from `shapleycam.metrics.METRICS`, or the sets "paper" and "all" ("all" has pointing metrics only
+            if `objects` are given).
         options: how images are changed; None for the published protocol.
-        objects: where the objects of the pointing metrics are: (b, h, w), or (b, n, h, w) with a mask for each object.
-        inputs: as the explanations were made with, see `Explainer.compare`.
-        estimator_options: likewise, nodes, tolerance, players and seed.
+        objects: masks of the objects for pointing metrics: (b, h, w), or (b, n, h, w) with a mask for each object.
+        inputs: the further inputs with which the explanations were made; see `Explainer.compare`.
+        estimator_options: nodes, tolerance, players and seed with which the explanations were made.
 
     Returns:
         {metric: {method: one number for each image (b,)}}, on the explanations' device.
@@ -127,10 +128,10 @@ def _check_alike(explanations: Mapping[str, Explanation]) -> Explanation:
 
 
 def _check_maps(explanations: Mapping[str, Explanation]) -> None:
-    """Refuse maps that are none, as somebody may have put them into an explanation.
+    """Refuse invalid maps, which a user may have put into an explanation.
 
     Raises:
-        OptionError: heat outside of [0, 1], or values that are not finite.
+        OptionError: heat is outside of [0, 1], or values are not finite.
     """
     for method, explanation in explanations.items():
         heat = explanation.heatmap.flatten(1)
@@ -153,7 +154,7 @@ def _utility(explainer: Explainer, explanation: Explanation) -> Utility:
     """Return the utility that was explained.
 
     Raises:
-        OptionError: it is a function of the user's that the explainer does not have.
+        OptionError: it is a user's function that the explainer does not have.
     """
     name = explanation.utility_name
     if name == explainer.utility.name:
@@ -170,8 +171,8 @@ def _removal(explainer: Explainer, explanation: Explanation) -> AnyRemoval:
     """Return the removal of an explanation.
 
     Raises:
-        OptionError: it is by photographs, a tensor or a function that the explainer does not have; or the explanation
-            is of another precision, so that changed images would be compared with others.
+        OptionError: the removal uses photographs, a tensor or a function that the explainer does not have; or the
+            explanation has another precision than the explainer.
     """
     if explanation.precision != explainer.precision:
         raise OptionError(

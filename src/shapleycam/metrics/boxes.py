@@ -1,6 +1,6 @@
-"""How well boxes around the strong parts of a heatmap fit the objects' boxes, at each of many thresholds.
+"""Overlap of boxes around the hot parts of a heatmap with the objects' boxes, at many thresholds.
 
-A box is (top, left, bottom, right) in whole pixels; `bottom` and `right` are the first ones behind it.
+A box is (top, left, bottom, right) in whole pixels; `bottom` and `right` are exclusive.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _WITH_DIAGONALS = np.ones((3, 3), dtype=np.int8)
 
 
 class IouCurves(NamedTuple):
-    """The overlap of boxes at each threshold: of the largest part of the map, and the best of all parts."""
+    """The overlap at each threshold: of the box of the map's largest part, and the best over all parts."""
 
     largest: IouCurve
     best: IouCurve
 
 
 def iou_curves(heatmap: Maps, object_masks: Bool[Tensor, "b n h w"]) -> IouCurves:
-    """Return the intersection over union of the map's boxes with the box of the object that fits best.
+    """Return the intersection over union of the map's boxes with the best-fitting object's box.
 
-    At each threshold, the pixels above it fall into connected parts, each with its tightest box. Where there is no such
-    pixel, the overlap is 0; NaN where the image has no object. An object's box is the tightest one around its mask.
+    At each threshold the pixels above it form connected parts, each with its bounding box. Without such pixels the
+    overlap is 0; for an image without objects it is NaN. An object's box is the bounding box of its mask.
     """
     pairs = zip(heatmap.cpu().numpy(), object_masks.cpu().numpy(), strict=True)
     of_images = [_iou_curves_of(*pair) for pair in pairs]
@@ -44,12 +44,12 @@ def iou_curves(heatmap: Maps, object_masks: Bool[Tensor, "b n h w"]) -> IouCurve
 
 
 def best_box_iou(box_iou_curve: IouCurve) -> Score:
-    """Return the overlap at the threshold that is best for the image; the box is around the map's largest part."""
+    """Return the overlap of the box of the map's largest part, at the best threshold for the image."""
     return box_iou_curve.amax(1)
 
 
 def best_any_box_iou(any_box_iou_curve: IouCurve) -> Score:
-    """Return the overlap at the threshold that is best for the image; of the boxes of all parts the best counts."""
+    """Return the best overlap over all parts of the map, at the best threshold for the image."""
     return any_box_iou_curve.amax(1)
 
 
@@ -70,7 +70,7 @@ def _iou_curves_of(
 
 
 def _parts_above(heatmap: NDArray[np.floating[Any]], threshold: float) -> tuple[Boxes, NDArray[np.int64]]:
-    """Return the boxes (n, 4) of the connected parts above a threshold, and how many pixels each part has."""
+    """Return the boxes (n, 4) of the connected parts above a threshold, and the number of pixels of each part."""
     labels, _ = ndimage.label(heatmap > threshold, _WITH_DIAGONALS)
     boxes = [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in ndimage.find_objects(labels)]
     return np.array(boxes, dtype=np.int64).reshape(-1, 4), np.bincount(labels.ravel())[1:]
@@ -82,7 +82,7 @@ def _tightest_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _overlaps(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Return the intersection over union of each two boxes, (first, second)."""
+    """Return the intersection over union of all pairs of boxes, (first, second)."""
     top_left = np.maximum(first[:, None, :2], second[None, :, :2])
     bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
     common = (bottom_right - top_left).clip(0).prod(2)

@@ -1,8 +1,8 @@
-"""Metrics of a batch of explained images, each quantity computed once for all metrics and methods.
+"""`MetricEvaluator`: metrics of a batch of explained images; each quantity is computed once for all of them.
 
-Methods whose heatmaps agree on the whole batch are a group, and share what depends on the map: one forward pass of x·M
-gives its score and the second heatmap of each of them, one of x·(1 - M) the other score. So ten methods with d distinct
-maps cost 2·d forward passes after the one that explained them.
+Methods whose heatmaps agree on the whole batch share all quantities that depend on the map. One forward pass of x·M
+gives its score and the second heatmap of each of these methods, and one of x·(1 - M) gives the other score. So ten
+methods with d distinct maps take 2·d forward passes in addition to the pass that explained them.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from shapleycam.metrics.quantities import QUANTITIES
 from shapleycam.metrics.quantity import QuantityContext
 
 _SAME_MAP = 2e-6
-"""Heatmaps nearer to each other than this at every pixel are one map: they differ by rounding alone."""
+"""Heatmaps that differ by at most this at every pixel count as the same map: the difference is rounding."""
 
 
 class MetricEvaluator:
-    """The metrics of a batch by name and method, with the quantities behind them, computed when first asked for.
+    """Computes the metrics of a batch by name and method; quantities are computed at their first use and cached.
 
     Args:
         batch: the images that were explained.
-        explanations: of the batch, by method.
-        metrics: the names of the metrics that will be asked for.
+        explanations: the explanations of the batch, by method.
+        metrics: the names of all metrics that will be computed.
         options: how images are changed.
-        objects: where the objects are: (b, n, h, w), a mask for each, or (b, h, w) of one object on each image.
-        make_game: returns the game of the images; None makes it by a forward pass of its own.
+        objects: masks of the objects: (b, n, h, w), or (b, h, w) with one object on each image.
+        make_game: returns the game of the images; None makes the game by a new forward pass.
 
     Raises:
-        OptionError: a metric that these explanations cannot have.
+        OptionError: a metric is not defined for these explanations.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class MetricEvaluator:
         self._computed: dict[tuple[str, str], Any] = {}
 
     def metric(self, name: str, method: str) -> Float[Tensor, " b"]:
-        """Return one metric of one method, image by image; NaN where it has no meaning."""
+        """Return one metric of one method for each image; NaN for images for which it is not defined."""
         row, explanation = table.METRICS[name], self.explanations[method]
         if row.in_units and not explanation.divides_score:
             return torch.full_like(explanation.utility.double(), torch.nan)
@@ -74,7 +74,7 @@ class MetricEvaluator:
         return value
 
     def quantity(self, name: str, method: str) -> Any:
-        """Return what a metric needs: the quantity of this name, or another metric."""
+        """Return the quantity of this name, or the metric of this name; both may be needed by other metrics."""
         if name in table.METRICS:
             return self.metric(name, method)
         row, leaders = QUANTITIES[name], self._context.leaders
@@ -86,7 +86,7 @@ class MetricEvaluator:
 
 
 def group_by_map(explanations: Mapping[str, Explanation]) -> dict[str, str]:
-    """Return for each method the first one with the same map on all images of the batch."""
+    """Return for each method the first method with the same map on all images of the batch."""
     leaders: dict[str, str] = {}
     for method, explanation in explanations.items():
         distinct = dict.fromkeys(leaders.values())
@@ -100,7 +100,7 @@ def _same_map(first: Tensor, second: Tensor) -> bool:
 
 
 def _check_objects(objects: Any, heatmap: Tensor, metrics: str) -> Bool[Tensor, "b n h w"]:
-    """Return a mask for each object on the heatmaps' device; refuse other shapes or types than theirs."""
+    """Return a mask for each object on the heatmaps' device; refuse masks of other types or shapes."""
     if isinstance(objects, Tensor) and objects.dtype == torch.bool:
         if objects.shape == heatmap.shape:
             return objects[:, None].to(heatmap.device)

@@ -1,4 +1,4 @@
-"""A batch of explained images, and how the model answers the same question about changed images."""
+"""`ExplainedBatch`: explained images, with the model's scores and explanations of changed versions of them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,19 @@ from shapleycam.values.options import EstimatorOptions
 
 @dataclass(frozen=True)
 class ExplainedBatch:
-    """Images (b, c, h, w), the class of each, and the utility that was explained of it.
+    """Explained images, and the question that was asked about them.
 
-    `options` are those that the explanations were made with; `form` is what the numbers of the model's output are, as
-    the explanations say; `extra` are further inputs of the model; `removal` is the
-    explanations', None for the explainer's own; `smooth` are their smoothings.
+    Attributes:
+        explainer: the explainer.
+        images: (b, c, h, w).
+        target: (b,), the explained class of each image.
+        utility: the explained utility.
+        utility_name: its name.
+        options: the estimator options of the explanations.
+        form: the kind of the model's output, from the explanations.
+        extra: the model's further inputs.
+        removal: the removal of the explanations; None for the explainer's own.
+        smooth: the smoothings of the explanations.
     """
 
     explainer: Explainer
@@ -46,10 +54,10 @@ class ExplainedBatch:
     smooth: Smooth = ()
 
     def scores(self, output: Any) -> Float[Tensor, " b"]:
-        """Return the score of the class from the model's output: its probability (of logits, by softmax or sigmoid).
+        """Return the score of each image's class: its probability (from logits by softmax or sigmoid).
 
         Raises:
-            OptionError: the output is not of classes.
+            OptionError: the output does not have classes.
         """
         if not isinstance(output, Tensor) or output.dim() > 2 or self.utility_name in NO_CLASSES or self.form is None:
             raise OptionError("the model's output is not of classes, so that there are no scores to measure")
@@ -58,17 +66,17 @@ class ExplainedBatch:
         return scores.to(self.images.device)
 
     def score(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-        """Return the score of the class for changed images: one plain forward pass."""
+        """Return the score of each changed image's class, from one plain forward pass."""
         return self.scores(self.output(images))
 
     def output(self, images: Float[Tensor, "b c h w"]) -> Any:
-        """Return the model's output for changed images: one plain forward pass."""
+        """Return the model's output for changed images, from one plain forward pass."""
         return self.explainer.output(self._batch(images), self.utility)
 
     def explain(
         self, images: Float[Tensor, "b c h w"], methods: Sequence[str], seed: Seed | None = None
     ) -> dict[str, Explanation]:
-        """Return explanations of changed images for the same class; warnings are not repeated for them."""
+        """Return explanations of changed images for the same classes, without warnings."""
         options = self.options if seed is None else replace(self.options, seed=seed)
         with ignore_warnings():
             targets = [self._target_argument]
@@ -86,10 +94,10 @@ class ExplainedBatch:
 
     @property
     def seed(self) -> int:
-        """Return the seed of the explanations, one for all images.
+        """Return the seed of the explanations, the same for all images.
 
         Raises:
-            OptionError: they had one for each image.
+            OptionError: the explanations had a seed for each image.
         """
         if not isinstance(self.options.seed, int):
             raise OptionError("seed= has a number for each image; metrics expect one for all")
@@ -100,7 +108,7 @@ class ExplainedBatch:
         return content_seeds(self.images, seed)
 
     def single(self, index: int, explainer: Explainer) -> ExplainedBatch:
-        """Return the batch of one image, for another model."""
+        """Return the batch of a single image, for another explainer."""
         row = slice(index, index + 1)
         options, utility, players = self.options, self.utility, self.options.players
         if isinstance(players, Tensor) and players.dim() == self.images.dim() - 1:
@@ -120,7 +128,7 @@ class ExplainedBatch:
 
     @property
     def _target_argument(self) -> Int[Tensor, " b"] | None:
-        """Return the `target` argument of further explanations: the similarity of embeddings takes no class."""
+        """Return the `target` argument of further explanations; None for utility "similarity", which has no class."""
         return None if self.utility_name == "similarity" else self.target
 
     def _batch(self, images: Float[Tensor, "b c h w"]) -> Batch:

@@ -1,4 +1,4 @@
-"""Metrics of heatmaps themselves: how small they are, how similar two are, where they point. Maps are (b, h, w)."""
+"""Metrics of heatmaps (b, h, w): their complexity, the similarity of two maps, and the overlap with objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torchvision.transforms.functional import gaussian_blur
 Maps = Float[Tensor, "b h w"]
 Score = Float[Tensor, " b"]
 _ROUNDING = 1e-6
-"""Of the largest size: smaller values are zero but for rounding."""
+"""Values below this share of the largest absolute value count as zero."""
 
 
 def complexity(heatmap: Maps) -> Score:
@@ -19,7 +19,7 @@ def complexity(heatmap: Maps) -> Score:
 
 
 def coherency(heatmap: Maps, kept_heatmap: Maps) -> Score:
-    """Return (Pearson(M, CAM(x·M)) + 1) / 2; 0 where one of the two is constant and has no correlation."""
+    """Return (Pearson(M, CAM(x·M)) + 1) / 2; 0 if one of the two maps is constant."""
     first, second = (maps.flatten(1) - maps.flatten(1).mean(1, keepdim=True) for maps in (heatmap, kept_heatmap))
     correlation = (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
     return torch.where(is_constant(heatmap) | is_constant(kept_heatmap), 0.0, (correlation.clamp(-1, 1) + 1) / 2)
@@ -32,9 +32,9 @@ def is_constant(heatmap: Maps) -> Bool[Tensor, " b"]:
 
 
 def pointing_game(heatmap: Maps, objects: Bool[Tensor, "b h w"], tolerance: Float[Tensor, ""]) -> Score:
-    """Return 1 where the (first) maximum lies within `tolerance` pixels of an object, otherwise 0.
+    """Return 1 if the (first) maximum is within `tolerance` pixels of an object, otherwise 0.
 
-    0 for a constant map; NaN where the image has no object.
+    It is 0 for a constant map, and NaN for an image without objects.
     """
     height, width = heatmap.shape[1:]
     maximum = heatmap.flatten(1).argmax(1)
@@ -46,16 +46,16 @@ def pointing_game(heatmap: Maps, objects: Bool[Tensor, "b h w"], tolerance: Floa
 
 
 def energy_pointing(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
-    """Return Σ M inside the objects / Σ M; NaN where the image has no object, or the map is zero."""
+    """Return Σ M inside the objects / Σ M; NaN for an image without objects, or a map of zeros."""
     fraction = (heatmap * objects).sum((1, 2)) / heatmap.sum((1, 2))
     return torch.where(objects.flatten(1).any(1), fraction, torch.nan)
 
 
 def relevance_rank(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
-    """Return which share of the K pixels of the largest heat lies on the objects, which have K pixels.
+    """Return the share of the K hottest pixels that lie on the objects, which have K pixels.
 
-    Where not all of equally strong pixels are among the K, as of a map with less than K pixels of any heat, the share
-    is the mean over all ways to choose among them. NaN where the image has no object.
+    If only some of equally hot pixels are among the K (for example in a map with fewer than K nonzero pixels), it is
+    the mean over all choices of these. NaN for an image without objects.
     """
     pixels, on_object = heatmap.flatten(1), objects.flatten(1)
     count = on_object.sum(1)
@@ -67,11 +67,10 @@ def relevance_rank(heatmap: Maps, objects: Bool[Tensor, "b h w"]) -> Score:
 
 
 def relevance_mass(values: Float[Tensor, "b rows columns"], objects: Bool[Tensor, "b h w"]) -> Score:
-    """Return which share of the positive values lies on the objects.
+    """Return the share of the positive values that lies on the objects.
 
-    The value of a position is spread evenly over its part of the image, so that nothing crosses its borders. Values
-    below a millionth of the largest size are rounding, and count as zero. NaN where the image has no object, or there
-    is no positive value.
+    The value of a position is spread evenly over its part of the image. Values below a millionth of the largest
+    absolute value are rounding and count as zero. NaN for an image without objects or without positive values.
     """
     sizes = values.double()
     positive = torch.where(sizes > _ROUNDING * sizes.abs().amax((1, 2), keepdim=True), sizes, 0.0)
@@ -83,7 +82,7 @@ def relevance_mass(values: Float[Tensor, "b rows columns"], objects: Bool[Tensor
 
 
 def _pixels_of_positions(positions: int, pixels: int, device: torch.device) -> Float[Tensor, "positions pixels"]:
-    """Return, along one side of the image, the share of each pixel in each position; a position's shares sum to 1."""
+    """Return, along one side of the image, the weight of each pixel in each position; a position's weights sum to 1."""
     edges = torch.arange(positions + 1, dtype=torch.float64, device=device) * pixels / positions
     start = torch.arange(pixels, dtype=torch.float64, device=device)
     overlap = torch.minimum(edges[1:, None], start + 1) - torch.maximum(edges[:-1, None], start)

@@ -1,4 +1,4 @@
-"""The options of metrics, which are stored with the results."""
+"""`MetricOptions`: the options of metrics, which are stored with the results."""
 
 from __future__ import annotations
 
@@ -43,24 +43,25 @@ class MetricOptions:
     """How metrics change images and draw random numbers; the defaults are those of the published tables.
 
     Attributes:
-        mask_space: where the mask multiplies, and so what zero is: "normalised" hides behind the mean colour of the
-            training data, "pixels" behind black.
-        baseline: what is seen where the mask hides: "zero", "mean" (the image's own mean colour) or "blur".
-        blur_size: of the blur that insertion starts from, an odd number of pixels.
-        blur_sigma: likewise, in pixels.
-        steps: in how many equal steps insertion and deletion go (28: 224 · 8 pixels each at 224 x 224).
-        percentiles: of the pixels that ROAD removes.
-        road_noise: standard deviation of the noise added to pixels that ROAD imputes.
-        pointing_tolerance: in pixels of the input.
-        sensitivity_radius: in normalised units.
-        sensitivity_draws: how many images are drawn within the radius.
-        randomised_stages: into how many equal parts of its layers the model is re-initialised, from the output on.
-        smooth_draws: over how many noisy images values are averaged in the smooth randomisation test.
-        smooth_noise: standard deviation of their noise, as a share of the range of each image's numbers.
-        shapley_tolerance: the relative standard error to which true values are sampled where they cannot be enumerated.
-        saco_groups: into how many groups of equal size SaCo divides the pixels.
+        mask_space: the space in which the mask multiplies: "normalised" replaces hidden pixels by the mean colour of
+            the training data, "pixels" by black.
+        baseline: the content of hidden pixels: "zero", "mean" (the image's own mean colour) or "blur".
+        blur_size: the size of the blur from which insertion starts, an odd number of pixels.
+        blur_sigma: the standard deviation of this blur, in pixels.
+        steps: the number of equal steps of insertion and deletion (28: 224 · 8 pixels each at 224 x 224).
+        percentiles: the percentiles of pixels that ROAD removes.
+        road_noise: the standard deviation of the noise that is added to pixels that ROAD imputes.
+        pointing_tolerance: the tolerance of the pointing game, in pixels of the input.
+        sensitivity_radius: the radius of the changes of the image, in normalised units.
+        sensitivity_draws: the number of images that are drawn within the radius.
+        randomised_stages: the number of equal parts of layers that are re-initialised one after the other, from the
+            output on.
+        smooth_draws: the number of noisy images over which the smooth randomisation test averages values.
+        smooth_noise: the standard deviation of their noise, as a share of the range of each image's numbers.
+        shapley_tolerance: the relative standard error of true values that are sampled.
+        saco_groups: the number of groups of equal size into which SaCo divides the pixels.
         deletion_grid: single deletion and infidelity remove grid · grid patches, one after the other.
-        seed: of all draws, together with each image's content.
+        seed: the seed of all random draws, together with each image's content.
 
     Examples:
         >>> from shapleycam.metrics import MetricOptions
@@ -90,7 +91,7 @@ class MetricOptions:
         """Check the options.
 
         Raises:
-            OptionError: a value that is not allowed; it names the option and what was expected.
+            OptionError: a value is not allowed; the message names the option and what was expected.
         """
         for name, kind in (("mask_space", MaskSpace), ("baseline", Baseline)):
             if getattr(self, name) not in get_args(kind):

@@ -1,4 +1,4 @@
-"""The one table of quantities, each a function of a batch, a method and the other quantities that it needs."""
+"""The table of quantities, from which metrics are computed; each is a function of a batch, a method and other ones."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _MASKED_SEED_OFFSET = 2**32
 
 @dataclass(frozen=True)
 class _MaskedImages:
-    """What the model says of x·M: its output, and by method the heatmap, where one is needed."""
+    """The model's output for x·M, and the heatmap of x·M by method if a metric needs it."""
 
     output: Any
     heatmaps: Mapping[str, Tensor]
 
 
 def _score(context: QuantityContext, _: str) -> Tensor:
-    """Return the score of x, from the output that the explanation has."""
+    """Return the score of x, from the output that is stored in the explanations."""
     return context.batch.scores(next(iter(context.explanations.values())).output)
 
 
@@ -63,12 +63,12 @@ def _hidden(context: QuantityContext, _: str) -> Tensor | float:
 
 
 def _masked_images(context: QuantityContext, method: str, hidden: Tensor | float) -> _MaskedImages:
-    """Run the model on x·M; where heatmaps are needed, the same forward pass explains it by all methods of this map."""
+    """Run the model on x·M; if heatmaps are needed, the same forward pass explains x·M by all methods with this map."""
     batch = context.batch
     images = apply_mask(batch.images, context.explanations[method].heatmap, hidden)
     if "kept_heatmap" not in context.needed:
         return _MaskedImages(batch.output(images), {})
-    # The seeds come from the content of x, not of x·M, whose last bits depend on the size of the batch.
+    # The seeds come from the content of x. The last bits of x·M depend on the size of the batch.
     seeds = batch.seeds(batch.seed + _MASKED_SEED_OFFSET)
     explanations = batch.explain(images, context.methods_with_map_of(method), seeds)
     return _MaskedImages(
@@ -173,7 +173,7 @@ def _of_method(_: QuantityContext, method: str, values: dict[str, Tensor]) -> Te
 
 
 def _true_values(context: QuantityContext, _: str, game: Game) -> Tensor:
-    # From another seed than sampledshapley's own, so that it too is measured against orders that it did not draw.
+    # Another seed than that of sampledshapley, so that it is compared with orders that it did not draw itself.
     seed = 1 + max(context.options.seed, context.batch.seed)
     return true_values(game, context.options.shapley_tolerance, seed).values.double()
 
@@ -190,7 +190,7 @@ def _player_values(context: QuantityContext, method: str, game: Game) -> Tensor:
 
 
 def _points(options: MetricOptions) -> int:
-    """Return how many points an insertion or deletion curve has, each of them a pass."""
+    """Return the number of points of an insertion or deletion curve; each point is a pass."""
     return options.steps + 1
 
 

@@ -1,4 +1,4 @@
-"""Metrics that compare what parts of the map promise with what the score loses when each part is removed alone."""
+"""Metrics that compare the values of parts of the image with the loss of score when a single part is removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Labels = Int[Tensor, "#b h w"]
 
 
 def rank_groups(heatmap: Maps, groups: int) -> Int[Tensor, "b h w"]:
-    """Return equally many pixels in each group, those of the largest heat in group 0."""
+    """Return the group of each pixel; groups have the same number of pixels, and group 0 has the hottest ones."""
     return rank_pixels(heatmap, most_first=True) * groups // heatmap[0].numel()
 
 
@@ -34,9 +34,9 @@ def grid_patches(height: int, width: int, grid: int, device: torch.device) -> In
 
 def without_each(images: Images, labels: Labels, parts: int, content: Content | float) -> Iterator[Images]:
     """Yield the images with one part after the other replaced by `content`."""
-    standing_in = torch.as_tensor(content, device=images.device, dtype=images.dtype)
+    replacement = torch.as_tensor(content, device=images.device, dtype=images.dtype)
     for part in range(parts):
-        yield torch.where((labels == part)[:, None], standing_in, images)
+        yield torch.where((labels == part)[:, None], replacement, images)
 
 
 def sums_of_parts(maps: Maps, labels: Labels, parts: int) -> Parts:
@@ -52,16 +52,16 @@ def means_of_parts(maps: Maps, labels: Labels, parts: int) -> Parts:
 
 
 def resize_values(values: Maps, height: int, width: int) -> Maps:
-    """Return signed values at the size of the image, bilinear; their sums over parts keep their proportions."""
+    """Return signed values resized bilinearly to the image; sums over parts keep their proportions."""
     return interpolate(values[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
 
 
 def saco(group_heat: Parts, score: Score, group_scores: Parts) -> Score:
     """Return the salience-guided faithfulness coefficient, within [-1, 1].
 
-    Of each two groups the one with more heat should take more from the score: their difference of heat counts as
-    positive where it does, as negative where it does not, and the sum is divided by that of all differences. NaN where
-    all groups have the same heat, or take the same from the score, up to rounding.
+    For each pair of groups, the removal of the hotter group should cost more of the score. The pair's difference of
+    heat is added if it does, and subtracted if it does not; the sum is divided by the sum of all differences. NaN if
+    all groups have the same heat, or cost the same, up to rounding.
     """
     drops = score[:, None] - group_scores
     first, second = torch.triu_indices(drops.shape[1], drops.shape[1], offset=1, device=drops.device)
@@ -72,9 +72,9 @@ def saco(group_heat: Parts, score: Score, group_scores: Parts) -> Score:
 
 
 def single_deletion(patch_values: Parts, score: Score, patch_scores: Parts) -> Score:
-    """Return Spearman's correlation of patches' values with what the score loses without each.
+    """Return Spearman's correlation between the patches' values and the losses of score without each patch.
 
-    NaN where all values are equal, or all losses, up to rounding.
+    NaN if all values, or all losses, are equal up to rounding.
     """
     losses = score[:, None] - patch_scores
     says_nothing = has_same_heat(patch_values) | lost_the_same(losses, score)
@@ -82,10 +82,10 @@ def single_deletion(patch_values: Parts, score: Score, patch_scores: Parts) -> S
 
 
 def infidelity(patch_values: Parts, score: Score, patch_scores: Parts) -> Score:
-    """Return the mean of (β·φ(patch) - drop)² over that of drop², β the scale that makes it least; NaN without a drop.
+    """Return the mean of (β·φ(patch) - drop)² divided by the mean of drop², with the best scale β.
 
-    0 where values are proportional to what the score loses, 1 where they say nothing of it. A drop that rounding makes
-    is none.
+    It is 0 if the values are proportional to the drops of the score, and 1 if they are orthogonal to them. NaN if
+    all drops are zero up to rounding.
     """
     values, drops = patch_values.double(), (score[:, None] - patch_scores).double()
     squares = values.square().sum(1)

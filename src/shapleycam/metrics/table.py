@@ -1,6 +1,6 @@
-"""The one table of metrics, read by the command line, the results, the documentation and the tests.
+"""The table of metrics, which the command line, the results, the documentation and the tests read.
 
-A row names its function, which is imported when it is first called, since tables of results are made without torch.
+A row has the name of its function, which is imported at its first call, so that tables of results do not import torch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TITLES = {metric.title: metric.name for metric in _ROWS}
 
 
 def canonical_metric(name: object) -> str | None:
-    """Return the name of a metric from any spelling of it or of its title ("AD"); None where there is none."""
+    """Return the canonical name of a metric for any spelling of its name or title ("AD"); None if it is unknown."""
     return canonical_name(name, METRICS, _TITLES)
 
 
@@ -42,12 +42,13 @@ def metrics() -> tuple[Metric, ...]:
 
 
 def expand_metrics(names: Sequence[str], *, objects: bool = True) -> list[str]:
-    """Replace the sets `paper` (the six of the published tables) and `all` by their metrics; each name once.
+    """Return the canonical names of metrics, each once; sets are replaced by their metrics.
 
-    `all` has the metrics that need to know where objects are only with `objects`.
+    The sets are `paper` (the six metrics of the published tables) and `all`. With `objects=False`, `all` does not
+    contain the metrics that need masks of objects.
 
     Raises:
-        OptionError: an unknown name, or none.
+        OptionError: an unknown name, or no names.
     """
     if not names:
         raise OptionError("no metrics were given; expected at least one (shapleycam metrics lists them)")
@@ -60,7 +61,7 @@ def expand_metrics(names: Sequence[str], *, objects: bool = True) -> list[str]:
 
 
 def needs_objects(metrics: Sequence[str]) -> bool:
-    """Return whether one of these metrics asks where the objects are.
+    """Return whether one of these metrics needs masks of objects.
 
     Examples:
         >>> from shapleycam.metrics.table import needs_objects
@@ -71,7 +72,7 @@ def needs_objects(metrics: Sequence[str]) -> bool:
 
 
 def metric_of(name: str) -> Metric:
-    """Return the metric of this name, in any spelling of it or of its title.
+    """Return the metric of this name or title, in any spelling.
 
     Raises:
         OptionError: an unknown name.
@@ -83,7 +84,7 @@ def metric_of(name: str) -> Metric:
 
 
 def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
-    """Return the names of all quantities that these metrics are computed from, directly or through others.
+    """Return the names of all quantities that these metrics need, directly or through other quantities.
 
     Examples:
         >>> from shapleycam.metrics.table import required_quantities
@@ -101,7 +102,7 @@ def required_quantities(metrics: Sequence[str]) -> frozenset[str]:
 
 
 def named_quantities(metrics: Sequence[str]) -> frozenset[str]:
-    """Return the names of the quantities that rows of the table name for these metrics, also by other metrics.
+    """Return the names of the quantities in the rows of these metrics, and of metrics that these need.
 
     Examples:
         >>> from shapleycam.metrics.table import named_quantities

@@ -1,9 +1,9 @@
-"""Learns, once for a model, a layer and an image size, what a replay of the head needs.
+"""Learn what a replay of the head needs, once for each model, layer and image size.
 
-Two passes are observed, of the first image alone and beside another one. From them follow the outermost calls that
-finish before the layer; along which dimension their tensors grow with the batch; what is overwritten in place; and what
-code that runs on replay reads. Nothing in anybody's code is replaced for this, so that no object of an unknown class
-has to imitate a tensor. The plan is then tried out against the whole model (docs/decisions.md, "What a replay keeps is
+Two passes are observed: of the first image only, and of this image with a second one. They show the outermost calls
+that finish before the layer, the dimension along which their tensors grow with the batch, the tensors that are written
+into in place, and the tensors that are read during a replay. The model's code gets real tensors in these passes, and no
+objects that imitate them. The plan is then compared with the whole model (docs/decisions.md, "What a replay keeps is
 learned once, without stand-ins in anybody's code").
 """
 
@@ -30,19 +30,19 @@ from shapleycam.tracing.storage_access import StorageAccessMonitor
 
 _Key: TypeAlias = tuple[str, torch.Size, str]
 _MOST = 64
-"""For how many layers and image sizes a model's plans are kept."""
+"""Maximum number of cached plans for each model."""
 _plans: WeakKeyDictionary[nn.Module, LRUCache[_Key, Plan]] = WeakKeyDictionary()
-"""The plans of the user's models, by layer, image size and the names of further inputs."""
+"""The cached plans of the user's models, by layer, image size and the names of further inputs."""
 
 
 def plan_for(owner: nn.Module, copied: nn.Module, layer: str, images: Tensor, extra: ExtraInputs) -> Plan:
-    """Return the plan for images of this size, learned at the first call from the first image of the batch.
+    """Return the plan for images of this size; the first call learns it from the first image of the batch.
 
-    `owner` is the user's model, by which plans are kept; `copied` is the private copy of it that is run.
+    `owner` is the user's model, the key of the cache; `copied` is the private copy of it that runs.
 
     Raises:
         LayerError: the layer does not run exactly once.
-        ReplayError: the head cannot be run on its own, or not without writing into what is the user's.
+        ReplayError: the head cannot run separately, or would write into the user's parameters.
     """
     plans = _plans.setdefault(owner, LRUCache(_MOST))
     key = (layer, images.shape[1:], ",".join(extra.keywords))
@@ -54,19 +54,19 @@ def plan_for(owner: nn.Module, copied: nn.Module, layer: str, images: Tensor, ex
 
 
 def forget_plans(owner: nn.Module) -> None:
-    """Forget the plans of the user's model, so that they are learned anew."""
+    """Remove the cached plans of the user's model, so that they are learned again."""
     _plans.pop(owner, None)
 
 
 def learn_plan(model: nn.Module, layer: str, image: Tensor, extra: ExtraInputs) -> Plan:
-    """Return the plan for one layer, from passes over one image, alone and beside another.
+    """Return the plan for one layer, from passes over an image only and over a batch of this image and another.
 
-    Where the modules before the layer cannot be replaced by what they returned (features go around the layer unseen,
+    If the modules before the layer cannot be replaced by their recorded outputs (because features bypass the layer
     through a hook or an attribute), the plan runs the whole model again for each batch of activations.
 
     Raises:
         LayerError: the layer does not run exactly once.
-        ModelError: the head draws at random.
+        ModelError: the head is random.
         ReplayError: a pass writes into the user's parameters, or the rows of a batch influence each other.
     """
     pair, extra_of_pair = (
@@ -84,7 +84,7 @@ def learn_plan(model: nn.Module, layer: str, image: Tensor, extra: ExtraInputs) 
 
 
 class _NoStepsError(Exception):
-    """What the modules before the layer returned cannot be returned again for another number of rows."""
+    """The recorded outputs of the modules before the layer cannot be expanded to another number of rows."""
 
 
 def _plan_with_steps(
@@ -98,9 +98,10 @@ def _plan_with_steps(
 ) -> Plan:
     """Return a plan in which modules that finish before the layer do not run again.
 
-    `images` and `extra` are of one image alone, and of two. Calls that return an object which cannot be stretched to
-    another number of rows (torchvision's ImageList) run for real, as do those around the layer (docs/decisions.md,
-    "Calls that return objects run for real on replay"): the passes are then observed again with these calls opened.
+    `images` and `extra` are the inputs of a single image, and of two images. Calls that return an object which cannot
+    be expanded to another number of rows (torchvision's ImageList) must run normally, like those around the layer. Then
+    the passes are observed again, and the calls inside these calls become candidates (docs/decisions.md, "Calls that
+    return objects run for real on replay").
 
     Raises:
         _NoStepsError: the calls depend on the number of images, or their tensors do not grow with it.
@@ -129,10 +130,10 @@ def _step(alone: ObservedCall, both: ObservedCall, *, is_read: bool) -> Step:
 
 
 def _growth(alone: Tensor, both: Tensor) -> BatchGrowth | None:
-    """Return how a tensor grows from one image to two; the numbers of the first image show where the images are.
+    """Return how a tensor grows from one image to two; the numbers of the first image show the images' dimension.
 
     Raises:
-        _NoStepsError: it does not double along exactly one dimension, or the first image's numbers are not in it.
+        _NoStepsError: it does not double along exactly one dimension, or does not contain the first image's numbers.
     """
     if alone.shape == both.shape:
         if tensors_agree(both, alone):
@@ -151,7 +152,7 @@ def _growth(alone: Tensor, both: Tensor) -> BatchGrowth | None:
 
 
 def _similar_image(image: Tensor) -> Tensor:
-    """Return a second image of the same kind, so that rows of the two can be told apart."""
+    """Return a second image with similar statistics but other numbers, so that the rows of the two images differ."""
     noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu").to(
         image
     )
@@ -160,7 +161,7 @@ def _similar_image(image: Tensor) -> Tensor:
 
 
 def _check_parameters_unwritten(monitor: StorageAccessMonitor, layer: str) -> None:
-    """Refuse replays of a model that writes into what its copy shares with the user's model.
+    """Refuse replays of a model that writes into its parameters, which the copy shares with the user's model.
 
     Raises:
         ReplayError: it writes into a parameter.

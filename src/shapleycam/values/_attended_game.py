@@ -1,4 +1,4 @@
-"""Games that are functions of what a few queries read by attention: contributions in orders, many at a time."""
+"""`AttendedGame`: a game that is a function of the results of a few attention queries."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NUMBERS_AT_ONCE = 2**22
 
 @dataclass(frozen=True)
 class AttendedGame:
-    """The game c(S) = q(B·u(S)) of one image, where u(S) is what the queries read.
+    """The game c(S) = q(B·u(S)) of one image, where u(S) are the results of the queries.
 
     Attributes:
         sums: numerators and denominators of B·u(S), by player.
-        quadratics: q, for each state of the queries.
-        has_prefix: whether the last player is the prefix tokens, with whom the state changes.
+        quadratics: q, for each state of the queries: prefix tokens present, and absent.
+        has_prefix: whether the last player is the prefix tokens, which change the state.
     """
 
     sums: AttendedSums
@@ -33,7 +33,7 @@ class AttendedGame:
 
     @property
     def n_tokens(self) -> int:
-        """Return how many players there are besides the prefix."""
+        """Return the number of players without the prefix."""
         return self.sums.share.shape[1] - self.has_prefix
 
     @property
@@ -42,7 +42,7 @@ class AttendedGame:
         return AttendedGame(self.sums, tuple(quadratic.curved for quadratic in self.quadratics), self.has_prefix)
 
     def linear_values(self) -> Float[Tensor, " n"] | None:
-        """Return the Shapley values of the linear part of q, by quadrature; None where that is not accurate."""
+        """Return the Shapley values of the linear part of q, by quadrature; None if it is not accurate."""
         precise = accurate(self.sums.base.device)
         slopes = torch.stack([quadratic.slope for quadratic in self.quadratics]).to(precise)
         base, share = self.sums.base.to(precise), self.sums.share.to(precise)
@@ -55,18 +55,18 @@ class AttendedGame:
         )
 
     def contributions(self, places: Int[Tensor, "k n"]) -> Float[Tensor, "k n"]:
-        """Return the players' contributions in orders of all players, given by the place of each."""
+        """Return the players' marginal contributions in orders of all players; `places` are the players' places."""
         orders = places[:, : self.n_tokens].argsort(1)
         gaps = torch.arange(self.n_tokens + 1, device="cpu")
         return self._contributions(orders, (gaps == places[:, -1:]).double())
 
     def mean_contributions(self, orders: Int[Tensor, "k tokens"]) -> Float[Tensor, "k n"]:
-        """Return those in orders of the tokens, the mean over all gaps between these that the prefix may be in."""
+        """Return the marginal contributions in orders of the tokens, averaged over all places of the prefix."""
         gaps = self.n_tokens + 1
         return self._contributions(orders, torch.full((len(orders), gaps), 1 / gaps, device="cpu", dtype=torch.double))
 
     def _contributions(self, orders: Int[Tensor, "k tokens"], chances: Float[Tensor, "k gaps"]) -> Float[Tensor, "k n"]:
-        """Return the contributions; the prefix, if there is one, is in the gaps of an order with these chances."""
+        """Return the marginal contributions; `chances` are the probabilities of each gap to contain the prefix."""
         device = self.sums.share.device
         gained = torch.zeros(len(orders), self.sums.share.shape[1], dtype=accurate(device), device=device)
         for chunk in torch.arange(len(orders), device="cpu").split(self._orders_at_once):
@@ -74,8 +74,8 @@ class AttendedGame:
             worth = torch.stack([self._along(players, state) for state in range(len(self.quadratics))]).to(gained)
             steps = worth.diff(dim=2)
             if self.has_prefix:
-                is_after = gaps.cumsum(1)[:, :-1]  # how likely the prefix is before the token that comes next
-                gained[chunk] = gained[chunk].scatter(1, players, steps[1].lerp(steps[0], is_after))
+                prefix_first = gaps.cumsum(1)[:, :-1]  # the probability that the prefix comes before the next token
+                gained[chunk] = gained[chunk].scatter(1, players, steps[1].lerp(steps[0], prefix_first))
                 gained[chunk, -1] = (gaps * (worth[0] - worth[1])).sum(1)
             else:
                 gained[chunk] = gained[chunk].scatter(1, players, steps[0])
@@ -86,7 +86,7 @@ class AttendedGame:
         return max(1, _NUMBERS_AT_ONCE // self.sums.share.numel())
 
     def _along(self, orders: Int[Tensor, "k tokens"], state: int) -> Float[Tensor, "k gaps"]:
-        """Return the worth of the first 0, 1, … tokens of each order, in one state of the queries."""
+        """Return the values of the first 0, 1, … tokens of each order, in one state of the queries."""
         start, share = self.sums.base[state], self.sums.share[state]
         if self.has_prefix and state == PRESENT:
             start = start + share[-1]

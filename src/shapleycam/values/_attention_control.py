@@ -1,13 +1,14 @@
-"""A control variate behind a few queries that read by attention, as a class token's: a quadratic utility.
+"""A control variate for heads that read a few attention queries, such as a class token: a quadratic utility.
 
-What the queries read, u(S), is a fraction of sums over tokens: cheap, and far from additive where few tokens have most
-of the attention. What follows, the projection, MLP, norm and classifier, takes nearly all the time, and varies along
-few directions, those of its gradients: along these it is nearly quadratic. So c(S) = q(B·u(S)), where B has four rows
-and q is fitted to the gradients at some random coalitions. The Shapley values of its linear part are known by
-quadrature; those of what is left of q are sampled with 64 times as many orders as the game's own, since a coalition
-costs a few dozen additions. There the prefix player, with which the queries change, is at all places of an order at
-once. Whatever q is, the estimate is unbiased: q is chosen before anything is drawn, and orders are drawn anew for each
-sample.
+The queries' results u(S) are fractions of sums over tokens. They are cheap to compute, and not additive if a few tokens
+have most of the attention. The rest of the head (projection, MLP, norm, classifier) takes nearly all the time. It
+varies along few directions, those of its gradients, and is nearly quadratic along them. So the control variate is
+c(S) = q(B·u(S)), where B has four rows and q is fitted to the gradients at some random coalitions.
+
+The Shapley values of the linear part of q are computed by quadrature. Those of the curved part are sampled with 64
+times as many orders as the game's own, since a coalition costs only a few dozen additions; each order is averaged over
+all places of the prefix player. The estimate is unbiased for any q, because q is chosen before the samples are drawn,
+and each sample has its own orders.
 """
 
 from __future__ import annotations
@@ -28,34 +29,34 @@ from shapleycam.values._quadratic import fit_quadratic
 _POINTS = 64
 """Random coalitions at which the utility is differentiated."""
 _DIRECTIONS = 4
-"""Along which the utility may vary."""
-_MORE = 64
+"""Number of directions along which the control varies."""
+_ORDERS_PER_ORDER = 64
 """Orders of the control for each order of the game; a multiple of four."""
-_LITTLE = 0.0005
-"""Share of the variance that may be left for single orders to do."""
-_WORTH = 4
-"""How many times more evaluations the first samples have to take than the control."""
+_UNEXPLAINED = 0.0005
+"""Maximum unexplained share of the variance for which single orders are tried."""
+_MIN_RATIO = 4
+"""A control is made if the first samples take at least this many times the evaluations of the control."""
 
 
 class NearGame(NamedTuple):
-    """A game c near an image's own; `left`: the share of the utility's variance between points that c does not have."""
+    """A game c that approximates an image's game; `left` is the share of the utility's variance that c misses."""
 
     game: AttendedGame
     left: float
 
 
 class AttentionControl(ControlVariate):
-    """A quadratic function of what is read, for each image whose utility has a gradient."""
+    """A quadratic function of the queries' results, for each image whose utility has a gradient."""
 
     note = (
         "only the difference from a quadratic approximation of what follows the attention was sampled; its own values "
-        f"are in part known, and in part sampled with {_MORE} times as many orders"
+        f"are in part known, and in part sampled with {_ORDERS_PER_ORDER} times as many orders"
     )
     tries_single_orders = True
     spent = 2 * _POINTS
 
     def __init__(self, near: list[NearGame | None], generators: list[torch.Generator], n: int) -> None:
-        self.is_near = torch.tensor([each is not None and each.left <= _LITTLE for each in near], device="cpu")
+        self.is_near = torch.tensor([each is not None and each.left <= _UNEXPLAINED for each in near], device="cpu")
         self._generators = generators
         self._games = [None if each is None else each.game for each in near]
         self._sampled, self._known = dict[int, AttendedGame](), dict[int, Tensor]()
@@ -73,7 +74,7 @@ class AttentionControl(ControlVariate):
         errors = []
         for drawn, image in zip(places, images.tolist(), strict=True):
             game = self._games[image]
-            if game is None:  # no control: the mean of such an image does not depend on its batch mates' either
+            if game is None:  # no control for this image; it must not depend on the controls of other images
                 errors.append(self.centre.new_zeros(samples, n))
                 continue
             contributions = game.contributions(drawn.flatten(0, 1)).unflatten(0, (samples, -1)).mean(1)
@@ -81,9 +82,9 @@ class AttentionControl(ControlVariate):
         return torch.stack(errors)
 
     def _estimates(self, image: int, samples: int, orders: int) -> Float[Tensor, "samples n"]:
-        """Return estimates of an image's Shapley values in c, what is sampled of each from 64 times so many orders."""
+        """Return independent estimates of an image's Shapley values in c, one for each sample."""
         game, generator = self._sampled[image], self._generators[image]
-        count = samples * orders * _MORE // 4
+        count = samples * orders * _ORDERS_PER_ORDER // 4
         drawn = torch.rand(count, game.n_tokens, generator=generator, dtype=torch.float32, device="cpu").argsort(1)
         contributions = game.mean_contributions(four_orders(drawn).flatten(0, 1))
         estimates: Tensor = self._known[image] + contributions.unflatten(0, (samples, -1)).mean(1)
@@ -93,8 +94,8 @@ class AttentionControl(ControlVariate):
 def attention_control(
     game: Game, coalitions: int, generators: list[torch.Generator], images: Int[Tensor, " a"]
 ) -> AttentionControl | None:
-    """Return a control variate for some images; None where no queries are known, or so few coalitions not worth it."""
-    if coalitions < _WORTH * AttentionControl.spent:
+    """Return a control variate for some images; None for other heads, or if it does not pay for so few coalitions."""
+    if coalitions < _MIN_RATIO * AttentionControl.spent:
         return None
     attended = game.attended(coalitions)
     if attended is None:
@@ -108,13 +109,13 @@ def attention_control(
 
 
 def _nearest_game(game: Game, attended: AttendedUtility, image: int, generator: torch.Generator) -> NearGame | None:
-    """Return the game c of an image; None where the utility has no gradient."""
+    """Return the game c of an image; None if the utility has no finite gradient."""
     has_prefix = game.layout.prefix > 0
     coalitions = _spread_coalitions(game.n_players, generator, has_prefix=has_prefix)
     points = attended.points(coalitions.to(game.activation.device), image)
     if points is None or not bool(points.gradients.isfinite().all()):
         return None
-    # Small matrices: on the CPU, in float64.
+    # These matrices are small: compute on the CPU, in float64.
     read, utilities, gradients = (part.cpu().double() for part in points)
     directions = torch.linalg.svd(gradients, full_matrices=False).Vh[:_DIRECTIONS].mT
     is_present = coalitions[:, -1] if has_prefix else torch.ones(_POINTS, dtype=torch.bool, device="cpu")
@@ -129,7 +130,7 @@ def _nearest_game(game: Game, attended: AttendedUtility, image: int, generator: 
 
 
 def _spread_coalitions(n: int, generator: torch.Generator, *, has_prefix: bool) -> Bool[Tensor, "s n"]:
-    """Return random coalitions of evenly spread sizes; the prefix is in every other one."""
+    """Return random coalitions of evenly spread sizes; every second one contains the prefix."""
     steps = torch.arange(_POINTS, device="cpu")
     likely = (steps + torch.rand(_POINTS, generator=generator, dtype=torch.float32, device="cpu")) / _POINTS
     coalitions = torch.rand(_POINTS, n, generator=generator, dtype=torch.float32, device="cpu") < likely[:, None]

@@ -1,13 +1,14 @@
-"""Banzhaf values: a player's mean marginal contribution over all coalitions of the others, each as likely as any other.
+"""Banzhaf values: a player's mean marginal contribution over all coalitions of the others, all equally likely.
 
-Source: Banzhaf, Weighted voting doesn't work, 1965. They are the coefficients of the additive game nearest to v (Hammer
-& Holzman 1992), and E[v(S) | j in S] - E[v(S) | j not in S], so that a coalition counts for every player, not for one
-(maximum sample reuse: Wang & Jia 2023, arXiv:2205.15466).
+Source: Banzhaf, Weighted voting doesn't work, 1965. The values are the coefficients of the additive game closest to v
+(Hammer & Holzman 1992). They equal E[v(S) | j in S] - E[v(S) | j not in S], so that each coalition is used for every
+player (maximum sample reuse: Wang & Jia 2023, arXiv:2205.15466).
 
-Independent coalitions would leave in each value the noise of all other players' values. So coalitions are drawn in
-blocks in which each two players are together as often as apart: the signs of a Hadamard matrix, with players on random
-columns and random signs of the columns, each row with its complement. A block is unbiased, since each of its coalitions
-is uniform, and free of error for games of pairs; what remains is from interactions of three, five, … players.
+With independent coalitions each value would have noise from the values of all other players. So coalitions are drawn in
+blocks, in which any two players are on the same side (both in, or both out) in half of the coalitions. A block is the
+signs of a Hadamard matrix, with the players at random columns, random signs of the columns, and each row with its
+complement. It is unbiased, because each coalition is uniformly random, and has no error for games of pairs. The
+remaining error comes from interactions of three, five, … players.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
 
 MOST_EXACT = 12
-"""Players of whom all coalitions are evaluated: 4,096, fewer than sampling takes."""
+"""Maximum number of players for which all coalitions are evaluated: 4,096, fewer than sampling takes."""
 FEWEST = 8
-"""Blocks at least, so that their spread says something."""
+"""Minimum number of blocks, from which a standard error is computed."""
 MOST_EVALUATIONS = 2**18
 
 
@@ -43,24 +44,24 @@ def banzhaf(
     most_evaluations: int = MOST_EVALUATIONS,
     progress: Progress | None = None,
 ) -> PlayerValues:
-    """Compute β_j = Σ_S (v(S ∪ j) - v(S)) / 2^(n - 1) over all S without j: exact to 12 players, sampled beyond.
+    """Compute β_j = Σ_S (v(S ∪ j) - v(S)) / 2^(n - 1) over all S without j: exact up to 12 players, else sampled.
 
-    They do not sum to v(N).
+    The values do not sum to v(N).
 
     Args:
-        game: of b images with n players; what one gets does not depend on its batch mates.
-        tolerance: ‖standard error‖ / ‖values‖ to which more than 12 players are sampled; 0.01 is 1%.
-        seed: with the image's content, what coalitions are drawn from.
-        most_evaluations: where sampling ends in any case, but not before eight blocks, with a warning of what was
-            reached.
-        progress: called after each round with the coalitions so far of an image and the largest
-            ‖standard error‖ / ‖values‖; what it raises ends the work.
+        game: the game of b images with n players; an image's values do not depend on the other images of the batch.
+        tolerance: for more than 12 players, ‖standard error‖ / ‖values‖ at which sampling ends; 0.01 is 1%.
+        seed: coalitions are drawn from this seed and the image's content.
+        most_evaluations: the maximum number of evaluations, but at least eight blocks are drawn. There is a warning if
+            the tolerance is not reached.
+        progress: a function that is called after each round with the number of coalitions of an image so far and the
+            largest ‖standard error‖ / ‖values‖; an exception ends the sampling.
 
     Returns:
-        The values (b, n), in units of the utility, in float64, and their standard errors, None of exact ones.
+        The values (b, n), in units of the utility, in float64, with their standard errors; None for exact values.
 
     Raises:
-        OptionError: a tolerance or number of evaluations that is not positive.
+        OptionError: the tolerance or the number of evaluations is not positive.
 
     Examples:
         >>> import torch
@@ -94,7 +95,7 @@ def banzhaf(
 
 
 def block_size(n: int) -> int:
-    """Return how many coalitions of n players a block has: twice the smallest power of two above n.
+    """Return the number of coalitions in a block for n players: twice the smallest power of two above n.
 
     Examples:
         >>> block_size(49), block_size(63), block_size(64)
@@ -104,9 +105,9 @@ def block_size(n: int) -> int:
 
 
 def draw_block(n: int, generator: torch.Generator) -> Bool[Tensor, "s n"]:
-    """Return coalitions of n players, each two of whom are together as often as apart; complements come last."""
+    """Return a block of coalitions; any two players are on the same side in half of them. Complements come last."""
     rows = block_size(n) // 2
-    columns = torch.randperm(rows - 1, generator=generator, device="cpu")[:n] + 1  # the first has one sign alone
+    columns = torch.randperm(rows - 1, generator=generator, device="cpu")[:n] + 1  # column 0 has a single sign
     flipped = torch.rand(n, generator=generator, dtype=torch.float32, device="cpu") < 0.5
     shared = columns & torch.arange(rows, device="cpu")[:, None]
     is_odd = torch.zeros_like(shared, dtype=torch.bool)  # Sylvester's matrix: the parity of the bits in common
@@ -117,7 +118,7 @@ def draw_block(n: int, generator: torch.Generator) -> Bool[Tensor, "s n"]:
 
 
 class _Blocks:
-    """The estimates of each image's blocks so far, as sums."""
+    """The running mean and variance of each image's estimates, one for each block."""
 
     def __init__(self, game: Game, seed: Seed) -> None:
         self._game = game
@@ -129,7 +130,7 @@ class _Blocks:
         self._count = torch.zeros_like(game.target)
 
     def draw(self, count: int, images: Int[Tensor, " a"]) -> None:
-        """Evaluate so many further blocks of some images."""
+        """Draw and evaluate `count` more blocks of some images."""
         rows = images.to(self._mean.device)
         for _ in range(count):
             n = self._game.n_players
@@ -148,7 +149,10 @@ class _Blocks:
 
 
 def _differences(worth: Float[Tensor, "a s"], inside: Bool[Tensor, "a s n"]) -> Float[Tensor, "a n"]:
-    """Return for each player the mean worth with it less that without it; half of the coalitions have it."""
+    """Return for each player the mean over coalitions with it less the mean over coalitions without it.
+
+    Each player must be in half of the coalitions.
+    """
     precise = worth.to(accurate(worth.device))
     signs = torch.where(inside, 1.0, -1.0).to(precise)
     return (precise[:, None] @ signs)[:, 0] * 2 / inside.shape[1]
@@ -165,7 +169,7 @@ def _exact(game: Game, progress: Progress | None) -> PlayerValues:
 
 
 def _warn_of_tolerance(reached: Float[Tensor, " b"], active: Int[Tensor, " a"], tolerance: float) -> None:
-    """Warn of images whose standard error is larger than was asked."""
+    """Warn of images that did not reach the tolerance."""
     if len(active):
         warn(
             ToleranceWarning,

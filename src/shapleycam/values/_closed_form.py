@@ -1,8 +1,8 @@
-"""Shapley values in closed form: of utilities that are affine in the output, behind a head that is a sum.
+"""Shapley values in closed form, for utilities that are affine in the output of a head that is a sum.
 
-Behind a sum over positions the game is additive, and a player's value is what it is worth alone. Behind a function that
-is affine in the channels' means it is additive in the channels: a channel's value is its content times the gradient.
-Behind a sum over windows it is a sum of games of at most nine players each.
+If the head is a sum over positions, the game is additive, and a player's value is v({j}). If the head is affine in the
+channels' means, the game is additive in the channels, and a channel's value is its content times the gradient. If the
+head is a sum over windows, the game is a sum of games with at most nine players each.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from shapleycam.values._window_game import WindowGame
 from shapleycam.values.shares import ShapleyValues
 
 _CHECKED = 2
-"""Random coalitions whose value in closed form is compared with that of the head itself."""
+"""Random coalitions whose values in closed form are compared with the head's own."""
 _MANY = 2**20
 
 
 def closed_form(game: Game) -> ShapleyValues | None:
-    """Return exact values of any number of players, or None where they have no closed form.
+    """Return exact values for any number of players; None if the game has no closed form.
 
     Raises:
-        ReplayError: the model itself gives some coalitions another value.
+        ReplayError: the values of some coalitions differ from the model's own.
     """
     if not game.is_affine:
         return None
@@ -42,13 +42,14 @@ def closed_form(game: Game) -> ShapleyValues | None:
 
 def _of_positions(game: Game) -> ShapleyValues:
     n, device = game.n_players, game.activation.device
-    alone = game.value(torch.eye(n, dtype=torch.bool, device=device)).to(accurate(device))
-    game.check_closed_form(alone.sum(1), game.grand.to(alone))
-    return ShapleyValues(alone, None, torch.full_like(game.target, n))
+    single_players = torch.eye(n, dtype=torch.bool, device=device)
+    values = game.value(single_players).to(accurate(device))
+    game.check_closed_form(values.sum(1), game.grand.to(values))
+    return ShapleyValues(values, None, torch.full_like(game.target, n))
 
 
 def _of_channels(game: Game) -> ShapleyValues:
-    """Return values of a utility that is affine in the channels' means: its gradient is the same everywhere."""
+    """Return the values of a utility that is affine in the channels' means, and so has a constant gradient."""
     values = values_from_derivative(game, first_order(game)).to(accurate(game.activation.device))
     some = _some_coalitions(game)
     game.check_closed_form(values @ some.to(values).mT, game.value_by_head(some).to(values))
@@ -66,15 +67,15 @@ def _some_coalitions(game: Game) -> Bool[Tensor, "s n"]:
 def _of_windows(game: Game, windows: WindowedUtility) -> ShapleyValues:
     games = [_window_game(game, windows, image) for image in range(len(game.activation))]
     some = _some_coalitions(game)
-    nobody = torch.zeros_like(some[:1])
-    by_sum = torch.stack([each.value(some) - each.value(nobody) for each in games])
+    empty_coalition = torch.zeros_like(some[:1])
+    by_sum = torch.stack([each.value(some) - each.value(empty_coalition) for each in games])
     game.check_closed_form(by_sum, game.value(some).to(by_sum))
     values = torch.stack([each.shapley() for each in games])
     return ShapleyValues(values, None, torch.full_like(game.target, games[0].worth.shape[1]))
 
 
 def _window_game(game: Game, windows: WindowedUtility, image: int) -> WindowGame:
-    """Return the game of an image as a sum over windows: the utility is affine in their mean."""
+    """Return the game of an image as a sum over windows, for a utility that is affine in their mean."""
     table = windows.table(image)
     count, precise = len(table.entries), accurate(table.entries.device)
     empty = table.entries[:, 0].mean(0)

@@ -1,4 +1,4 @@
-"""Marginal contributions of the players in random orders, less those in a control variate, and their mean."""
+"""Marginal contributions of the players in random orders, corrected by a control variate, and their mean."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from shapleycam.values._window_control import window_control
 from shapleycam.values.shares import ShapleyValues
 
 FEWEST = 8
-"""Samples of four orders at least: 16 pairs of an order and its reverse."""
+"""Minimum number of samples of four orders: 16 pairs of an order and its reverse."""
 
 
 def marginal_contributions(
     game: Game, seed: Seed = 0, samples: Iterable[int] = repeat(FEWEST)
 ) -> Iterator[Float[Tensor, "b samples n"]]:
-    """Yield the players' marginal contributions in further random orders, for whoever watches them come.
+    """Yield the players' marginal contributions in more and more random orders, so that the caller can show progress.
 
     One sample is the mean over four orders. The mean over all samples so far estimates the values: see
-    `shares_of_samples`. Whoever stops, and goes on with the same iterator later, loses nothing.
+    `shares_of_samples`. The caller may pause, and continue with the same iterator later.
 
     Args:
         game: the images' games.
-        seed: with the image's content, what the orders are drawn from.
-        samples: how many are drawn each time; it has an end only if they have.
+        seed: the orders are drawn from this seed and the image's content.
+        samples: the number of samples of each step; the iteration ends with this iterable.
 
     Examples:
         >>> import torch
@@ -51,16 +51,16 @@ def marginal_contributions(
         (torch.Size([1, 8, 4]), torch.Size([1, 4]), tensor([8]))
     """
     streams = order_streams(game, seed)
-    everyone = torch.arange(len(streams), device="cpu")
-    control = control_variate(game, 4 * FEWEST * (game.n_players - 1), seed, everyone)
+    all_images = torch.arange(len(streams), device="cpu")
+    control = control_variate(game, 4 * FEWEST * (game.n_players - 1), seed, all_images)
     for count in samples:
         drawn = torch.stack([orders.draw(count) for orders in streams])
-        gained, errors = marginals(game, control, drawn, everyone)
+        gained, errors = marginals(game, control, drawn, all_images)
         yield gained.mean(2) - errors
 
 
 def shares_of_samples(game: Game, samples: Float[Tensor, "b samples n"]) -> ShapleyValues:
-    """Return the values and standard errors that the first samples of `marginal_contributions` amount to."""
+    """Return the estimates and standard errors from the first samples of `marginal_contributions`."""
     sums = StreamSums.none(game)
     sums.add(samples, torch.zeros_like(samples), torch.arange(len(samples), device="cpu"), 4)
     return sums.shares(game)
@@ -74,7 +74,7 @@ def order_streams(game: Game, seed: Seed) -> list[OrderStreams]:
 
 
 def control_variate(game: Game, coalitions: int, seed: Seed, images: Int[Tensor, " a"]) -> ControlVariate | None:
-    """Return the control variate of some images; None where there is none, or so few coalitions are not worth it."""
+    """Return the control variate of some images; None if there is none, or it does not pay for so few coalitions."""
     windows = window_control(game, coalitions, images)
     if windows is not None:
         return windows
@@ -85,7 +85,7 @@ def control_variate(game: Game, coalitions: int, seed: Seed, images: Int[Tensor,
 def marginals(
     game: Game, control: ControlVariate | None, places: Int[Tensor, "a samples k n"], images: Int[Tensor, " a"]
 ) -> tuple[Float[Tensor, "a samples k n"], Float[Tensor, "a samples n"]]:
-    """Return each player's marginal contribution in each order, and the control's error, a sample's mean.
+    """Return each player's marginal contribution in each order, and the control's mean error in each sample.
 
     Without a control variate the error is zero.
     """
@@ -99,7 +99,7 @@ def marginals(
 def _prefix_worth(
     game: Game, inside: Bool[Tensor, "a orders m n"], images: Int[Tensor, " a"]
 ) -> Float[Tensor, "a orders m"]:
-    """Return the worth of the first 0, 1, … n players of each order; those of 0 and n need no evaluation."""
+    """Return the values of the first 0, 1, … n players of each order; those for 0 and n need no evaluation."""
     n = game.n_players
     worth = torch.zeros(inside.shape[:3], dtype=accurate(inside.device), device=inside.device)
     worth[..., n] = game.grand[images.to(inside.device), None].to(worth)

@@ -1,6 +1,6 @@
-"""Control variates: games that are near each image's own, and whose Shapley values cost next to nothing.
+"""Control variates: games that approximate each image's game, and whose Shapley values cost almost nothing.
 
-Sampled is only the difference from such a game c: φ = β φ(c) + φ(v - β c), for any factor β. (Owen, Monte Carlo theory,
+Only the difference from such a game c is sampled: φ = β φ(c) + φ(v - β c), for any factor β. (Owen, Monte Carlo theory,
 methods and examples, 2013, chapter 8.)
 """
 
@@ -14,14 +14,14 @@ from torch import Tensor
 
 
 class ControlVariate(ABC):
-    """A game near the own one of each of some images of a batch; tensors have a row for all images of the batch.
+    """Games c that approximate the games of some images of a batch; tensors have a row for each image of the batch.
 
     Attributes:
-        note: what an explanation says where it was used.
+        note: a sentence for explanations that used it.
         tries_single_orders: whether sampling to a tolerance begins with single orders.
-        is_near: (b,), whether so little is left to sample that these may do.
-        spent: head evaluations and derivatives that it took to make it, for each image.
-        centre: (b, n), about its Shapley values, 0 of other images; nothing depends on how near they are.
+        is_near: (b,), whether the difference is so small that single orders may suffice.
+        spent: head evaluations and derivatives for each image that it took to make the control variate.
+        centre: (b, n), approximate Shapley values of c, 0 for other images; results are unbiased whatever they are.
     """
 
     note: ClassVar[str]
@@ -32,7 +32,8 @@ class ControlVariate(ABC):
 
     @abstractmethod
     def errors(self, places: Int[Tensor, "a samples k n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a samples n"]:
-        """Return how far each player's mean contribution to c in the k orders of a sample is from its Shapley value.
+        """Return each player's mean marginal contribution in c over the k orders of a sample, less its Shapley value.
 
-        That value may be an unbiased estimate, made of other orders for each sample. So the error is zero on average.
+        The Shapley value may be replaced by an unbiased estimate from other orders, which are new for each sample. The
+        expectation of the error is zero.
         """

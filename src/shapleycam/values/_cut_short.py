@@ -1,4 +1,4 @@
-"""Choosing, image by image, whether orders are cut short, and putting the results together."""
+"""Decide for each image whether to cut orders short, and combine the results."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from shapleycam.values._stream_sums import StreamSums
 from shapleycam.values.shares import ShapleyValues
 
 _SAMPLES = 8
-"""Samples from which on their variance is worth looking at."""
+"""Minimum number of samples to estimate their variance."""
 _BACK = 0.5
-"""Share of the variance behind the cut from which on a trial of cyclic orders is not worth it."""
+"""Maximum share of the variance behind the cut for which cyclic orders are tried."""
 _GAIN = 1.5
-"""How much cheaper cut orders have to be in the trial to be taken."""
-_WORTH = 3
-"""How many times more evaluations whole orders have to need than orders cut short take at least."""
+"""Cut orders are used if they are cheaper by this factor in the trial."""
+_MIN_RATIO = 3
+"""Cut orders are tried if whole orders would take at least this many times the minimum cost of cut orders."""
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """What the first samples of four orders say of an image.
+    """Estimates for an image from its first samples of four orders.
 
     Attributes:
-        back: the variance, summed over the players, of what a sample gains behind the cut.
-        whole: that of a whole sample.
-        needed: about how many evaluations whole orders would take to the tolerance.
+        back: the variance, summed over the players, of the contributions behind the cut in one sample.
+        whole: the variance, summed over the players, of all contributions in one sample.
+        needed: about how many evaluations whole orders would need to reach the tolerance.
     """
 
     back: float
@@ -41,17 +41,17 @@ class Pilot:
 
 
 def front_sampler(game: Game, image: int, generator: torch.Generator, pilot: Pilot) -> FrontSampler | None:
-    """Return a sampler by orders cut short, where so many evaluations are needed that a trial may pay; or None."""
+    """Return a sampler with orders cut short if a trial of it may pay, otherwise None."""
     n = game.n_players
     least = (TRIAL + FEWEST) * n * CUT + FEWEST * 4 * n
-    is_worth_it = n >= 2 * CUT + 2 and pilot.back <= _BACK * pilot.whole and pilot.needed > _WORTH * least
-    return FrontSampler(game, image, generator) if is_worth_it else None
+    may_pay = n >= 2 * CUT + 2 and pilot.back <= _BACK * pilot.whole and pilot.needed > _MIN_RATIO * least
+    return FrontSampler(game, image, generator) if may_pay else None
 
 
 def behind_the_cut(
     gained: Float[Tensor, "a samples four n"], places: Int[Tensor, "a samples four n"]
 ) -> Float[Tensor, " a"]:
-    """Return the variance, summed over players, of what samples gain behind the cut."""
+    """Return the variance, summed over the players, of the contributions behind the cut in one sample."""
     back = torch.where(places.to(gained.device) > CUT, gained, 0).mean(2)
     return (back - back.mean(2, keepdim=True)).var(1, correction=min(1, back.shape[1] - 1)).sum(1)
 
@@ -59,10 +59,10 @@ def behind_the_cut(
 def cut_short(
     game: Game, streams: list[OrderStreams], sums: StreamSums, back: Mapping[int, float], limits: tuple[float, int]
 ) -> dict[int, ShapleyValues]:
-    """Return the values of images that orders cut short are cheaper for, as the first samples and a trial say.
+    """Return the values of the images for which orders cut short are cheaper, judged by the first samples and a trial.
 
-    `back` has of each image that is sampled the variance of what its samples gain behind the cut. What it takes to find
-    out is counted, also where it is of no use.
+    `back` maps each sampled image to the variance of its contributions behind the cut. The evaluations of a trial are
+    counted even if its image is not in the result.
     """
     tolerance, most_orders = limits
     shares, cut = sums.shares(game), {}
@@ -84,14 +84,14 @@ def cut_short(
 
 
 def _is_cheaper(sampler: FrontSampler, pilot: Pilot, n: int) -> bool:
-    """Return whether a trial says that orders cut short are cheaper than whole ones."""
+    """Return whether orders cut short are cheaper than whole orders, according to a trial."""
     front, back = sampler.costs
     cut = ((sampler.trial() * front) ** 0.5 + (pilot.back * back) ** 0.5) ** 2
     return bool(_GAIN * cut < pilot.whole * 4 * (n - 1))
 
 
 def with_cut(shares: ShapleyValues, cut: dict[int, ShapleyValues], notes: tuple[tuple[str, ...], ...]) -> ShapleyValues:
-    """Return the values with those of some images from orders cut short; the first samples of these are counted."""
+    """Return the values, with those in `cut` for the images that have them; their first samples are counted too."""
     values, stderr, samples = shares.values, shares.stderr, shares.samples
     evaluations = shares.evaluations
     if stderr is None or samples is None:

@@ -1,4 +1,4 @@
-"""Exact values: the Shapley sum over all coalitions, or its closed form where the game has one.
+"""Exact Shapley values: the sum over all coalitions, or its closed form if the game has one.
 
 Source: Shapley, A Value for n-Person Games, 1953.
 """
@@ -25,21 +25,21 @@ _AT_ONCE = 2**14
 def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
     """Compute φ_j = Σ_S |S|! (n - |S| - 1)! / n! · (v(S ∪ j) - v(S)), in float64.
 
-    It takes 2^n evaluations an image, except where the game has a closed form for any number of players: the utility is
-    an affine function of the output (a logit, a difference of logits), and the output a sum over positions or over
-    windows of at most nine (`game.structure`). Then n evaluations do, or one for each contents of a window.
+    It takes 2^n evaluations for each image, unless the game has a closed form. It has one if the utility is an affine
+    function of the output (a logit, a difference of logits) and the output is a sum over positions, or over windows of
+    at most nine positions (`game.structure`). Then n evaluations, or one for each contents of a window, are enough.
 
     Args:
-        game: of b images with n players.
-        progress: called after each batch with the coalitions so far of each image's 2^n, and with NaN, since nothing is
-            known of the values before the last; what it raises ends the work.
+        game: the game of b images with n players.
+        progress: a function that is called after each batch with the number of coalitions of each image so far, and
+            with NaN in place of a standard error; an exception ends the work.
 
     Returns:
         The values (b, n), in units of the utility, without a standard error.
 
     Raises:
-        OptionError: more than 20 players, and no closed form.
-        ReplayError: the model itself gives some coalitions another value than the closed form.
+        OptionError: there are more than 20 players, and there is no closed form.
+        ReplayError: the closed form's values of some coalitions differ from the model's own.
 
     Examples:
         >>> import torch
@@ -80,12 +80,12 @@ def exact(game: Game, *, progress: Progress | None = None) -> ShapleyValues:
 
 
 def members(numbers: Int[Tensor, " s"], n: int) -> Bool[Tensor, "s n"]:
-    """Return coalitions by number: player j takes part where bit j is set."""
+    """Return the coalitions with these numbers: player j is a member if bit j is set."""
     return (numbers[:, None] >> torch.arange(n, device="cpu")) % 2 == 1
 
 
 def shapley_weights(inside: Bool[Tensor, "s n"]) -> Float[Tensor, "s n"]:
-    """Return the weight of each coalition's worth in each player's Shapley value, which sums over all of them."""
+    """Return the weight of each coalition's value in each player's Shapley value."""
     n, sizes = inside.shape[1], inside.sum(1)
     joined = [0.0] + [1 / (size * comb(n, size)) for size in range(1, n + 1)]
     left = [-1 / ((n - size) * comb(n, size)) for size in range(n)] + [0.0]

@@ -1,14 +1,14 @@
-"""Sampling where the variance lies at the front of the orders, as behind a LayerNorm: many orders, cut short.
+"""Sampling with orders cut short, for games in which the first players of an order decide most.
 
-There the first players of an order decide most, and all that follow hardly matter. A player's value is the mean over
-its place in the order of what it adds there, so the places are estimated apart:
+Heads that begin with a LayerNorm are an example. A player's Shapley value is the mean, over all places in an order, of
+its mean marginal contribution at this place. The places are estimated separately:
 
-- the first one exactly, from each player alone;
-- those up to a cut from cyclic orders: of n players in a circle all arcs of 1 to cut + 1 neighbours are evaluated, and
-  each player is at each of these places once as the last and once as the first of an arc;
-- those behind the cut from samples of four orders, as everywhere.
+- the first place exactly, from the coalitions of a single player;
+- the places up to a cut from cyclic orders: for n players in a circle, all arcs of 1 to cut + 1 neighbours are
+  evaluated, and each player is at each of these places once as the last and once as the first player of an arc;
+- the places behind the cut from samples of four orders, as in `_orders`.
 
-Front and back are drawn in the numbers that reach a standard error most cheaply (Neyman 1934).
+The numbers of samples of the front and of the back minimise the cost of a standard error (Neyman 1934).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from shapleycam.values._orders import four_orders
 from shapleycam.values.shares import ShapleyValues
 
 CUT = 8
-"""Places at the front, the first one apart."""
+"""Number of places at the front, without the first one."""
 TRIAL = 4
 """Cyclic orders of the trial."""
 FEWEST, _STEP = 8, 1.25
-"""Samples of each part at least; and by how much the evaluations grow between two looks at the standard error."""
+"""Minimum samples of each part; and the growth of evaluations between two computations of the standard error."""
 
 
 @dataclass
 class _Part:
-    """The samples of the front or the back of the orders, and the evaluations that one of them takes."""
+    """The samples of the front or the back of the orders; `cost` is the number of evaluations of one sample."""
 
     cost: int
     samples: list[Float[Tensor, " n"]] = field(default_factory=list)
 
     @property
     def deviation(self) -> float:
-        """Return the standard deviation of a sample, its norm over the players."""
+        """Return the norm over the players of a sample's standard deviation."""
         return float(torch.stack(self.samples).var(0).sum().sqrt())
 
     @property
@@ -50,12 +50,12 @@ class _Part:
 
 
 class FrontSampler:
-    """Samples the values of one image by orders that are cut short.
+    """Samples the values of one image with orders that are cut short.
 
     Args:
-        game: of a batch of images.
-        image: the index of this one.
-        generator: what is random comes from it alone.
+        game: the game of a batch of images.
+        image: the index of the image.
+        generator: the only source of random numbers.
     """
 
     def __init__(self, game: Game, image: int, generator: torch.Generator) -> None:
@@ -70,18 +70,18 @@ class FrontSampler:
 
     @property
     def spent(self) -> int:
-        """Return how many evaluations it has taken."""
+        """Return the number of evaluations so far."""
         return self._spent
 
     def trial(self) -> float:
-        """Return the variance of a few cyclic orders, summed over the players; they are not used further."""
+        """Return the variance of a few cyclic orders, summed over the players; the estimates do not use them."""
         trial = torch.stack([self._sample_front() for _ in range(TRIAL)])
         self._spent += TRIAL * self._front.cost
         return float(trial.var(0).sum())
 
     @property
     def costs(self) -> tuple[int, int]:
-        """Return the evaluations that a sample of the front, and of the back, takes."""
+        """Return the evaluations of a sample of the front, and of a sample of the back."""
         return self._front.cost, self._back.cost
 
     def to_tolerance(self, tolerance: float, most: int) -> ShapleyValues:
@@ -96,7 +96,7 @@ class FrontSampler:
         return self._shares()
 
     def _draw_the_better(self) -> None:
-        """Draw one more sample of the part that lowers the variance more for its cost."""
+        """Draw more samples of the part that reduces the variance more for its cost."""
         gains = [part.deviation / len(part.samples) / part.cost**0.5 for part in (self._front, self._back)]
         part, draw = (self._front, self._sample_front) if gains[0] >= gains[1] else (self._back, self._sample_back)
         count = max(1, len(part.samples) // 8)
@@ -106,7 +106,7 @@ class FrontSampler:
     def _shares(self) -> ShapleyValues:
         n = self._n
         means = [torch.stack(part.samples).mean(0) for part in (self._front, self._back)]
-        rest = (self._grand - self._singles.mean()) / n  # what front and back share out together
+        rest = (self._grand - self._singles.mean()) / n  # each player's part of the sum of front and back
         values = self._singles / n + means[0] + means[1] + rest
         squares = [part.square_error for part in (self._front, self._back)]
         freedom = _degrees_of_freedom(
@@ -122,11 +122,11 @@ class FrontSampler:
         )
 
     def _sample_front(self) -> Float[Tensor, " n"]:
-        """Return the players' shares from a cyclic order, at the second place up to the cut; their sum is 0."""
+        """Return the players' contributions from a cyclic order, from the second place to the cut; their sum is 0."""
         n = self._n
         circle = torch.randperm(n, generator=self._generator, device="cpu")
         starts, steps = torch.arange(n, device="cpu"), torch.arange(n, device="cpu")
-        along = (steps - starts[:, None]) % n  # how far each place of the circle is behind each start
+        along = (steps - starts[:, None]) % n  # the distance of each place of the circle from each start
         arcs = along[None] < torch.arange(2, CUT + 2, device="cpu")[:, None, None]  # (lengths, starts, places)
         inside = torch.zeros_like(arcs)
         inside[..., circle] = arcs
@@ -135,13 +135,13 @@ class FrontSampler:
         gained = torch.zeros(n, dtype=worth.dtype, device=worth.device)
         for length in range(1, CUT + 1):
             longer, shorter = worth[length], worth[length - 1]
-            as_first = longer - shorter.roll(-1)  # the arc without its start begins one place further
-            as_last = (longer - shorter).roll(length)  # of the arc's last player
+            as_first = longer - shorter.roll(-1)  # the arc without its first player starts one place later
+            as_last = (longer - shorter).roll(length)  # moved from the arc's start to its last player
             gained += (as_first + as_last) / 2
         return self._centred(torch.empty_like(gained).scatter(0, circle.to(gained.device), gained / n))
 
     def _sample_back(self) -> Float[Tensor, " n"]:
-        """Return the players' shares from four orders, at the places behind the cut; their sum is 0."""
+        """Return the players' contributions from four orders, at the places behind the cut; their sum is 0."""
         n = self._n
         (four,) = four_orders(torch.randperm(n, generator=self._generator, device="cpu")[None])
         inside = four[:, None] < torch.arange(CUT + 1, n, device="cpu")[:, None]
@@ -156,12 +156,12 @@ class FrontSampler:
 
     @staticmethod
     def _centred(shares: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Return shares with the sum 0: what they sum to besides is known, so that it need not be sampled."""
+        """Return shares less their mean: the true sum is known, so that it need not be sampled."""
         return shares - shares.mean()
 
 
 def _degrees_of_freedom(*parts: tuple[float, int]) -> int:
-    """Return those of the sum of parts with these square errors and numbers of samples (Welch 1947), rounded down."""
+    """Return the degrees of freedom, rounded down, of a sum of parts (square error, number of samples) (Welch 1947)."""
     total = sum(square for square, _ in parts)
     each = sum(square**2 / (count - 1) for square, count in parts)
     return int(total**2 / each) if each > 0 else min(count for _, count in parts) - 1

@@ -1,12 +1,12 @@
-"""Random orders of players in nested groups: a group's players follow each other, as Owen values ask.
+"""Random orders of players in nested groups, for Owen values: the players of a group are contiguous in an order.
 
-The order is drawn at each group for its parts, by itself. One sample is four orders: a random one; the same with the
-halves of each group's parts exchanged (and at half of the groups reversed); and both reversed. Each is a uniformly
-random order of its kind. Of any two players each comes first in two of the four orders, so that games of pairs are
-sampled without error.
+The order of a group's parts is drawn independently for each group. One sample is four orders: a random one; the same
+with the halves of each group's parts exchanged (and reversed in half of the groups); and both reversed. Each is
+uniformly random among the orders allowed. Of any two players each comes first in two of the four orders, so that games
+of pairs are sampled without error.
 
-A group that is not opened is one player that comes as a whole: so a sample may look closely at one place of the image,
-and coarsely at all others.
+A group that is not opened counts as one player. So a sample can resolve one region of the image finely and the others
+coarsely.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from shapleycam.values._exact import shapley_weights
 from shapleycam.values.group_tree import GroupTree
 
 Worth: TypeAlias = "Callable[[Bool[Tensor, 's n']], Float[Tensor, ' s']]"
-"""Evaluates coalitions of one image's players."""
+"""A function that returns the values of coalitions of one image's players."""
 
 
 class GroupedOrders:
-    """Samples of one image's game; a coalition is evaluated once, and its worth is kept.
+    """Samples of one image's game; each coalition is evaluated once, and its value is cached.
 
     Args:
-        game: of a batch of images.
-        image: the index of this one.
+        game: the game of a batch of images.
+        image: the index of the image.
         tree: the groups of its players.
-        generator: what is random comes from it alone.
-        worth: evaluates coalitions; None for the game itself.
+        generator: the only source of random numbers.
+        worth: a function that evaluates coalitions; None for the game itself.
     """
 
     def __init__(
@@ -48,18 +48,18 @@ class GroupedOrders:
         of_image = torch.tensor([image], device="cpu")
         self._evaluate: Worth = worth or (lambda coalitions: game.value(coalitions, of_image)[0])
         self.grand = float(game.grand[image])
-        everyone = torch.ones(game.n_players, dtype=torch.bool, device="cpu")
-        self._known = {_key(~everyone): 0.0, _key(everyone): self.grand}
+        grand_coalition = torch.ones(game.n_players, dtype=torch.bool, device="cpu")
+        self._known = {_key(~grand_coalition): 0.0, _key(grand_coalition): self.grand}
         self.spent = 0
 
     def runs_to_count(self, node: int) -> int:
-        """Return how many evaluations `count` takes for a node, where those around it are counted."""
+        """Return how many evaluations `count` takes for a node, if all groups around the node are counted too."""
         around = self._tree.around(node)[:-1]
         contexts = prod(1 << len(self._tree.children[outer]) - 1 for outer in around)
         return contexts * ((1 << len(self._tree.children[node])) - 2)
 
     def count(self, node: int) -> Float[Tensor, " parts"]:
-        """Return the exact values of a node's parts, from all coalitions of these behind all that may come before."""
+        """Return the exact values of a node's parts, from all coalitions of parts after all possible predecessors."""
         contexts, weights = self._contexts(node)
         parts = list(self._tree.children[node])
         inside = coalitions_by_number(torch.arange(2 ** len(parts), device="cpu"), len(parts))
@@ -69,7 +69,7 @@ class GroupedOrders:
         return values
 
     def _contexts(self, node: int) -> tuple[Bool[Tensor, "m n"], Float[Tensor, " m"]]:
-        """Return all coalitions of players outside of a node that may come before it, and how likely each is."""
+        """Return all coalitions of players outside of a node that can precede it, with their probabilities."""
         around = self._tree.around(node)
         contexts = torch.zeros(1, self._tree.members.shape[1], dtype=torch.bool, device="cpu")
         weights = torch.ones(1, dtype=torch.float64, device="cpu")
@@ -82,14 +82,14 @@ class GroupedOrders:
         return contexts, weights
 
     def _union(self, inside: Bool[Tensor, "s parts"], parts: list[int]) -> Bool[Tensor, "s n"]:
-        """Return the players of coalitions of parts."""
+        """Return the coalitions of players that correspond to coalitions of parts."""
         return inside.double() @ self._tree.members[parts].double() > 0
 
     def gains(self, opened: frozenset[int], count: int = 4) -> Float[Tensor, " nodes"]:
-        """Return what each node adds to those before it in a sample of orders; NaN where no group around is open.
+        """Return each node's mean marginal contribution in a sample of orders; NaN inside groups that are not opened.
 
-        `opened` has everyone (node 0), and with each group those around it; `count` is 4, 2 (an order and its reverse)
-        or 1.
+        `opened` contains node 0 (all players), and with each group all groups around it. `count` is the number of
+        orders: 4, 2 (an order and its reverse) or 1.
         """
         orders = torch.tensor(self._draw(0, opened), device="cpu")[:: 2 if count == 2 else 1][:count]
         before = self._tree.members[orders].cumsum(1)[:, :-1] > 0
@@ -100,12 +100,12 @@ class GroupedOrders:
         by_node = gained.new_zeros(count, len(gained)).scatter(1, orders, worth.diff(dim=1)).mean(0)
         units = orders[0]
         gained[units] = by_node[units]
-        for node in sorted(opened, reverse=True):  # parts have larger numbers than what they are parts of
+        for node in sorted(opened, reverse=True):  # the parts of a group have larger numbers than the group
             gained[node] = gained[list(self._tree.children[node])].sum()
         return gained
 
     def _draw(self, node: int, opened: frozenset[int]) -> list[list[int]]:
-        """Return four orders of the parts of a node, down to groups that are not opened."""
+        """Return four orders of the units inside a node: players, and groups that are not opened."""
         if node not in opened:
             return [[node]] * 4
         parts = self._tree.children[node]

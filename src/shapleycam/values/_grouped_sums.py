@@ -1,8 +1,8 @@
-"""What samples of orders in nested groups say of each group and player, with standard errors.
+"""Estimates for each group and player from samples of orders in nested groups, with standard errors.
 
-A part c of a group a is worth what its number of players would have of a, and what it has beyond:
-φ_c = |c| / |a| · φ_a + δ_c. The δ of a group's parts sum to zero, and are sampled wherever the group was opened. So
-each group may be opened in another number of samples, and the values sum to v(N) whatever these are.
+The value of a part c of a group a is its share by number of players, plus a difference: φ_c = |c| / |a| · φ_a + δ_c.
+The differences δ of a group's parts sum to zero; each sample in which the group is opened has one estimate of them. So
+groups may be opened in different numbers of samples, and the values always sum to v(N).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shapleycam.values.group_tree import GroupTree
 
 _ROOT = 0
 NEEDS_NONE = torch.iinfo(torch.long).max
-"""In place of the number of samples of a group that needs none."""
+"""Stands for the number of samples of a group whose parts need no samples."""
 
 
 class GroupedSums:
@@ -26,7 +26,7 @@ class GroupedSums:
         grand: v(N).
 
     Attributes:
-        drawn: how many samples there are.
+        drawn: the number of samples.
     """
 
     def __init__(self, tree: GroupTree, grand: float) -> None:
@@ -44,13 +44,13 @@ class GroupedSums:
         self._exact = torch.zeros_like(sizes)
 
     def know(self, node: int, values: Float[Tensor, " parts"]) -> None:
-        """Note the exact values of a node's parts, which need no sampling; those of the nodes around it are known."""
+        """Set the exact values of a node's parts; those of all nodes around it must be set before."""
         parts = list(self._tree.children[node])
         self._is_exact[parts] = True
         self._exact[parts] = values - self._of_parent[parts] * values.sum()
 
     def add(self, gained: Float[Tensor, " nodes"]) -> None:
-        """Add what each node gains in a sample, NaN where that is not known."""
+        """Add a sample: each node's marginal contribution, NaN where it is not known."""
         beyond = gained - self._of_parent * gained[self._parents]
         if self.drawn == len(self._rows):
             self._rows = torch.cat([self._rows, torch.full_like(self._rows, torch.nan)])
@@ -59,12 +59,12 @@ class GroupedSums:
 
     @property
     def count(self) -> Int[Tensor, " nodes"]:
-        """Return in how many samples each node was told apart from its siblings."""
+        """Return in how many samples each node has a contribution of its own."""
         return (~self._table.isnan()).sum(0)
 
     @property
     def opened(self) -> Int[Tensor, " nodes"]:
-        """Return in how many samples each node's parts were told apart; `NEEDS_NONE` of nodes that need none."""
+        """Return in how many samples each node was opened; `NEEDS_NONE` for nodes that need no samples."""
         count, opened = self.count.tolist(), []
         for parts in self._tree.children:
             needs_samples = bool(parts) and not bool(self._is_exact[parts[0]])
@@ -73,7 +73,7 @@ class GroupedSums:
 
     @property
     def variance(self) -> Float[Tensor, " nodes"]:
-        """Return the square error that one sample leaves in the values of a node's players, as it divides the node."""
+        """Return the variance, for a node's players, of one sample of the division of the node among its parts."""
         table = self._table
         deviations = (table - self._beyond).nan_to_num(0)
         variance = deviations.square().sum(0) / (self.count - 1).clamp(min=1) / self._tree.sizes
@@ -81,12 +81,12 @@ class GroupedSums:
 
     @property
     def values(self) -> Float[Tensor, " nodes"]:
-        """Return the values of all nodes; where a group was never opened, its parts have even shares of its value."""
+        """Return the values of all nodes; the value of a group that was never opened is divided evenly by players."""
         return self._grand * self._share[:, _ROOT] + self._share @ self._beyond
 
     @property
     def stderr(self) -> Float[Tensor, " nodes"]:
-        """Return the standard errors of all nodes; infinite where a group around was opened in one sample or none."""
+        """Return the standard errors of all nodes; infinite if a group around the node was opened in < 2 samples."""
         table, count = self._table, self.count
         scale = (count * (count - 1)).clamp(min=1).sqrt()
         influence = (table - self._beyond).nan_to_num(0) / scale @ self._share.T

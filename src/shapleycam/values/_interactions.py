@@ -1,8 +1,8 @@
-"""How much of v(N) belongs to pairs of players: from the second-order game, or sampled.
+"""Interactions of pairs of players: from the second-order game, or sampled.
 
-Sources: the second-order game is that of arXiv:2501.06261; the Shapley interaction index is Grabisch & Roubens 1999;
-its sampling by neighbours in an order follows the index's definition, and all pairs are neighbours once in ⌈n/2⌉
-orders by Walecki's decomposition of the complete graph into paths (Lucas 1892).
+Sources: the second-order game is that of arXiv:2501.06261; the Shapley interaction index is from Grabisch & Roubens
+1999. It is sampled from neighbours in random orders, following its definition. In ⌈n/2⌉ orders all pairs are neighbours
+once, by Walecki's decomposition of the complete graph into paths (Lucas 1892).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shapleycam.values.run_limit import run_limit
 from shapleycam.wording import counted
 
 _MOST_PLAYERS = 4096
-"""Of whose pairs a table is made at most."""
+"""Maximum number of players for a table of all pairs."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Interactions:
     """Interactions of pairs of players, in units of the utility.
 
     Attributes:
-        pairs: (b, n, n), symmetric with zeros on its diagonal: what two players earn together beyond what each earns
-            without the other.
+        pairs: (b, n, n), symmetric with zeros on its diagonal: the contribution of two players together beyond the
+            contributions of each without the other.
         own: (b, n), each player's own effect; None for sampled pairs.
         stderr: (b, n, n), the standard errors of `pairs`, or None.
-        evaluations: (b,), the coalitions, or Hessian-vector products, spent on each image; how many runs of the head a
-            coalition takes, `Game.runs_per_coalition` says.
+        evaluations: (b,), the number of coalitions, or Hessian-vector products, for each image; a coalition takes
+            `Game.runs_per_coalition` runs of the head.
 
     Examples:
         >>> import torch
@@ -51,7 +51,7 @@ class Interactions:
     evaluations: Int[Tensor, " b"]
 
     def strongest(self, index: int = 0, count: int = 10) -> list[tuple[int, int, float]]:
-        """Return the pairs of largest size in one image: player, player, interaction."""
+        """Return the pairs with the largest absolute interactions in one image: (player, player, interaction)."""
         n = self.pairs.shape[1]
         first, second = torch.triu_indices(n, n, 1, device="cpu")
         effects = self.pairs[index][first, second]
@@ -62,14 +62,14 @@ class Interactions:
 def interactions(game: Game) -> Interactions:
     """Compute the interactions of the second-order game.
 
-    With C = A - R they are C_i·H_ij·C_j for pairs; own effects are C_i·(g - H·C)_i + ½ C_i·H_ii·C_i. Own effects plus
-    each pair once are v(N) at second order. It takes one Hessian-vector product a player.
+    With C = A - R they are C_i·H_ij·C_j for pairs; own effects are C_i·(g - H·C)_i + ½ C_i·H_ii·C_i. The sum of all own
+    effects, and of each pair once, is v(N) at second order. It takes one Hessian-vector product for each player.
 
     Args:
-        game: of b images with n players.
+        game: the game of b images with n players.
 
     Raises:
-        DerivativeError: something after the layer has no second derivative.
+        DerivativeError: an operation in the head has no second derivative.
         OptionError: more than 4,096 players.
 
     Examples:
@@ -101,11 +101,11 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0, *, runs: i
     It needs no derivative.
 
     Args:
-        game: of b images with n players.
-        rounds: how many independent estimates of each pair; one takes about n² evaluations.
-        seed: with the image's content, what the rounds are drawn from.
-        runs: of what comes after the layer that an image may take at most; None for no limit, and at layer "input",
-            where each is a run of the whole model, for 1,000.
+        game: the game of b images with n players.
+        rounds: the number of independent estimates of each pair; each takes about n² evaluations.
+        seed: the rounds are drawn from this seed and the image's content.
+        runs: the maximum number of runs of the head for each image. None means no limit, but 1,000 at layer "input",
+            where the head is the whole model.
 
     Raises:
         OptionError: fewer than two rounds or players, more than 4,096 players, or more runs than the limit.
@@ -134,16 +134,16 @@ def sampled_interactions(game: Game, rounds: int = 16, seed: int = 0, *, runs: i
 
 
 def _runs_of_round(n: int) -> int:
-    """Return how many coalitions of n players a round evaluates: about n²."""
+    """Return the number of coalitions of n players that a round evaluates: about n²."""
     orders, m = _paths(n).shape
     return 2 * orders * m
 
 
 def _check_runs(game: Game, rounds: int, limit: int | None) -> None:
-    """Refuse more runs of what comes after the layer than there may be.
+    """Refuse rounds that take more runs of the head than the limit.
 
     Raises:
-        OptionError: there are.
+        OptionError: they take more runs.
     """
     n, runs = game.n_players, rounds * _runs_of_round(game.n_players)
     if limit is not None and runs > limit:
@@ -155,10 +155,10 @@ def _check_runs(game: Game, rounds: int, limit: int | None) -> None:
 
 
 def _check_players(n: int) -> None:
-    """Refuse more players than a table of all pairs can be made of.
+    """Refuse a game with too many players for a table of all pairs.
 
     Raises:
-        OptionError: there are.
+        OptionError: there are too many players.
     """
     if n > _MOST_PLAYERS:
         raise OptionError(
@@ -168,22 +168,22 @@ def _check_players(n: int) -> None:
 
 
 def _difference_of_player(game: Game, player: int) -> Float[Tensor, "b *shape"]:
-    """Return what one player adds to the activation of the empty coalition."""
-    alone = torch.zeros(len(game.activation), 1, game.n_players, dtype=torch.float32, device=game.activation.device)
-    alone[..., player] = 1
-    presence = game.players.presence(alone)[:, 0].to(game.activation.dtype)
+    """Return A - R at the positions of one player, and 0 elsewhere."""
+    single = torch.zeros(len(game.activation), 1, game.n_players, dtype=torch.float32, device=game.activation.device)
+    single[..., player] = 1
+    presence = game.players.presence(single)[:, 0].to(game.activation.dtype)
     return game.contents.difference * game.layout.broadcast(presence)
 
 
 def _paths(n: int) -> Int[Tensor, "orders m"]:
-    """Return orders of n players (and, for an odd n, one that does nothing) in which each two are neighbours once."""
+    """Return orders of n players in which any two are neighbours once; for an odd n with a dummy player added."""
     m = n + n % 2
     zigzag = torch.tensor([(step + 1) // 2 * (1 if step % 2 else -1) for step in range(m)], device="cpu")
     return (zigzag + torch.arange(m // 2, device="cpu")[:, None]) % m
 
 
 def _round(game: Game, generators: list[torch.Generator]) -> Float[Tensor, "b n n"]:
-    """Return one estimate of every pair of every image."""
+    """Return one estimate for each pair of players and each image."""
     n, paths = game.n_players, _paths(game.n_players)
     orders, m = paths.shape
     order = torch.stack([torch.randperm(m, generator=generator, device="cpu")[paths] for generator in generators])

@@ -17,21 +17,21 @@ from shapleycam.values.shares import ShapleyValues
 
 
 def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
-    """Return values that fit v at random coalitions, drawn in pairs of a coalition and its complement.
+    """Return the additive game that fits v best at random coalitions, drawn in pairs of a coalition and its complement.
 
     Sizes are drawn in proportion to the Shapley kernel's weight of a size, (n - 1) / (|S| (n - |S|)), so that the fit
     itself is unweighted.
 
     Args:
-        game: of b images with n players.
-        evaluations: how many coalitions; an odd number is rounded up.
-        seed: with the image's content, what the coalitions are drawn from.
+        game: the game of b images with n players.
+        evaluations: the number of coalitions; an odd number is rounded up.
+        seed: the coalitions are drawn from this seed and the image's content.
 
     Returns:
         The values (b, n), in units of the utility, in float64, without a standard error.
 
     Raises:
-        OptionError: too few evaluations to tell the players apart.
+        OptionError: the coalitions are too few to determine all values.
 
     Examples:
         >>> import torch
@@ -67,7 +67,7 @@ def kernel(game: Game, evaluations: int = 2048, seed: int = 0) -> ShapleyValues:
 
 
 def _too_few(evaluations: int, n: int) -> OptionError:
-    # With 8 n a few players are told apart all but certainly: of 4, by 16 pairs, in all but 1 of 10,000 draws.
+    # With 8 n coalitions the fit is almost always unique even for few players: for 4, in all but 1 of 10,000 draws.
     advised = max(8 * n, 2 * evaluations)
     return OptionError(f"evaluations is {evaluations}; expected more, about {advised}, to tell {n} players apart")
 

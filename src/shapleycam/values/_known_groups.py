@@ -12,11 +12,10 @@ from shapleycam.values.shares import PlayerValues
 
 
 def known_groups(tree: GroupTree, shares: OwenValues) -> tuple[Int[Tensor, " n"], PlayerValues]:
-    """Return the group (n,) of each of one image's players, and the values of these groups, by their number.
+    """Return the group (n,) of each of one image's players, and the values of these groups, in the groups' order.
 
-    A group that was opened in fewer than two samples is a group here, since its own value has a standard error. Those
-    of players inside of it have none, and would be no picture of the image. All others are players by themselves; where
-    all are, the groups are the players.
+    A group that was opened in fewer than two samples stays a group: its own value has a standard error, but the values
+    of its players have none and would be misleading. All other players are groups of one player.
 
     Examples:
         >>> import torch
@@ -32,22 +31,22 @@ def known_groups(tree: GroupTree, shares: OwenValues) -> tuple[Int[Tensor, " n"]
         >>> groups.tolist(), values.values.tolist() == first.levels[0].values.tolist()
         ([0, 0, 1, 1, 2, 2, 3, 3], True)
     """
-    by_itself = torch.arange(len(tree.leaves), device="cpu")
+    single_players = torch.arange(len(tree.leaves), device="cpu")
     if shares.stderr is None or bool(shares.stderr.isfinite().all()):
-        return by_itself, shares
-    everyone = PlayerValues(
+        return single_players, shares
+    all_players = PlayerValues(
         shares.values.sum(1, keepdim=True), torch.zeros_like(shares.stderr[:, :1]), shares.evaluations
     )
     of_levels = [
         (nodes[:, None] == groups).long().argmax(1) for nodes, groups in zip(tree.levels, tree.groups, strict=True)
     ]
     levels = [
-        (torch.zeros_like(by_itself), everyone),
+        (torch.zeros_like(single_players), all_players),
         *zip(of_levels, shares.levels, strict=True),
-        (by_itself, shares),
+        (single_players, shares),
     ]
-    # The number of each player's group among those of all levels, from coarse to fine: the last that is known stays.
-    chosen, values, stderr = torch.zeros_like(by_itself), shares.values[:, :0], shares.stderr[:, :0]
+    # Number the groups of all levels, from coarse to fine, and choose each player's finest group with a standard error.
+    chosen, values, stderr = torch.zeros_like(single_players), shares.values[:, :0], shares.stderr[:, :0]
     for group, level in levels:
         if level.stderr is None:
             raise TypeError("a level of Owen values has no standard errors")

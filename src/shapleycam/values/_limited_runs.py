@@ -1,6 +1,7 @@
-"""Sampling where a run of the head is dear, as of the whole model: within so many runs, one sample of orders at a time.
+"""Sampling with a limited number of runs, for heads whose runs are expensive, such as the whole model.
 
-Nothing is spent on control variates or trials of other orders, which pay off over many runs only.
+Samples of orders are drawn one by one. No runs are spent on control variates or trials of other orders, which pay off
+only over many runs.
 """
 
 from __future__ import annotations
@@ -26,28 +27,29 @@ from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
 
 Draw: TypeAlias = "Callable[[Tensor], tuple[Tensor, Tensor]]"
-"""From the numbers of some images (a,) to the places (a, 1, 4, n) of the players in a sample of orders, and what each
-player adds to those before it, of the same shape."""
+"""A function from the indices of images (a,) to the places (a, 1, 4, n) of the players in one sample of orders, and the
+players' marginal contributions, of the same shape."""
 _Values = TypeVar("_Values", bound=PlayerValues)
 
 _FEWEST_SAMPLES = 3
-"""Samples of four orders of which a standard error is had, at the least."""
+"""Minimum number of samples of four orders for a standard error."""
 _AIM = 0.1
-"""The standard error, as a share of the values, of which it is said how many runs it takes."""
+"""The relative standard error for which notes say how many runs it takes."""
 _ROUNDED = 100
 
 
 def permutation_within(
     game: Game, runs: int, tolerance: float = 0.01, seed: Seed = 0, *, progress: Progress | None = None
 ) -> ShapleyValues:
-    """Sample Shapley values (b, n) to a tolerance, or to so many runs of the head an image.
+    """Sample Shapley values (b, n) to a tolerance, or until the limit of runs of the head per image.
 
     Args:
-        game: the images' games; what one gets does not depend on its batch mates.
-        runs: of the head, an image, at most.
-        tolerance: ‖stderr‖ / ‖values‖ at which it ends before, from eight samples of four orders on.
-        seed: with the image's content, what the orders are drawn from.
-        progress: called after each sample with the orders so far and the largest ‖stderr‖ / ‖values‖.
+        game: the images' games; an image's values do not depend on the other images of the batch.
+        runs: the maximum number of runs of the head for each image.
+        tolerance: ‖stderr‖ / ‖values‖ at which sampling ends earlier, but not before eight samples of four orders.
+        seed: the orders are drawn from this seed and the image's content.
+        progress: a function that is called after each sample with the number of orders so far and the largest
+            ‖stderr‖ / ‖values‖.
 
     Returns:
         The values and their standard errors, both (b, n), in units of the utility, in float64, with a note on each
@@ -77,10 +79,10 @@ def permutation_within(
 
 
 def estimates_within(game: Game, runs: int, tolerance: float, draw: Draw) -> Iterator[tuple[int, ShapleyValues]]:
-    """Yield the orders and the estimates after each sample, until a tolerance or so many runs are reached.
+    """Yield the number of orders and the estimates after each sample, until the tolerance or the limit is reached.
 
-    `draw` draws the next sample of some images; `samples_of` makes one, and whoever keeps what it drew can go on later,
-    or with other runs. Arguments and errors are else as of `permutation_within`.
+    `draw` draws the next sample of some images; `samples_of` returns such a function. A caller that stores the samples
+    can continue later, or with another limit. Other arguments and errors are as in `permutation_within`.
 
     Examples:
         >>> import torch
@@ -115,7 +117,7 @@ def estimates_within(game: Game, runs: int, tolerance: float, draw: Draw) -> Ite
 
 
 def samples_of(game: Game, seed: Seed) -> Draw:
-    """Return what draws the next sample of four orders of some images, and evaluates the beginnings of these."""
+    """Return a function that draws the next sample of four orders of some images and evaluates it."""
     streams = order_streams(game, seed)
 
     def draw(images: Int[Tensor, " a"]) -> tuple[Tensor, Tensor]:
@@ -126,7 +128,7 @@ def samples_of(game: Game, seed: Seed) -> Draw:
 
 
 def samples_within(n: int, runs: int) -> int:
-    """Return how many samples of four orders of n players so many evaluations of the game are enough for.
+    """Return how many samples of four orders of n players fit into `runs` evaluations of the game.
 
     Examples:
         >>> from shapleycam.values._limited_runs import samples_within
@@ -137,7 +139,7 @@ def samples_within(n: int, runs: int) -> int:
 
 
 def fewest_runs(n: int) -> int:
-    """Return the coalitions without which values of n players have no standard error.
+    """Return the minimum number of coalitions for a standard error of the values of n players.
 
     Examples:
         >>> from shapleycam.values._limited_runs import fewest_runs
@@ -148,7 +150,7 @@ def fewest_runs(n: int) -> int:
 
 
 def runs_to_aim(error: float, runs: int) -> int:
-    """Return about how many runs a standard error of 10% takes, where so many reached `error`: it falls as 1 / √runs.
+    """Return about how many runs a standard error of 10% takes, if `runs` gave `error`: it falls as 1 / √runs.
 
     Examples:
         >>> from shapleycam.values._limited_runs import runs_to_aim
@@ -159,7 +161,7 @@ def runs_to_aim(error: float, runs: int) -> int:
 
 
 def with_run_notes(shares: _Values, tolerance: float, runs_per_coalition: int) -> _Values:
-    """Return values with a note on each image's runs; warn of those that did not reach the tolerance."""
+    """Return the values with a note on each image's runs; warn of images that did not reach the tolerance."""
     reached, runs = shares.uncertainty.tolist(), (shares.evaluations * runs_per_coalition).tolist()
     notes = [_note(shares, image, *numbers) for image, numbers in enumerate(zip(reached, runs, strict=True))]
     images = [image for image, error in enumerate(reached) if not error <= tolerance]

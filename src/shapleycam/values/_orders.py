@@ -1,10 +1,10 @@
-"""Random orders of the players, drawn so that orders of one stream balance each other.
+"""Random orders of the players, drawn so that the errors of orders of one stream cancel in part.
 
-One sample is four orders: a random one, the same with its halves exchanged, and both reversed. Samples belong to eight
-independent streams in turn. Within a stream the random orders are those of the entries of orthogonal random vectors
-(Mitchell et al. 2022, arXiv:2104.12199), each of which is uniformly random; a prefix player, which often earns far more
-than the others, takes evenly spread places. So samples of a stream are not independent, but streams are: standard
-errors come from these.
+One sample is four orders: a random one, the same with its halves exchanged, and both reversed. Samples are assigned to
+eight independent streams in turn. Within a stream, a random order is the order of the entries of a random vector, and
+the vectors are orthogonal to each other (Mitchell et al. 2022, arXiv:2104.12199); each order is still uniformly random.
+A prefix player, whose value is often far larger than the others, takes evenly spread places. So samples of a stream are
+not independent, but streams are: standard errors are computed from streams.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor
 STREAMS = 8
 """Independent streams of samples."""
 _MOST_ORTHOGONAL = 256
-"""Vectors that are orthogonal to each other, at most."""
+"""Maximum number of vectors that are orthogonal to each other."""
 _GOLDEN = (5**0.5 - 1) / 2
-"""Step along the circle that spreads any number of points evenly."""
+"""Golden ratio: steps of this length along a circle spread any number of points evenly."""
 
 
 def four_orders(places: Int[Tensor, "samples n"]) -> Int[Tensor, "samples four n"]:
-    """Return the places of the players in an order, in the same with its halves exchanged, and in both reversed.
+    """Return the players' places in four orders: the given one, with its halves exchanged, and both reversed.
 
     Examples:
         >>> import torch
@@ -43,7 +43,7 @@ def prefixes(places: Int[Tensor, "*orders n"]) -> Bool[Tensor, "*orders n_and_1 
 def of_players(
     worth: Float[Tensor, "a orders n_and_1"], places: Int[Tensor, "a samples k n"]
 ) -> Float[Tensor, "a samples k n"]:
-    """Return by player what it adds to those before it, from the worth of all beginnings of the orders."""
+    """Return each player's marginal contribution, from the values of the first 0, 1, … n players of each order."""
     gained: Tensor = worth.diff(dim=2).unflatten(1, places.shape[1:3])
     return gained.gather(3, places.to(gained.device))
 
@@ -53,7 +53,7 @@ class OrderStreams:
 
     Args:
         n: the number of players.
-        generator: what is random comes from it alone.
+        generator: the only source of random numbers.
         has_prefix: whether the last player is the prefix tokens.
 
     Examples:
@@ -72,11 +72,11 @@ class OrderStreams:
 
     @property
     def generator(self) -> torch.Generator:
-        """Return where all that is random comes from."""
+        """Return the source of all random numbers."""
         return self._generator
 
     def draw(self, count: int) -> Int[Tensor, "count four n"]:
-        """Return the place of each player in the four orders of each of the next samples."""
+        """Return the players' places in the four orders of each of the next `count` samples."""
         return four_orders(torch.stack([self._next() for _ in range(count)]))
 
     def _next(self) -> Int[Tensor, " n"]:
@@ -89,13 +89,13 @@ class OrderStreams:
         return torch.cat([others + (others >= place), others.new_tensor([place])])
 
     def _vector(self, stream: int) -> Float[Tensor, " m"]:
-        """Return a random vector with the sum 0, orthogonal to those before it as long as there can be one."""
+        """Return a random vector with the sum 0, orthogonal to those before it; start anew if there can be none."""
         size = self._n - self._has_prefix
         before = self._vectors[stream]
         if len(before) >= min(size - 1, _MOST_ORTHOGONAL):
             before.clear()
         vector = torch.randn(size, generator=self._generator, dtype=torch.float64, device="cpu")
-        for _ in range(2):  # the second time takes away what rounding left
+        for _ in range(2):  # twice, since rounding leaves a small component after the first time
             vector = vector - vector.mean()
             if before:
                 basis = torch.stack(before)

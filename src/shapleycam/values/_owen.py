@@ -1,8 +1,8 @@
-"""Owen values: Shapley values of players in nested groups, a cheap first picture that is refined where it matters.
+"""Owen values: Shapley values of players in nested groups; a coarse estimate is refined where it matters.
 
-Only orders count in which each group's players follow each other. Sources: Owen, Values of games with a priori unions,
-1977, of one level of groups; Winter, A value for cooperative games with levels structure of cooperation, 1989, of
-several. shap's PartitionExplainer computes these values for a binary tree of the pixels.
+They average over the orders in which each group's players are contiguous. Sources: Owen, Values of games with a priori
+unions, 1977, for one level of groups; Winter, A value for cooperative games with levels structure of cooperation, 1989,
+for several levels. shap's PartitionExplainer computes these values for a binary tree of the pixels.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from shapleycam.wording import percent
 
 MOST_RUNS = 2**18
 _FEWEST_TO_STOP = 8
-"""Samples at the least before a tolerance counts as reached."""
+"""Minimum number of samples before a tolerance counts as reached."""
 
 
 @dataclass(frozen=True)
 class OwenValues(PlayerValues):
-    """Owen values of the players, and of their groups; attributes as of `PlayerValues`.
+    """Owen values of the players, and of their groups; attributes as in `PlayerValues`.
 
     Attributes:
-        levels: of each level of groups, from coarse to fine, the groups' own values, (b, groups), in the order of
-            their numbers: the sums over their players. Where a group was not opened, its players have even shares, with
-            an infinite standard error, while the group's own is finite.
+        levels: for each level of groups, from coarse to fine, the values (b, groups) of its groups: the sums over their
+            players. The value of a group that was not opened is divided evenly among its players, whose standard errors
+            are infinite, while the group's own standard error is finite.
 
     Examples:
         >>> import torch
@@ -65,23 +65,23 @@ def owen(
     """Sample Owen values (b, n) of players in nested groups, with standard errors; they sum to v(N) in any case.
 
     Args:
-        game: the images' games; what one gets does not depend on its batch mates.
-        groups: levels from coarse to fine, each with the number of every player's group, (n,) or (b, n); no levels
-            make all orders count, as of Shapley values. None groups by place: halves of the image along each axis,
-            halves of these, and so on (8 x 8 regions: 2 x 2, 4 x 4, 8 x 8); prefix tokens are a group by themselves.
-        tolerance: ‖stderr‖ / ‖values‖ at which it ends, from eight samples of four orders on; 0.01 is 1%.
-        seed: with the image's content, what the orders are drawn from.
-        runs: of what comes after the layer, an image, at most; None for 262,144.
-        progress: called after each sample with the orders so far and the largest ‖stderr‖ / ‖values‖, NaN as long as
-            that is unknown; what it raises ends the work.
+        game: the images' games; an image's values do not depend on the other images of the batch.
+        groups: levels from coarse to fine, each with the label of every player's group, (n,) or (b, n). An empty list
+            allows all orders, which gives Shapley values. None groups by position: halves of the image along each axis,
+            halves of these, and so on (8 x 8 regions: 2 x 2, 4 x 4, 8 x 8); all prefix tokens are one group.
+        tolerance: ‖stderr‖ / ‖values‖ at which sampling ends, but not before eight samples of four orders; 0.01 is 1%.
+        seed: the orders are drawn from this seed and the image's content.
+        runs: the maximum number of runs of the head for each image; None for 262,144.
+        progress: a function that is called after each sample with the number of orders so far and the largest
+            ‖stderr‖ / ‖values‖ (NaN while it is unknown); an exception ends the sampling.
 
     Returns:
-        The values and their standard errors, both (b, n), in units of the utility, in float64. Groups that `runs` does
-        not last for two samples of stay whole: their players have even shares, and an infinite standard error, which a
-        note says.
+        The values and their standard errors, both (b, n), in units of the utility, in float64. If `runs` is too small
+        for two samples of a group, the group is not opened: its value is divided evenly among its players, whose
+        standard errors are infinite, and a note says so.
 
     Raises:
-        OptionError: groups that do not fit or are not nested; a tolerance or number of runs that is not positive.
+        OptionError: the groups do not fit or are not nested; the tolerance or the number of runs is not positive.
 
     Examples:
         >>> import torch
@@ -118,10 +118,10 @@ def owen(
 def owen_within(
     game: Game, runs: int, tolerance: float, seed: Seed = 0, *, worth: Worth | None = None
 ) -> Iterator[OwenValues]:
-    """Yield the Owen values of one image on the way to those of `owen`, which are the last, within so many runs.
+    """Yield the estimates of one image's Owen values while they are refined; the last ones are those of `owen`.
 
-    `worth` evaluates coalitions of the image; whoever keeps what it evaluated can begin again, or with other runs, and
-    evaluates none twice. Arguments and errors are else as of `owen`.
+    `worth` evaluates coalitions of the image. If it caches their values, the caller can start again, or with another
+    number of runs, without repeated evaluations. Other arguments and errors are as in `owen`.
 
     Examples:
         >>> import torch
@@ -143,9 +143,9 @@ def owen_within(
 
 
 def _refine_to(tolerance: float, image: Refining) -> Iterator[float]:
-    """Sample one image to a tolerance, or as long as its runs last; yield the error whenever that is looked at.
+    """Sample one image to a tolerance, or until its runs are used up; yield each relative error that was computed.
 
-    It is looked at ever more rarely.
+    The error is computed after more and more samples.
     """
     reached, goes_on = image.uncertainty, True
     while goes_on and not (reached <= tolerance and (image.sums.drawn >= _FEWEST_TO_STOP or reached == 0)):
@@ -156,10 +156,10 @@ def _refine_to(tolerance: float, image: Refining) -> Iterator[float]:
 
 
 def owen_refined(game: Game, groups: Groups = None, seed: Seed = 0, *, runs: int | None = None) -> Iterator[OwenValues]:
-    """Yield Owen values as they are refined: first of the coarsest groups, then of finer ones, then where it matters.
+    """Yield Owen values as they are refined: first of the coarsest groups, then of finer groups, then where it matters.
 
-    Each comes after one more sample of each image, as long as the runs last; arguments and errors are as of `owen`.
-    Whoever stops, and goes on with the same iterator later, loses nothing.
+    Each step draws one more sample of each image, until the runs are used up. Arguments and errors are as in `owen`.
+    The caller may pause, and continue with the same iterator later.
 
     Examples:
         >>> import torch
@@ -174,15 +174,15 @@ def owen_refined(game: Game, groups: Groups = None, seed: Seed = 0, *, runs: int
     """
     refining = _start(game, groups, seed, runs)
     yield _together(game, refining)
-    while any(tuple(image.refine() for image in refining)):  # each image has its sample before one is asked for
+    while any(tuple(image.refine() for image in refining)):  # a tuple, so that all images are refined
         yield _together(game, refining)
 
 
 def _start(game: Game, groups: Groups, seed: Seed, runs: int | None, worth: Worth | None = None) -> list[Refining]:
-    """Return the sampling of each image, before the first sample.
+    """Return the refinement of each image, before its first sample.
 
     Raises:
-        OptionError: groups that do not fit, or no runs.
+        OptionError: the groups do not fit, or there are too few runs.
     """
     if runs is not None and runs < game.runs_per_coalition:
         raise OptionError(f"runs is {runs}; expected {game.runs_per_coalition} or more, or None")
@@ -195,7 +195,7 @@ def _start(game: Game, groups: Groups, seed: Seed, runs: int | None, worth: Wort
 
 
 def _together(game: Game, refining: list[Refining]) -> OwenValues:
-    """Return the values of all images so far."""
+    """Return the current values of all images."""
     device, dtype = game.activation.device, accurate(game.activation.device)
     values = torch.stack([image.sums.values[image.tree.leaves] for image in refining])
     stderr = torch.stack([image.sums.stderr[image.tree.leaves] for image in refining])
@@ -209,7 +209,7 @@ def _together(game: Game, refining: list[Refining]) -> OwenValues:
 def _of_level(
     refining: list[Refining], nodes: tuple[Int[Tensor, " _"], ...], evaluations: Tensor, samples: Tensor
 ) -> PlayerValues:
-    """Return the values of the groups of one level; an image with fewer of them than others has some without value."""
+    """Return the values of the groups of one level; images with fewer groups than others are padded with zeros."""
     most = max(map(len, nodes))
     values = torch.zeros(len(nodes), most, dtype=torch.float64, device="cpu")
     stderr = torch.zeros_like(values)

@@ -1,8 +1,8 @@
-"""Path (Aumann-Shapley) estimate: φ_j = Σ_k (A - R)_kj D_kj with D the mean gradient on the way from R to A.
+"""Path (Aumann-Shapley) estimates: φ_j = Σ_k (A - R)_kj D_kj with D the mean gradient on the line from R to A.
 
-R is what stands in for absent content, zero in the paper. Source: Aumann & Shapley, Values of Non-Atomic Games, 1974.
-With one node D is the gradient in the middle, which for a quadratic utility is g - ½ H·(A - R), the second-order Taylor
-estimate, without a Hessian.
+R is the content of absent players, zero in the paper. Source: Aumann & Shapley, Values of Non-Atomic Games, 1974. With
+one node D is the gradient in the middle of the line. For a quadratic utility this is g - ½ H·(A - R), the second-order
+Taylor estimate, without a Hessian.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from shapleycam.wording import percent
 
 Nodes: TypeAlias = "int | Literal['auto']"
 _FEWEST, MOST_NODES = 4, 64
-"""Where `nodes="auto"` begins and ends, doubling."""
+"""The first and the largest number of nodes for `nodes="auto"`, which doubles it."""
 _SUM_ROUNDINGS = 10
-"""How many roundings of Σ|φ| the sum of the values may be off, where they cancel."""
+"""Rounding error of the values' sum: this multiple of the machine epsilon times Σ|φ|."""
 
 
 def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues:
     """Compute path (Aumann-Shapley) estimates, from gradients at Gauss-Legendre nodes on the line from R to A.
 
-    Warns of images whose values do not sum to v(N) with the largest number of nodes, and of a head that ignores scale,
-    where no number of nodes helps.
+    With nodes="auto" there is a warning if the values do not sum to v(N) with the largest number of nodes, or if the
+    head ignores the activation's scale, so that no number of nodes is enough.
 
     Args:
-        game: of b images with n players.
-        nodes: how many gradients; "auto" takes 4, 8, … 64 for each image, until its values sum to v(N).
-        tolerance: the share of v(N) by which the sum may differ, for "auto".
+        game: the game of b images with n players.
+        nodes: the number of gradients; "auto" takes 4, 8, … 64 for each image, until its values sum to v(N).
+        tolerance: for "auto", the maximum relative difference between the sum and v(N).
 
     Returns:
-        The values (b, n), in units of the utility, without a standard error; `nodes` (b,) says how many were taken.
+        The values (b, n), in units of the utility, without a standard error; `nodes` (b,) is the number of gradients.
 
     Raises:
         OptionError: fewer than one node, or a tolerance that is not positive.
-        DerivativeError: something after the layer has no derivative.
+        DerivativeError: an operation in the head has no derivative.
 
     Examples:
         >>> import torch
@@ -69,9 +69,9 @@ def path(game: Game, nodes: Nodes = 8, tolerance: float = 0.01) -> ShapleyValues
 def mean_gradient(
     game: Game, nodes: Nodes = 8, tolerance: float = 0.01
 ) -> tuple[Float[Tensor, "b *shape"], Int[Tensor, " b"]]:
-    """Return D = Σ_i w_i ∂U/∂A at R + t_i·(A - R), and how many nodes each image took.
+    """Return D = Σ_i w_i ∂U/∂A at R + t_i·(A - R), and the number of nodes for each image.
 
-    t_i and w_i are Gauss-Legendre nodes and weights on [0, 1].
+    t_i and w_i are the Gauss-Legendre nodes and weights on [0, 1].
 
     Raises:
         OptionError: fewer than one node.
@@ -95,7 +95,7 @@ def mean_gradient(
 
 
 def _relative_gap(game: Game, derivative: Float[Tensor, "b *shape"], tolerance: float) -> Float[Tensor, " b"]:
-    """Return the efficiency gap; v(N) counts as no less than what rounding leaves of it, or of the values' sum."""
+    """Return the efficiency gap, where |v(N)| is replaced by its rounding error if it is smaller."""
     values = values_from_derivative(game, derivative)
     of_sum = _SUM_ROUNDINGS * torch.finfo(values.dtype).eps * values.abs().sum(1) / tolerance
     return efficiency_gap(values, game.grand, torch.maximum(game.rounding, of_sum))

@@ -1,9 +1,9 @@
-"""Sampling: each player's mean marginal contribution over random orders, with a standard error.
+"""Permutation sampling: each player's mean marginal contribution over random orders, with a standard error.
 
-Sources: Castro, Gómez & Tejada 2009; an order with its reverse is exact for games of pairs (antithetic sampling:
-Mitchell et al. 2022, arXiv:2104.12199). One sample here is four orders, so that each player comes early, late and twice
-in between: at equal numbers of orders its error is a third to two thirds of that of pairs (bench/results/shapley.md).
-How orders are drawn is in `_orders`.
+Source: Castro, Gómez & Tejada 2009. An order together with its reverse is exact for games of pairs (antithetic
+sampling: Mitchell et al. 2022, arXiv:2104.12199). Here one sample is four orders, in which each player comes once
+early, once late and twice in between. For the same number of orders the error is a third to two thirds of that with
+pairs of orders (bench/results/shapley.md). `_orders` draws the orders.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
 
 MOST = 2048
-"""Samples of four orders at most."""
+"""Maximum number of samples of four orders."""
 _FIRST_SINGLE = 5
-"""Single orders of the first look, where next to nothing is left to sample."""
+"""Single orders of the first round, for images whose control variate leaves almost nothing to sample."""
 _MARGIN = 2
-"""By how much these have to be better than the tolerance: the standard error of so few is itself uncertain."""
+"""Safety factor on the tolerance for these few orders, whose standard error is itself uncertain."""
 _CUT = "most orders were cut short, since the first players decide most"
 
 
@@ -49,19 +49,20 @@ def permutation(
     """Sample Shapley values (b, n) with standard errors; they sum to v(N) for any number of orders.
 
     Args:
-        game: the images' games; what one gets does not depend on its batch mates.
-        orders: how many, made a multiple of four; None samples until ‖stderr‖ / ‖values‖ is at most `tolerance`.
-        tolerance: 0.01 is 1%.
-        seed: with the image's content, what the orders are drawn from.
-        most_orders: where sampling to a tolerance ends in any case, with a warning of what was reached.
-        progress: called after each round with the orders so far and the largest ‖stderr‖ / ‖values‖, of the images that
-            are sampled together.
+        game: the images' games; an image's values do not depend on the other images of the batch.
+        orders: the number of orders, rounded up to a multiple of four; None samples to a tolerance.
+        tolerance: ‖stderr‖ / ‖values‖ at which sampling ends if `orders` is None; 0.01 is 1%.
+        seed: the orders are drawn from this seed and the image's content.
+        most_orders: the maximum number of orders if `orders` is None. There is a warning if the tolerance is not
+            reached.
+        progress: a function that is called after each round with the number of orders so far and the largest
+            ‖stderr‖ / ‖values‖ of the images that are sampled together.
 
     Returns:
         The values and their standard errors, both (b, n), in units of the utility, in float64.
 
     Raises:
-        OptionError: no orders, or a tolerance that is not positive.
+        OptionError: the number of orders or the tolerance is not positive.
 
     Examples:
         >>> import torch
@@ -83,7 +84,7 @@ def permutation(
 
 
 class _Sampling:
-    """The samples of a batch's games, drawn for one group of its images after the other."""
+    """The samples of a batch's games, which are drawn for one group of images after the other."""
 
     def __init__(
         self, game: Game, seed: Seed, limits: tuple[int | None, float, int], progress: Progress | None
@@ -97,11 +98,11 @@ class _Sampling:
 
     @property
     def first_coalitions(self) -> int:
-        """Return how many coalitions of an image the first samples take."""
+        """Return how many coalitions of each image the first samples take."""
         return 4 * min(FEWEST, self._most_samples) * (self._game.n_players - 1)
 
     def sample(self, images: Int[Tensor, " a"]) -> None:
-        """Sample the games of some images to their end."""
+        """Draw all samples of some images."""
         game, sums = self._game, self._sums
         control = control_variate(game, self.first_coalitions, self._seed, images)
         if control is not None:
@@ -121,11 +122,12 @@ class _Sampling:
                 self._progress(int(sums.count[images].sum(1).max()), float(reached[images].max()))
             if self._orders is not None:
                 continue
-            if control is not None and each == 1:  # single orders may be far from normal where much is left to sample
+            # Single orders decide only for images with a close control variate: otherwise errors have heavy tails.
+            if control is not None and each == 1:
                 reached = torch.where(control.is_near, reached * (_MARGIN if number == 0 else 1), torch.inf)
             elif number == 0:
                 self._try_cutting_short(dict(zip(images.tolist(), behind_the_cut(gained, drawn).tolist(), strict=True)))
-            active = _still_open(reached, active, self._cut, self._tolerance)
+            active = _unfinished(reached, active, self._cut, self._tolerance)
             if not len(active):
                 break
 
@@ -149,15 +151,15 @@ class _Sampling:
 
 
 def _samples(orders: int | None, most: int) -> int:
-    """Return how many samples of four orders are drawn at most."""
+    """Return the maximum number of samples of four orders."""
     return -(-(most if orders is None else orders) // 4)
 
 
 def _rounds(orders: int | None, most: int, control: ControlVariate | None) -> Iterator[tuple[int, int]]:
-    """Yield how many samples to draw each time, and of how many orders: after the first round a quarter more samples.
+    """Yield the number of samples of each round, and the number of orders of a sample; each round adds about a quarter.
 
-    Where little is left to sample, single orders may reach a tolerance, and half of them half of it; what they say
-    counts by their number. Orders are the same however many are drawn at a time.
+    Samples of single orders come first if a control variate leaves little to sample: they may already reach the
+    tolerance. They are weighted by their number of orders. The drawn orders do not depend on the sizes of the rounds.
     """
     last, done = _samples(orders, most), 0
     if control is not None and control.tries_single_orders and orders is None and last >= FEWEST:
@@ -175,7 +177,7 @@ def _rounds(orders: int | None, most: int, control: ControlVariate | None) -> It
 def _notes(
     game: Game, control_note: str, sums: StreamSums, cut: dict[int, ShapleyValues]
 ) -> tuple[tuple[str, ...], ...]:
-    """Return of each image what the sampling chose to do, and what is to be doubted; nothing where that is nothing."""
+    """Return notes for each image on how it was sampled and what may be unreliable; empty if no image has notes."""
     rare = note_rare(game, sums.deviations, sums.count > 0, sums.mean)
     notes: list[tuple[str, ...]] = []
     for image, has_control in enumerate((sums.square > 0).any(1).tolist()):
@@ -187,10 +189,10 @@ def _notes(
 
 
 def _check_options(orders: int | None, most_orders: int, tolerance: float) -> None:
-    """Refuse options that nothing can be sampled with.
+    """Refuse options that are not positive.
 
     Raises:
-        OptionError: no orders, or a tolerance that is not positive.
+        OptionError: a number of orders, or the tolerance, is not positive.
     """
     if orders is not None and orders < 1:
         raise OptionError(f"orders is {orders}; expected 1 or more")
@@ -199,10 +201,10 @@ def _check_options(orders: int | None, most_orders: int, tolerance: float) -> No
     check_tolerance(tolerance)
 
 
-def _still_open(
+def _unfinished(
     reached: Float[Tensor, " b"], active: Int[Tensor, " a"], cut: dict[int, ShapleyValues], tolerance: float
 ) -> Int[Tensor, " open"]:
-    """Return the images that go on; what those reached whose orders were cut short is noted in `reached`."""
+    """Return the images to sample further; write into `reached` the relative errors of images with cut orders."""
     for image, shares in cut.items():
         reached[image] = float(shares.uncertainty)
     goes_on = [image for image in active.tolist() if image not in cut and not float(reached[image]) <= tolerance]
@@ -210,7 +212,7 @@ def _still_open(
 
 
 def _check_reached(reached: Float[Tensor, " b"], tolerance: float, most: int) -> None:
-    """Warn of images whose standard error is larger than was asked."""
+    """Warn of images that did not reach the tolerance."""
     images = (~(reached <= tolerance)).nonzero().flatten().tolist()
     if images:
         which = ", ".join(map(str, images))

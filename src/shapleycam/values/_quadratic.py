@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 _RIDGE = 1e-3
-"""Of the numbers' mean variance: what the curvature is held back by where points say little of it."""
+"""Ridge penalty on the curvature, relative to the mean variance of the coordinates, for directions with little data."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Quadratic:
 
     @property
     def intercept(self) -> Float[Tensor, ""]:
-        """Return what the linear part is where all numbers are zero."""
+        """Return the value of the linear part at z = 0."""
         return self.constant - self.slope @ self.middle
 
     @property
@@ -38,13 +38,13 @@ class Quadratic:
         return Quadratic(self.constant * 0, self.slope * 0, self.curvature, self.middle)
 
     def to(self, like: Tensor) -> Quadratic:
-        """Return the same on another device, in another format."""
+        """Return the same function on the device and in the type of `like`."""
         parts = (self.constant, self.slope, self.curvature, self.middle)
         return Quadratic(*(part.to(like) for part in parts))
 
 
 def fit_quadratic(z: Float[Tensor, "s r"], values: Float[Tensor, " s"], gradients: Float[Tensor, "s r"]) -> Quadratic:
-    """Return the quadratic function whose gradients are nearest to those at the points, and its mean value the same.
+    """Return the quadratic function whose gradients fit those at the points best, and whose mean value is right.
 
     Examples:
         >>> import torch

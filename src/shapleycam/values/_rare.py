@@ -1,4 +1,4 @@
-"""Players that matter so rarely that a standard error from few samples cannot be relied on."""
+"""Find players that change the utility so rarely that a standard error from few samples is unreliable."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from shapleycam.errors import ToleranceWarning, warn
 from shapleycam.game import Game
 
 _AGREE = 0.6
-"""Share of the streams: where so many give the same number to the last digit, the player did not matter in these."""
+"""A player counts as rare if this share of the streams has the same mean to the last digit: nothing changed in them."""
 _FEWEST = 5
-"""Streams at least that say something."""
+"""Minimum number of streams for a decision."""
 _ROUNDING = 1e-12
 _MATERIAL = 0.01
-"""Standard error of such players, as a share of ‖values‖, from which on it matters that it may be too small."""
+"""Minimum standard error of such players, relative to ‖values‖, for a warning that it may be too small."""
 _NEVER = (
     "changed nothing in any order that was drawn: either this is so, or there are too few orders to see it; take "
     "hundreds of them (a smaller tolerance=) to be sure"
@@ -32,16 +32,16 @@ def note_rare(
     is_drawn: Bool[Tensor, "b streams"],
     values: Float[Tensor, "b n"],
 ) -> dict[int, tuple[str, ...]]:
-    """Return notes on players whose standard errors may be far too small, and warn where one is an underestimate.
+    """Return notes on players whose standard errors may be far too small, and warn if this affects the result.
 
     Args:
-        game: of b images.
-        deviations: of the streams' means from the mean of all.
+        game: the game of b images.
+        deviations: deviations of the streams' means from the mean over all streams.
         is_drawn: whether a stream has samples.
         values: the estimates.
 
     Returns:
-        The notes of each image that has some.
+        The notes of each image that has notes.
     """
     count = is_drawn.sum(1)[:, None]
     largest = deviations.abs().amax(1)
@@ -67,9 +67,9 @@ def note_rare(
 
 
 def _medians(deviations: Float[Tensor, "b streams n"], is_drawn: Bool[Tensor, "b streams"]) -> Float[Tensor, "b 1 n"]:
-    """Return the median over streams with samples, the lower of two; NaN where there are none.
+    """Return the lower median over the streams with samples; NaN without any.
 
-    By sorting: on a GPU `nanmedian` is refused under `torch.use_deterministic_algorithms(True)`.
+    It sorts, because `nanmedian` on a GPU raises under `torch.use_deterministic_algorithms(True)`.
     """
     in_order = deviations.masked_fill(~is_drawn[..., None], torch.nan).sort(1).values  # NaN last
     place = (is_drawn.sum(1) - 1).clamp(min=0).div(2, rounding_mode="floor")
@@ -77,13 +77,13 @@ def _medians(deviations: Float[Tensor, "b streams n"], is_drawn: Bool[Tensor, "b
 
 
 def _have_content(game: Game) -> Bool[Tensor, "b n"]:
-    """Return which players are not what stands in for them; all where that depends on the coalition."""
+    """Return for which players A differs from R; all players if the removal has no single R."""
     if not game.removal.is_fixed:
         return torch.ones(len(game.activation), game.n_players, dtype=torch.bool, device=game.activation.device)
     return game.players.totals(game.layout.positions(game.contents.difference).abs().sum(2)) > 0
 
 
 def _counted(players: Bool[Tensor, "*any"], first: str) -> str:
-    """Return how many players there are in words, by the name of the first where it is the only one."""
+    """Return the number of players in words; for a single player its name, `first`."""
     count = int(players.sum())
     return first if count == 1 else f"{count} players ({first}, ...)"

@@ -1,4 +1,4 @@
-"""Which groups of players are opened in which sample of orders: all first, then those that matter."""
+"""`Refining`: choose which groups of players each sample of orders opens: first all, then those that matter most."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from shapleycam.values.group_tree import GroupTree
 
 MOST_SAMPLES = 2048
 MOST_COUNTED = 30
-"""Runs that counting all coalitions of the coarsest groups may take: five of them."""
+"""Maximum runs to evaluate all coalitions of the coarsest groups: enough for five groups."""
 MOST_COUNTED_IN_ALL = 4096
-"""Runs that counting all coalitions of all groups may take."""
+"""Maximum runs to evaluate all coalitions of all groups."""
 _MOST_REPEATED = 4
-"""How many times the runs samples may take if none of their coalitions were known: few groups have few coalitions."""
+"""Limit on the samples' coalitions with repetitions, as a multiple of the runs; cached coalitions take no runs."""
 FEWEST = 3
-"""Samples of four orders in which a group is opened before it is judged how much it matters."""
+"""Samples of four orders in which a group is opened before its importance is estimated."""
 _FOR_STANDARD_ERROR = 2
-"""Samples of a level that the runs must last for, or its groups stay whole.
+"""Samples of a level that must fit into the runs; otherwise its groups are not opened.
 
-A single sample has no standard error, and even shares are nearer to the values than it is (docs/decisions.md).
+A single sample has no standard error, and an even division is closer to the values than it is (docs/decisions.md).
 """
 _LEAST_SHARE = 0.25
-"""Of the samples, the share in which a group is opened however little it seems to matter."""
+"""Minimum share of the samples in which a group is opened, even if it seems unimportant."""
 
 
 class Refining:
     """The sampling of one image: which groups are opened in which sample.
 
-    Groups that are so few that all their coalitions can be evaluated are counted, and their values are exact. Of the
-    other levels those are sampled that the runs last for, from the coarsest on: each is looked at once, then all their
-    groups are opened, and then those that lower the square error most for their runs, in proportion (Neyman 1934).
+    If all coalitions of a group's parts can be evaluated, the parts are counted: their values are exact. The other
+    levels are sampled as far as the runs suffice, from the coarsest on. Each level is sampled once, then all groups are
+    opened together, and then groups are opened in proportion to how much they reduce the square error per run (Neyman
+    1934).
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Refining:
         self._count_next()
 
     def _affordable_levels(self, runs: int) -> frozenset[int]:
-        """Return the groups of as many levels, from the coarsest on, as the runs last for two samples of."""
+        """Return the groups of the coarsest levels for which the runs suffice for two samples."""
         opened = self.tree.opened_to(1)
         for depth in range(2, self.tree.depth + 1):
             finer = self.tree.opened_to(depth)
@@ -75,26 +76,26 @@ class Refining:
 
     @property
     def spent(self) -> int:
-        """Return how many evaluations it has taken."""
+        """Return the number of evaluations so far."""
         return self._orders.spent
 
     @property
     def samples(self) -> int:
-        """Return in how many samples the group was opened that was opened least; 2 where there is nothing to sample."""
+        """Return the smallest number of samples in which a group was opened; 2 if there is nothing to sample."""
         least = int(self.sums.opened.min())
         return 2 if least == NEEDS_NONE else least
 
     @property
     def uncertainty(self) -> float:
-        """Return ‖stderr‖ / ‖values‖ of the players; as of `PlayerValues`, infinite where unsure values are zero."""
+        """Return ‖stderr‖ / ‖values‖ of the players; as in `PlayerValues`, infinite if uncertain values are zero."""
         leaves = self.tree.leaves
         size, error = (float(numbers[leaves].norm()) for numbers in (self.sums.values, self.sums.stderr))
-        if size == 0:  # as before the first sample wherever v(N) is zero, which groups then share
+        if size == 0:  # such as before the first sample if v(N) is zero
             return 0.0 if error == 0 else inf
         return error / size
 
     def refine(self) -> bool:
-        """Count or sample once more; return whether there was anything to do, and runs to do so."""
+        """Count or sample once more; return False if there is nothing left to do, or no runs are left."""
         if self._count_next():
             return True
         opened, orders = self._next()
@@ -106,7 +107,7 @@ class Refining:
         return True
 
     def _count_next(self) -> bool:
-        """Make the values of one more group's parts exact; return whether there was one to be counted."""
+        """Make the values of one more group's parts exact; return False if no group is left to count."""
         for node in self._to_count:
             self.sums.know(node, self._orders.count(node))
             return True
@@ -117,13 +118,14 @@ class Refining:
         return self._runs - self.spent
 
     def _cost(self, opened: frozenset[int]) -> int:
-        """Return how many runs a sample takes at most."""
+        """Return the maximum number of runs of a sample."""
         return int(self._costs[list(opened)].sum())
 
     def _next(self) -> tuple[frozenset[int], int]:
-        """Return the groups that the next sample opens, as far as the runs last, and of how many orders it is.
+        """Return the groups that the next sample opens, within the runs that are left, and its number of orders.
 
-        Where the runs do not last for four orders of the coarsest groups, it is of two or one: so there is a picture.
+        If the runs do not suffice for four orders of the coarsest groups, the first sample has two orders or one, so
+        that there is a result.
         """
         for depth in self._depths:
             opened = self.tree.opened_to(depth)
@@ -137,7 +139,7 @@ class Refining:
 
     @property
     def _demand(self) -> Float[Tensor, " nodes"]:
-        """Return how often each group should be opened, in proportion; infinite where nothing is known yet."""
+        """Return how often each group should be opened, up to a factor; infinite for groups that are hardly known."""
         demand = (self.sums.variance / self._costs.clamp(min=1)).sqrt().masked_fill(self._costs == 0, 0)
         return demand.masked_fill((self.sums.opened < FEWEST) & (self._costs > 0), torch.inf)
 
@@ -152,7 +154,7 @@ class Refining:
         return self._with_those_around(too_rarely_opened.nonzero().flatten().tolist())
 
     def _affordable(self, opened: frozenset[int]) -> frozenset[int]:
-        """Return the groups among these that the runs last for, those first that matter most."""
+        """Return the most important of these groups, as many as fit into the runs that are left."""
         if self._cost(opened) <= self._left:
             return opened
         demand, chosen = self._demand, frozenset[int]()
@@ -163,5 +165,5 @@ class Refining:
         return chosen
 
     def _with_those_around(self, nodes: list[int]) -> frozenset[int]:
-        """Return groups, and all groups that these are parts of."""
+        """Return these groups, and all groups that contain them."""
         return frozenset(node for each in nodes for node in self.tree.around(each))

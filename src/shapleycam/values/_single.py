@@ -1,4 +1,4 @@
-"""Values from a single change: what the others lose without a player, and what it is worth alone."""
+"""Values from a single change: v(N) - v(N without j), and v({j})."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shapleycam.values.shares import PlayerValues
 
 
 def leave_one_out(game: Game) -> PlayerValues:
-    """Compute v(N) - v(N without j), what is lost when player j alone is removed.
+    """Compute v(N) - v(N without j), the loss when only player j is removed.
 
-    It is a player's marginal contribution at the end of every order, so that what two players have twice is nobody's:
-    the values do not sum to v(N). It takes n evaluations.
+    It is the player's marginal contribution at the end of an order. If two players have the same evidence, neither gets
+    a value for it; the values do not sum to v(N). It takes n evaluations.
 
     Args:
-        game: of b images with n players.
+        game: the game of b images with n players.
 
     Returns:
         The values (b, n), in units of the utility, without a standard error.
@@ -37,18 +37,18 @@ def leave_one_out(game: Game) -> PlayerValues:
         >>> leave_one_out(game).values.shape
         torch.Size([1, 4])
     """
-    without_it = game.value(~_alone(game)).to(accurate(game.activation.device))
-    return PlayerValues(game.grand[:, None].to(without_it) - without_it, None, _evaluations(game))
+    without_player = game.value(~_single_players(game)).to(accurate(game.activation.device))
+    return PlayerValues(game.grand[:, None].to(without_player) - without_player, None, _evaluations(game))
 
 
 def single_inclusion(game: Game) -> PlayerValues:
-    """Compute v({j}), what player j is worth alone.
+    """Compute v({j}), the value of the coalition of player j only.
 
-    It is a player's marginal contribution at the beginning of every order: the values do not sum to v(N). It takes n
+    It is the player's marginal contribution at the beginning of an order. The values do not sum to v(N). It takes n
     evaluations.
 
     Args:
-        game: of b images with n players.
+        game: the game of b images with n players.
 
     Returns:
         The values (b, n), in units of the utility, without a standard error.
@@ -67,11 +67,12 @@ def single_inclusion(game: Game) -> PlayerValues:
         >>> single_inclusion(game).values.shape
         torch.Size([1, 4])
     """
-    alone = game.value(_alone(game)).to(accurate(game.activation.device))
-    return PlayerValues(alone, None, _evaluations(game))
+    values = game.value(_single_players(game)).to(accurate(game.activation.device))
+    return PlayerValues(values, None, _evaluations(game))
 
 
-def _alone(game: Game) -> Bool[Tensor, "n n"]:
+def _single_players(game: Game) -> Bool[Tensor, "n n"]:
+    """Return the coalitions of a single player."""
     return torch.eye(game.n_players, dtype=torch.bool, device=game.activation.device)
 
 

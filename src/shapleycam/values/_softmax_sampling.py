@@ -1,8 +1,8 @@
-"""Sampling Shapley values of channels behind a softmax, where one coalition tells what every channel adds to it.
+"""Sample Shapley values of channels before a softmax, where one coalition gives the contributions of all channels.
 
-A channel's Shapley value is the mean over t in [0, 1] of what it adds to coalitions that each other channel joins with
-chance t (Owen 1972). A round draws t from equal parts of [0, 1], and with each coalition takes its complement, as of
-1 - t; rounds are independent, and their spread gives the standard error.
+A channel's Shapley value is the mean over t in [0, 1] of its marginal contribution to coalitions that each other
+channel joins with probability t (Owen 1972). A round draws one t from each of some equal parts of [0, 1], and adds to
+each coalition its complement (as for 1 - t). Rounds are independent; the standard error is computed from them.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from shapleycam.values.tolerance import check_tolerance
 from shapleycam.wording import percent
 
 _PARTS = 4
-"""Parts of [0, 1] of a round."""
+"""Number of parts of [0, 1]."""
 _EACH = 2 * _PARTS
-"""Coalitions of a round: one of each part, and its complement."""
+"""Coalitions of a round: one for each part, and its complement."""
 _FEWEST, _MOST = 5, 1024
-"""Rounds; after the fewest there are a quarter more each time."""
+"""Minimum and maximum number of rounds; each step adds a quarter more."""
 
 
 def softmax_sampling(
     game: Game, tolerance: float = 0.01, seed: Seed = 0, *, progress: Progress | None = None
 ) -> ShapleyValues | None:
-    """Sample Shapley values (b, n) of channels with standard errors; None where the game is no softmax of channels.
+    """Sample Shapley values (b, n) of channels with standard errors; None if the game is not a softmax of channels.
 
-    They sum to v(N): what is missing goes to the channels by the square of their standard errors.
+    The values sum to v(N): the missing part is divided among the channels by the squares of their standard errors.
 
     Args:
-        game: the images' games; what one gets does not depend on its batch mates.
-        tolerance: sampling ends where ‖stderr‖ / ‖values‖ is at most this, or after 8,192 coalitions, with a warning.
-        seed: with the image's content, what the coalitions are drawn from.
-        progress: called after each image with its coalitions and ‖stderr‖ / ‖values‖.
+        game: the images' games; an image's values do not depend on the other images of the batch.
+        tolerance: ‖stderr‖ / ‖values‖ at which sampling ends. It also ends after 8,192 coalitions, with a warning.
+        seed: the coalitions are drawn from this seed and the image's content.
+        progress: a function that is called after each image with its number of coalitions and ‖stderr‖ / ‖values‖.
 
     Raises:
-        OptionError: a tolerance that is not positive.
-        ReplayError: the model itself gives some coalitions another value.
+        OptionError: the tolerance is not positive.
+        ReplayError: the values of some coalitions differ from the model's own.
 
     Examples:
         >>> import torch
@@ -76,7 +76,7 @@ def softmax_sampling(
 
 
 def _sample(game: SoftmaxOfChannels, generator: torch.Generator, tolerance: float) -> Float[Tensor, "rounds n"]:
-    """Return the estimates of independent rounds, so many that their mean is as sure as is asked, or all."""
+    """Return the estimates of independent rounds, as many as the tolerance takes, or the maximum number."""
     device = game.steps.device
     done = torch.empty(0, len(game.steps), dtype=accurate(device), device=device)
     while len(done) < _MOST and (len(done) < _FEWEST or _uncertainty(done) > tolerance):
@@ -106,7 +106,7 @@ def _uncertainty(rounds: Float[Tensor, "rounds n"]) -> float:
 
 
 def _check_reached(reached: Float[Tensor, " b"], tolerance: float) -> None:
-    """Warn of images whose standard error is larger than was asked."""
+    """Warn of images that did not reach the tolerance."""
     images = (~(reached <= tolerance)).nonzero().flatten().tolist()
     if images:
         warn(

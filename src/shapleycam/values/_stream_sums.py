@@ -1,4 +1,4 @@
-"""Sums of samples that belong to independent streams in turn: their mean, and its standard error."""
+"""Sums of samples that are assigned to independent streams in turn: their mean, and its standard error."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from shapleycam.values._orders import STREAMS
 from shapleycam.values.shares import ShapleyValues
 
 _OF_SINGLE_ORDERS = 4
-"""Of so many streams of one order each, one is left out of the degrees of freedom: single orders have heavy tails."""
+"""For streams of one order each, one in this number does not count as a sample: single orders have heavy tails."""
 
 
 @dataclass
 class StreamSums:
-    """The samples so far: how many orders there are in each stream, and the sums over these.
+    """The sums over the samples so far, for each stream.
 
-    `error` are the sums of the control variate's errors; `square` of the squares of these over all players, and `cross`
-    of their products with what samples differ from `centre`, about the control's values. `samples` counts the samples,
-    which may be means over several orders; `trials` are evaluations that were spent otherwise. `fitted` is what
-    surrogates take from the sums.
+    Attributes:
+        count: the number of orders.
+        total: the sums of the players' marginal contributions.
+        error: the sums of the control variate's errors.
+        square: the sums of the squared errors, over all players.
+        cross: the sums over players of the products of the errors with the samples' deviations from `centre`.
+        centre: approximate Shapley values of the control variate.
+        samples: the number of samples, which may be means over several orders.
+        trials: evaluations that were not spent on samples.
+        fitted: the corrections by surrogates, which are subtracted from `total`.
     """
 
     count: Int[Tensor, "b streams"]
@@ -53,7 +59,7 @@ class StreamSums:
         return cls(count, total, error, square, square.clone(), centre, none.clone(), none.clone(), fitted)
 
     def use(self, control: ControlVariate, images: Int[Tensor, " a"]) -> None:
-        """Note the values of a control variate of some images, and what it took to make it."""
+        """Set the approximate values of a control variate of some images, and count the evaluations to make it."""
         images = images.to(self.centre.device)
         self.centre[images] = control.centre[images].to(self.centre)
         self.trials[images] += control.spent
@@ -65,9 +71,9 @@ class StreamSums:
         images: Int[Tensor, " a"],
         orders: int = 1,
     ) -> None:
-        """Add samples, each the mean over so many orders."""
+        """Add samples, each of which is the mean over this number of orders."""
         images = images.to(self.total.device)
-        first = int(self.samples[images[0]])  # images that go on have had as many samples
+        first = int(self.samples[images[0]])  # all images that are sampled further have the same number of samples
         self.samples[images] += samples.shape[1]
         weighted = (orders * samples, orders * errors)
         for index, (sample, error) in enumerate(zip(*(part.unbind(1) for part in weighted), strict=True)):
@@ -80,9 +86,10 @@ class StreamSums:
 
     @property
     def corrected(self) -> Float[Tensor, "b streams n"]:
-        """Return the sums less the control's errors times what these still explain of the samples in other streams.
+        """Return the sums less a factor times the control's errors, and less the corrections by surrogates.
 
-        So the factor does not depend on what it is applied to, and the mean stays unbiased.
+        The factor of a stream is the regression of samples on errors in the other streams. So it is independent of the
+        stream, and the mean stays unbiased.
         """
         square = self.square.sum(1, keepdim=True) - self.square
         cross = self.cross.sum(1, keepdim=True) - self.cross
@@ -95,16 +102,16 @@ class StreamSums:
 
     @property
     def stderr(self) -> Float[Tensor, "b n"]:
-        """Return the standard error of the mean, from how the streams differ; NaN of a single sample.
+        """Return the standard error of the mean, from the deviations of the streams; NaN for a single stream.
 
-        Were samples independent, its square would be unbiased for streams of any lengths.
+        For independent samples its square is unbiased, whatever the lengths of the streams.
         """
         share = self._share
         return ((share * self.deviations).square().sum(1) / (1 - share.square().sum(1))).sqrt()
 
     @property
     def deviations(self) -> Float[Tensor, "b streams n"]:
-        """Return how far the mean of each stream is from that of all; zero where a stream has no samples."""
+        """Return the deviation of each stream's mean from the mean over all samples; zero for empty streams."""
         of_streams = self.corrected / self.count.clamp(min=1)[..., None]
         return torch.where(self._share > 0, of_streams - self.mean[:, None], 0.0)
 
@@ -113,7 +120,7 @@ class StreamSums:
         return self.count.to(self.total.dtype)[..., None] / self.count.sum(1)[:, None, None]
 
     def shares(self, game: Game) -> ShapleyValues:
-        """Return the estimates."""
+        """Return the estimates of the values, with standard errors."""
         spent = self.count.sum(1) * (game.n_players - 1) + self.trials
         streams = (self.count > 0).sum(1)
         streams = torch.where(self.count.amax(1) == 1, streams - streams // _OF_SINGLE_ORDERS, streams)
@@ -121,7 +128,7 @@ class StreamSums:
 
 
 def error_of_samples(samples: Float[Tensor, "samples ..."]) -> Float[Tensor, "..."]:
-    """Return the standard error of the mean of the first samples, or of a function of each, from their streams."""
+    """Return the standard error of the mean of these samples (or of functions of them), computed from their streams."""
     flat = samples.flatten(1)[None] if samples.dim() > 1 else samples[None, :, None]
     sums = StreamSums.of(1, flat.shape[2], flat)
     sums.add(flat, torch.zeros_like(flat), torch.zeros(1, dtype=torch.long, device="cpu"))

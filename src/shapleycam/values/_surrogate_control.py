@@ -1,16 +1,17 @@
-"""A control variate where a coalition costs a run of the head: an additive game fitted to the samples themselves.
+"""A control variate for heads without a shortcut: an additive surrogate game that is fitted to the samples themselves.
 
-Several layers in front of the output, the utility often changes from that of nothing to that of the whole image within
-a few sizes of coalitions: a player counts there, and hardly anywhere else. So the surrogate of an image's game is
+At a layer that is several layers before the output, the utility often changes from the empty to the full value within a
+few sizes of coalitions. A player contributes at these sizes, and hardly at others. So the surrogate of an image's game
+is
 
     c(S) = a(|S|) + Σ_{j ∈ S} w_j(|S|),
 
-where a(s) is the mean utility at size s, and the weights w_j(s), whose sum over the players is zero, are linear between
-a few sizes. A ridge regression on the beginnings of orders that were evaluated anyway gives it, so that it costs no
-evaluation. Its Shapley values are c(N) / n + Σ_{0 < s < n} w_j(s) / (n - 1).
+where a(s) is the mean utility at size s. The weights w_j(s) sum to zero over the players, and are linear between a few
+sizes. They are fitted by ridge regression to coalitions that were evaluated anyway, so that they cost no evaluation.
+The Shapley values of c are c(N) / n + Σ_{0 < s < n} w_j(s) / (n - 1).
 
-The estimate stays unbiased: for each group of streams, c and its factor β come from the other groups (cross-fitting:
-Chernozhukov et al. 2018, doi:10.1111/ectj.12097).
+The estimate stays unbiased: for each group of streams, c and its factor β are fitted to the other groups
+(cross-fitting: Chernozhukov et al. 2018, doi:10.1111/ectj.12097).
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ from shapleycam.values._stream_sums import StreamSums
 from shapleycam.values._window_control import interpolation
 
 FEWEST_SAMPLES = 16
-"""Samples of four orders from which on surrogates are fitted."""
+"""Minimum number of samples of four orders to fit a surrogate."""
 LEAST_BYTES = 2**20
-"""Bytes that a coalition takes in heads whose runs are dear enough: fitting takes about 30 microseconds a coalition."""
+"""Minimum bytes of a coalition in the head: for cheaper runs fitting does not pay (about 30 microseconds for each)."""
 _NEAR = 2.0
-"""How many times the tolerance the error may be before surrogates are fitted, which halve it at the best."""
+"""Surrogates are fitted if the error is at most this multiple of the tolerance, since they at best halve it."""
 FEWEST_PLAYERS = 8
-"""Players from which on surrogates are fitted."""
+"""Minimum number of players to fit a surrogate."""
 _GROUPS = 4
-"""Groups of streams."""
+"""Groups of streams for cross-fitting."""
 _SIZES = 7
 """Sizes of coalitions between which weights are linear."""
 _RIDGE = 2.0
-"""Weight of the penalty: that of so many orders."""
+"""Weight of the penalty, in orders."""
 _STEPS = 15
 """Steps of conjugate gradients."""
 
 
 class Samples(NamedTuple):
-    """Samples of four orders: the place of each player, and what it adds to those before it."""
+    """Samples of four orders: the place of each player in them, and its marginal contribution."""
 
     places: Int[Tensor, "samples four n"]
     gained: Float[Tensor, "samples four n"]
@@ -61,9 +62,9 @@ class Surrogate(NamedTuple):
 
     Attributes:
         means: a(s) for the sizes 1 to n - 1.
-        knots: the weights w_j at a few sizes.
-        hats: how much each of these sizes counts at the sizes 1 to n - 1.
-        grand: c(N), as of the game itself.
+        knots: the weights w_j at a few sizes, the knots.
+        hats: the interpolation weight of each knot at the sizes 1 to n - 1.
+        grand: c(N), which equals v(N).
     """
 
     means: Float[Tensor, " m"]
@@ -72,7 +73,7 @@ class Surrogate(NamedTuple):
     grand: Float[Tensor, ""]
 
     def errors(self, places: Int[Tensor, "samples four n"]) -> Float[Tensor, "samples n"]:
-        """Return how far each player's mean contribution to c in the orders of a sample is from its Shapley value."""
+        """Return each player's mean marginal contribution in c over the orders of a sample, less its Shapley value."""
         samples, orders, n = places.shape
         between = self.means + _sums(self.knots, self.hats, places.flatten(0, 1).argsort(1))
         worth = between.new_zeros(1, samples * orders, n + 1)
@@ -82,9 +83,9 @@ class Surrogate(NamedTuple):
 
 
 class SurrogateControl:
-    """The samples of each image, and how they are corrected by surrogates fitted to each other.
+    """Stores the samples of each image, and corrects them by surrogates that are fitted to the samples.
 
-    Both take 16 bytes for each coalition that was evaluated.
+    It takes 16 bytes for each evaluated coalition.
     """
 
     note = "only the difference from an additive game was sampled, which is fitted to other samples of the image"
@@ -104,9 +105,9 @@ class SurrogateControl:
             self._samples[image].append(Samples(*sample))
 
     def correct(self, sums: StreamSums, game: Game, images: Int[Tensor, " a"], tolerance: float | None) -> None:
-        """Note in the sums of some images what surrogates take from them, fitted to all samples so far.
+        """Set the corrections by surrogates in the sums of some images, fitted to all their samples so far.
 
-        That is done for the last sample, and before it for those images that may reach a tolerance by it.
+        This is done after the last sample, and earlier for images that may reach the tolerance with the correction.
         """
         sums.fitted[images.to(sums.fitted.device)] = 0
         count = int(sums.samples[images[0]])
@@ -119,9 +120,9 @@ class SurrogateControl:
 
 
 def surrogate_control(game: Game, most_samples: int) -> SurrogateControl | None:
-    """Return what corrects samples by surrogates; None where fitting them would take longer than to sample more.
+    """Return a control that corrects samples by surrogates; None if fitting them takes longer than more samples.
 
-    `most_samples` are those after which the sampling ends in any case.
+    `most_samples` is the maximum number of samples.
     """
     if most_samples < FEWEST_SAMPLES or game.n_players < FEWEST_PLAYERS or game.shortcut is not None:
         return None
@@ -129,7 +130,7 @@ def surrogate_control(game: Game, most_samples: int) -> SurrogateControl | None:
 
 
 def correction(samples: Samples) -> Float[Tensor, "streams n"]:
-    """Return what surrogates take from the sums over the orders of each stream."""
+    """Return the corrections by surrogates, which are subtracted from the sums over the orders of each stream."""
     count, orders, n = samples.places.shape
     streams = torch.arange(count, device=samples.gained.device) % STREAMS
     groups = streams * _GROUPS // STREAMS
@@ -142,9 +143,9 @@ def correction(samples: Samples) -> Float[Tensor, "streams n"]:
 
 
 def _factors(samples: Samples, groups: Int[Tensor, " samples"]) -> Float[Tensor, " groups"]:
-    """Return the factor β of each group's surrogate; nothing of it comes from the group itself.
+    """Return the factor β of each group's surrogate, which is independent of the group.
 
-    It is the factor that suits best in another group, with a surrogate fitted to neither.
+    It is the best factor for the samples of the other groups, each with a surrogate that is fitted to neither group.
     """
     means = samples.gained.mean(1)
     cross = means.new_zeros(_GROUPS)
@@ -159,10 +160,10 @@ def _factors(samples: Samples, groups: Int[Tensor, " samples"]) -> Float[Tensor,
 
 
 def _fit(samples: Samples) -> Surrogate:
-    """Return the game c that is nearest to the samples, by ridge regression.
+    """Return the game c that fits the samples best, by ridge regression.
 
-    The equations are solved by conjugate gradients: along an order a sum over the members of each coalition takes one
-    addition.
+    The equations are solved by conjugate gradients. In an order, each coalition has one member more than the one
+    before, so that a sum over its members takes one addition.
     """
     places, gained = samples.places.flatten(0, 1), samples.gained.flatten(0, 1)
     n = places.shape[1]
@@ -173,7 +174,7 @@ def _fit(samples: Samples) -> Surrogate:
     sizes = torch.arange(1, n, device=places.device)
     knots_at = torch.linspace(1, n - 1, _SIZES, dtype=torch.float32, device=places.device).round().long().unique()
     hats = interpolation(n, knots_at)[1:n].mT.to(worth)
-    # What a knot weighs in the equations: the variance of a player's presence at each size, summed over the orders.
+    # The weight of each knot, as preconditioner and in the ridge: the variance of a player's presence at each size.
     weights = hats.square() @ ((sizes * (n - sizes)).to(worth) / (n * (n - 1)))[:, None]
     knots = hats.new_zeros(len(hats), n)
     left = _by_players(between - means, hats, places)
@@ -182,7 +183,7 @@ def _fit(samples: Samples) -> Surrogate:
     for _ in range(_STEPS):
         image = _by_players(_sums(direction, hats, order), hats, places) + _RIDGE * weights * direction
         curvature = (direction * image).sum()
-        if not bool(curvature > 0):  # nothing is left
+        if not bool(curvature > 0):  # the residual is zero
             break
         step = remaining / curvature
         knots, left = knots + step * direction, left - step * image
@@ -196,7 +197,7 @@ def _sums(
 ) -> Float[Tensor, "orders m"]:
     """Return Σ_{j ∈ S} w_j(|S|) for the first 1 to n - 1 players of each order."""
     sums = hats.new_zeros(len(order), order.shape[1] - 1)
-    for weights, hat in zip(knots, hats, strict=True):  # one by one: together they would take seven times the memory
+    for weights, hat in zip(knots, hats, strict=True):  # one by one, which takes a seventh of the memory
         sums += weights[order[:, :-1]].cumsum(1) * hat
     return sums
 
@@ -204,10 +205,10 @@ def _sums(
 def _by_players(
     left: Float[Tensor, "orders m"], hats: Float[Tensor, "t m"], places: Int[Tensor, "orders n"]
 ) -> Float[Tensor, "t n"]:
-    """Return the transpose of `_sums` applied to numbers by order and size, less its mean over the players."""
+    """Return the transpose of `_sums` applied to residuals by order and size, less its mean over the players."""
     totals = left.new_zeros(len(hats), places.shape[1])
     for total, hat in zip(totals, hats, strict=True):
-        later = (left * hat).flip(1).cumsum(1).flip(1)  # the sizes at which whoever has a place is a member
-        later = torch.cat([later, later.new_zeros(len(later), 1)], 1)  # whoever is last never is
+        later = (left * hat).flip(1).cumsum(1).flip(1)  # over the sizes at which the player of each place is a member
+        later = torch.cat([later, later.new_zeros(len(later), 1)], 1)  # the last player is a member at none of them
         total += later.gather(1, places).sum(0)  # noqa: PLW2901  # a row of the totals
     return totals - totals.mean(1, keepdim=True)

@@ -1,7 +1,7 @@
-"""Taylor estimates of the Shapley values: φ_j = Σ_k (A - R)_kj D_kj with D from derivatives at the activation.
+"""Taylor estimates of Shapley values: φ_j = Σ_k (A - R)_kj D_kj with D from derivatives at the activation.
 
-Source: arXiv:2501.06261, where R, what stands in for absent content, is zero. First order is D = g, exact for a linear
-utility; second order is D = g - ½ H·(A - R), exact for a quadratic one.
+Source: arXiv:2501.06261, where R, the content of absent players, is zero. First order is D = g, exact for a linear
+utility; second order is D = g - ½ H·(A - R), exact for a quadratic utility.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from shapleycam.values.shares import ShapleyValues
 
 
 def taylor(game: Game, order: int = 2) -> ShapleyValues:
-    """Compute Taylor estimates of the values, from the gradient alone or with one Hessian-vector product.
+    """Compute Taylor estimates of first order (from the gradient) or second order (with a Hessian-vector product).
 
     Args:
-        game: of b images with n players.
-        order: 1 for the gradient alone, 2 for the Hessian-vector product too.
+        game: the game of b images with n players.
+        order: 1 or 2.
 
     Returns:
         The values (b, n), in units of the utility, without a standard error; `evaluations` counts derivatives.
 
     Raises:
         OptionError: another order.
-        DerivativeError: something after the layer has no second derivative.
+        DerivativeError: an operation in the head has no second derivative.
 
     Examples:
         >>> import torch

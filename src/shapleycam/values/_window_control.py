@@ -1,9 +1,9 @@
-"""A control variate for sampling behind a head that sums over windows: the utility linearised around mean coalitions.
+"""A control variate for heads that sum over windows: the utility, linearised around the mean coalition of each size.
 
-Random coalitions of a size differ little in the mean over windows that the head takes, f(S). So the utility is nearly
-c(S) = U(f_s) + U'(f_s) · (f(S) - f_s), with f_s the mean of f(S) over all coalitions of S's size s. The Shapley values
-of c are known in closed form; sampled are only those of the difference, which is small. Whatever c is, the estimate is
-unbiased, since c is chosen before anything is drawn. (Control variates: Owen, Monte Carlo theory, methods and examples,
+The head takes a mean over windows, f(S), which differs little between random coalitions of the same size s. So the
+utility is nearly c(S) = U(f_s) + U'(f_s) · (f(S) - f_s), with f_s the mean of f(S) over all coalitions of size s. The
+Shapley values of c have a closed form, so that only the small difference is sampled. The estimate is unbiased for any
+c, since c is chosen before the samples are drawn. (Control variates: Owen, Monte Carlo theory, methods and examples,
 2013, chapter 8.)
 """
 
@@ -23,7 +23,7 @@ from shapleycam.values._orders import of_players, prefixes
 from shapleycam.values._window_game import WindowGame, mean_contents
 
 _SIZES = 9
-"""Sizes of coalitions around which the utility is linearised; in between the linearisations are interpolated."""
+"""Sizes of coalitions at which the utility is linearised; between them linearisations are interpolated."""
 
 
 class WindowControl(ControlVariate):
@@ -46,16 +46,13 @@ class WindowControl(ControlVariate):
         return gained.mean(2) - self.centre[images.to(gained.device), None]
 
     def value(self, coalitions: Bool[Tensor, "a s n"], images: Int[Tensor, " a"]) -> Float[Tensor, "a s"]:
-        """Return c(S) of coalitions of the images `images`; c of nobody need not be zero."""
+        """Return c(S) of coalitions of the images `images`; c of the empty coalition need not be zero."""
         pairs = zip(images.tolist(), coalitions, strict=True)
         return torch.stack([self._games[image].value(chosen) for image, chosen in pairs])
 
 
 def window_control(game: Game, coalitions: int, images: Int[Tensor, " a"]) -> WindowControl | None:
-    """Return a control variate for some images, or None.
-
-    That is where the head has no windows, or so few coalitions are not worth their table.
-    """
+    """Return a control variate for some images; None if the head has no windows, or their table does not pay."""
     windows = game.windows(coalitions)
     if windows is None:
         return None
@@ -79,7 +76,7 @@ def _linearised(game: Game, windows: WindowedUtility, image: int) -> WindowGame:
 
 
 def interpolation(n: int, sizes: Int[Tensor, " t"]) -> Float[Tensor, "n_and_1 t"]:
-    """Return for each size 0 to n the weights of the two sizes around it, which interpolate linearly."""
+    """Return the weights that interpolate linearly between `sizes`, for each size 0 to n."""
     every = torch.arange(n + 1, device=sizes.device)
     upper = torch.searchsorted(sizes, every).clamp(1, len(sizes) - 1)
     low, high = sizes[upper - 1], sizes[upper]

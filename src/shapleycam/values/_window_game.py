@@ -1,7 +1,7 @@
-"""Games that are sums over windows: the value of each coalition, and the Shapley values in closed form.
+"""`WindowGame`: a game that is a sum over windows, with values of coalitions and Shapley values in closed form.
 
-A window sees at most nine positions, so that its worth is a table by its contents. Each window is a game of its few
-players; by linearity the Shapley values are the sums of those of the windows, which take 2^9 terms each and not 2^n.
+A window has at most nine positions, so that a table has its value for each of its contents. Each window is a game of
+its few players. By linearity, Shapley values are sums of those of the windows, which have 2^9 terms each, not 2^n.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class WindowGame:
     """The game c(S) = Σ_t L_t(|S|) · (a_t + Σ_w T_t[w, contents of w in S]) of n players, with a few terms t.
 
     Attributes:
-        worth: T (windows, contents, terms); bit r of the contents' number says whether the r-th position is present.
-        members: (windows, bits), the player that each bit's position belongs to; n for a position that has none.
+        worth: T (windows, contents, terms); the window's r-th position is present if bit r of the index is set.
+        members: (windows, bits), the index of the player of each bit's position; n for a position without a player.
         by_size: L (n + 1, terms), the weight of each term by the coalition's size.
         constants: a (terms,).
 
     Examples:
         >>> import torch
         >>> from shapleycam.values._window_game import WindowGame
-        >>> worth = torch.tensor([[0.0, 1.0, 2.0, 6.0]], dtype=torch.float64)[..., None]  # nobody, 0, 1, both
+        >>> worth = torch.tensor([[0.0, 1.0, 2.0, 6.0]], dtype=torch.float64)[..., None]  # of {}, {0}, {1}, {0, 1}
         >>> game = WindowGame(worth, torch.tensor([[0, 1]]), worth.new_ones(3, 1), worth.new_zeros(1))
         >>> game.shapley().tolist()
         [2.5, 3.5]
@@ -46,7 +46,7 @@ class WindowGame:
 
     @property
     def n_players(self) -> int:
-        """Return how many players there are."""
+        """Return the number of players."""
         return len(self.by_size) - 1
 
     def value(self, coalitions: Bool[Tensor, "s n"]) -> Float[Tensor, " s"]:
@@ -60,7 +60,7 @@ class WindowGame:
         return torch.cat(values)
 
     def shapley(self) -> Float[Tensor, " n"]:
-        """Return the Shapley values: exact up to rounding."""
+        """Return the exact Shapley values."""
         n = self.n_players
         of_sizes = (self.by_size * self.constants).sum(1)
         shares = ((of_sizes[-1] - of_sizes[0]) / n).repeat(n)
@@ -69,7 +69,7 @@ class WindowGame:
             worth = self.worth[group.windows][:, group.contents]
             own = torch.einsum("gut,ujt->gj", worth, self._coefficients(k).to(worth))
             shares.index_add_(0, group.players.flatten(), own.flatten())
-            if n > k:  # the others change the size alone: what is left is theirs in equal parts
+            if n > k:  # the other players change only |S|, so that they have equal parts of the rest
                 total = (worth[:, -1] * self.by_size[-1] - worth[:, 0] * self.by_size[0]).sum(1)
                 rest = (total - own.sum(1)) / (n - k)
                 shares += rest.sum()
@@ -78,7 +78,7 @@ class WindowGame:
 
     @cached_property
     def _bits(self) -> Float[Tensor, "n windows"]:
-        """Return by how much each player raises the number of each window's contents."""
+        """Return the bits of each player in the index of each window's contents."""
         windows, bits = self.members.shape
         raised = torch.zeros(self.n_players + 1, windows, dtype=torch.float32, device=self.members.device)
         powers = 2.0 ** torch.arange(bits, dtype=raised.dtype, device=raised.device)
@@ -87,7 +87,7 @@ class WindowGame:
         return raised[:-1]
 
     def _coefficients(self, k: int) -> Float[Tensor, "u k terms"]:
-        """Return what a window's worth with each coalition of its k players counts for each of them."""
+        """Return the weight of a window's value, for each coalition of its k players, in each player's value."""
         n, device = self.n_players, self.by_size.device
         chances = coalition_chances(n, k, self.by_size)
         sizes = torch.arange(n + 1, device=device).to(self.by_size)
@@ -99,12 +99,12 @@ class WindowGame:
 
 
 class WindowGroup(NamedTuple):
-    """Windows whose positions belong to players in the same way.
+    """Windows whose positions belong to players in the same pattern.
 
     Attributes:
         windows: (g,), their indices.
-        players: (g, k), the players of each.
-        contents: (2^k,), the number of the contents with each coalition of the k players; bit j is the j-th's.
+        players: (g, k), the players of each window.
+        contents: (2^k,), the index of the contents for each coalition of the k players; bit j is the j-th player's.
     """
 
     windows: Int[Tensor, " g"]
@@ -113,7 +113,7 @@ class WindowGroup(NamedTuple):
 
 
 def window_groups(members: Int[Tensor, "windows bits"], n: int) -> Iterator[WindowGroup]:
-    """Yield the windows in groups: one of those inside the map, and others of those at its border."""
+    """Yield the windows in groups; without regions these are the windows inside the map, and groups at its border."""
     groups: dict[tuple[int, ...], list[tuple[int, list[int]]]] = {}
     for window, row in enumerate(members.tolist()):
         order: dict[int, int] = {}
@@ -135,7 +135,7 @@ def window_groups(members: Int[Tensor, "windows bits"], n: int) -> Iterator[Wind
 
 
 def coalition_chances(n: int, k: int, like: Tensor) -> Float[Tensor, "sizes members"]:
-    """Return how likely a random coalition of each size 0 to n holds exactly certain p of certain k players, p ≤ k."""
+    """Return the probability that, of k given players, exactly p given ones are in a random coalition of each size."""
     sizes = torch.arange(n + 1, device=like.device).to(like)
     held, absent, ways = [torch.ones_like(sizes)], [torch.ones_like(sizes)], 1.0
     for step in range(k):
@@ -148,7 +148,7 @@ def coalition_chances(n: int, k: int, like: Tensor) -> Float[Tensor, "sizes memb
 def mean_contents(
     members: Int[Tensor, "windows bits"], n: int, sizes: Int[Tensor, " t"], like: Tensor
 ) -> Float[Tensor, "t windows contents"]:
-    """Return how likely each window has each contents in a random coalition of each of these sizes."""
+    """Return the probability of each contents of each window, in a random coalition of each of these sizes."""
     likely = torch.zeros(len(sizes), *members.shape[:1], 2 ** members.shape[1], device=like.device, dtype=like.dtype)
     for group in window_groups(members, n):
         k = group.players.shape[1]
@@ -158,5 +158,5 @@ def mean_contents(
 
 
 def _all_coalitions(k: int, device: torch.device) -> Bool[Tensor, "u k"]:
-    """Return all coalitions of k players by number: player j takes part where bit j is set."""
+    """Return all coalitions of k players in the order of their numbers: player j is a member if bit j is set."""
     return (torch.arange(2**k, device=device)[:, None] >> torch.arange(k, device=device)) % 2 == 1

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def relative_error(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    """Return ‖φ̂ - φ‖ / ‖φ‖; low is good, 1 is as bad as zeros. NaN where the true values are all zero.
+    """Return ‖φ̂ - φ‖ / ‖φ‖; low is good, and zeros have 1. NaN if the true values are all zero.
 
     Examples:
         >>> import torch
@@ -33,7 +33,7 @@ def best_scale(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Floa
 
 
 def linear_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    """Return Pearson's r, high is good. NaN where one of the two is constant.
+    """Return Pearson's r; high is good. NaN if one of the two is constant.
 
     Examples:
         >>> import torch
@@ -48,7 +48,7 @@ def linear_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"])
 
 
 def rank_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    """Return Spearman's ρ, high is good. NaN where one of the two is constant.
+    """Return Spearman's ρ; high is good. NaN if one of the two is constant.
 
     Examples:
         >>> import torch
@@ -61,10 +61,10 @@ def rank_correlation(values: Float[Tensor, "b n"], true: Float[Tensor, "b n"]) -
 def efficiency_gap(
     values: Float[Tensor, "b n"], grand: Float[Tensor, " b"], smallest: Float[Tensor, " b"] | None = None
 ) -> Float[Tensor, " b"]:
-    """Return |Σ φ̂ - v(N)| / |v(N)|, low is good, of estimated values φ̂ and v(N) = `grand`.
+    """Return |Σ φ̂ - v(N)| / |v(N)| for estimated values φ̂ and v(N) = `grand`; low is good.
 
-    `smallest` (b,) is the least that v(N) counts as, for where rounding leaves no more of it; without it the gap is NaN
-    or infinite where v(N) is zero.
+    `smallest` (b,) replaces |v(N)| in the denominator where it is larger, such as the rounding error of v(N). Without
+    it the gap is NaN or infinite if v(N) is zero.
 
     Examples:
         >>> import torch
@@ -76,8 +76,8 @@ def efficiency_gap(
 
 
 def _centred_ranks(values: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-    """Return ranks less their mean; ties share theirs."""
-    from scipy.stats import rankdata  # takes as long to import as numpy, Pillow and polars together
+    """Return ranks less their mean; ties have their mean rank."""
+    from scipy.stats import rankdata  # imported here because it takes as long as numpy, Pillow and polars together
 
     ranks: Tensor = torch.from_numpy(rankdata(values.detach().cpu().numpy(), axis=1)).to(values.device)
     return ranks.sub(ranks.mean(1, keepdim=True))

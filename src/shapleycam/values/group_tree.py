@@ -1,4 +1,4 @@
-"""Nested groups of the players: the tree along which hierarchical (Owen) values divide the score."""
+"""The tree of nested groups of players, along which hierarchical (Owen) values divide the score."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from shapleycam.errors import OptionError
 from shapleycam.game.players import Players
 
 Groups: TypeAlias = "Sequence[Tensor | np.ndarray | Sequence[int]] | None"
-"""What a user may give as groups: levels from coarse to fine, each with the number of every player's group, (n,) or
-(b, n); None for halves of halves of the image.
+"""What a user may give as groups: levels from coarse to fine, each with the label of every player's group, (n,) or
+(b, n); None for repeated halving of the image.
 """
 
 
 @dataclass(frozen=True)
 class GroupTree:
-    """The groups of one image's players as nodes of a tree; players are its leaves, and a group has two parts at least.
+    """The groups of one image's players as nodes of a tree; players are its leaves, and a group has at least two parts.
 
     Attributes:
-        children: of each node its parts; node 0 is everyone, and parts come after what they are parts of.
+        children: the parts of each node; node 0 is the group of all players, and parts have larger indices than their
+            group.
         members: (nodes, n), the players of each node.
-        leaves: (n,), the node of each player by itself.
-        levels: of each level the node of each player's group, (n,).
-        groups: of each level the node of each group, in the order of the groups' numbers.
+        leaves: (n,), the leaf of each player.
+        levels: for each level, the node of each player's group, (n,).
+        groups: for each level, the node of each group, in the order of the groups' labels.
     """
 
     children: tuple[tuple[int, ...], ...]
@@ -41,11 +42,11 @@ class GroupTree:
 
     @property
     def sizes(self) -> Int[Tensor, " nodes"]:
-        """Return how many players each node has."""
+        """Return the number of players of each node."""
         return self.members.sum(1)
 
     def opened_to(self, depth: int) -> frozenset[int]:
-        """Return the groups that have less than so many groups around them: these are the ones to be divided."""
+        """Return the groups at the levels 0 to `depth` - 1 of the tree, which are divided into their parts."""
         opened, layer = set[int](), [0]
         for _ in range(depth):
             layer = [node for node in layer if self.children[node]]
@@ -54,13 +55,13 @@ class GroupTree:
         return frozenset(opened)
 
     def around(self, node: int) -> list[int]:
-        """Return the nodes that hold all players of a node, itself among them."""
+        """Return the nodes that contain all players of a node, including itself."""
         contains: Tensor = (self.members >= self.members[node]).all(1)
         return contains.nonzero().flatten().tolist()
 
     @property
     def depth(self) -> int:
-        """Return how many divisions lead from everyone to the players."""
+        """Return the number of divisions from the root to the players."""
         depth = 0
         while len(self.opened_to(depth + 1)) > len(self.opened_to(depth)):
             depth += 1
@@ -68,7 +69,7 @@ class GroupTree:
 
 
 def group_tree(levels: Sequence[Int[Tensor, " n"]], n: int) -> GroupTree:
-    """Return the tree of nested groups of n players; a group that is the whole of a coarser one adds nothing.
+    """Return the tree of nested groups of n players; a group that equals a coarser group is not a node of its own.
 
     Examples:
         >>> import torch
@@ -103,7 +104,7 @@ def trees_of_images(groups: Groups, players: Players) -> list[GroupTree]:
     """Return the tree of each image's players.
 
     Raises:
-        OptionError: groups of another size or kind, or that are not nested.
+        OptionError: groups of another size or type, or groups that are not nested.
     """
     n, images = players.count, len(players.member)
     if groups is None:
@@ -115,10 +116,10 @@ def trees_of_images(groups: Groups, players: Players) -> list[GroupTree]:
 
 
 def halved_levels(players: Players, image: int) -> list[Int[Tensor, " n"]]:
-    """Return groups of one image's players by where they are: halves along each axis, of these halves, and so on.
+    """Return groups of one image's players by position: halves along each axis, halves of these, and so on.
 
-    So 8 x 8 regions are grouped as 2 x 2, each of these as 2 x 2, and these too; regions of any form by the middle of
-    their cells. Prefix tokens are a group by themselves.
+    For example, 8 x 8 regions are grouped to 2 x 2, 4 x 4 and 8 x 8. Regions of any shape are grouped by the centre of
+    their cells. All prefix tokens are one group.
 
     Examples:
         >>> import torch
@@ -144,18 +145,19 @@ def halved_levels(players: Players, image: int) -> list[Int[Tensor, " n"]]:
 
 
 def _centres(players: Players, image: int) -> Float[Tensor, "placed axes"]:
-    """Return the middle of each player's cells, in units that hide rounding; prefix tokens have none."""
+    """Return the centre of each player's cells, rounded to hide differences by rounding; not for prefix tokens."""
     grid, prefix = players.layout.grid, players.layout.prefix
     axes = torch.meshgrid(*(torch.arange(side, device="cpu").double() for side in grid), indexing="ij")
     places = torch.stack([axis.flatten() for axis in axes], 1)
     member = players.member[image, prefix:].cpu()
     sums = places.new_zeros(players.count - (prefix > 0), len(grid)).index_add(0, member, places)
-    sizes = member.bincount(minlength=len(sums)).clamp(min=1)  # a player without cells is at the corner: it earns 0
+    # Players without cells, whose value is 0, are at the corner.
+    sizes = member.bincount(minlength=len(sums)).clamp(min=1)
     return (sums / sizes[:, None]).round(decimals=6)
 
 
 def _quarters(centres: Float[Tensor, "placed axes"], group: Int[Tensor, " m"]) -> list[Int[Tensor, " _"]]:
-    """Return a group halved along each axis in turn, where its middles differ along it."""
+    """Return a group halved along each axis in turn, if its centres differ along this axis."""
     parts = [group]
     for axis in range(centres.shape[1]):
         parts = [half for part in parts for half in _halves(centres[part, axis], part)]
@@ -163,7 +165,7 @@ def _quarters(centres: Float[Tensor, "placed axes"], group: Int[Tensor, " m"]) -
 
 
 def _halves(along: Float[Tensor, " m"], part: Int[Tensor, " m"]) -> list[Int[Tensor, " _"]]:
-    """Return the players of either side of a cut, the one that halves them best and parts none that are level."""
+    """Return the players on each side of the cut that halves them best; equal coordinates stay together."""
     lines, counts = along.unique(return_counts=True)
     if len(lines) == 1:
         return [part]

@@ -1,4 +1,4 @@
-"""Options of the estimators: one object that is handed down whole, and its fields as keyword arguments of users."""
+"""Options of the estimators, as one object and as keyword arguments."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from shapleycam.values.progress import Progress
 
 @dataclass(frozen=True)
 class EstimatorOptions:
-    """Options of the estimators, handed down whole from the explainer to the method that needs them.
+    """Options of the estimators, which the explainer passes on to the methods.
 
     Args:
-        nodes: gradients along the path, for the path methods; "auto" takes as many as its values need.
-        tolerance: ‖standard error‖ / ‖values‖ to which sampledshapley and owen sample.
-        seed: for randomcam, sampledshapley and owen, with the image's content.
-        players: None for each position by itself; (rows, columns) of a grid of regions; whole numbers (h, w) or
-            (b, h, w) that name each cell's region; or, at layer "input", "superpixels", "superpixels:80" or "patches".
-        progress: called while sampling with the orders so far and the largest ‖standard error‖ / ‖values‖; by
-            exactshapley with the coalitions so far and NaN. What it raises ends the work.
-        runs: of what comes after the layer that values of players may take of an image at most; None for no limit, and
-            at layer "input", where each is a run of the whole model, for 1,000. Methods of masked or noisy images that
-            take more runs of the whole model are refused.
+        nodes: the number of gradients along the path, for path methods; "auto" takes as many as the values need.
+        tolerance: ‖standard error‖ / ‖values‖ at which sampledshapley and owen stop sampling.
+        seed: randomcam, sampledshapley and owen draw from this seed and the image's content.
+        players: None for one player per position; (rows, columns) of a grid of regions; integers (h, w) or (b, h, w)
+            that label each cell's region; or, at layer "input", "superpixels", "superpixels:80" or "patches".
+        progress: a function that is called during sampling with the number of orders so far and the largest
+            ‖standard error‖ / ‖values‖; exactshapley calls it with the number of coalitions so far and NaN. An
+            exception ends the work.
+        runs: the maximum number of runs of the head for the values of one image. None means no limit, but 1,000 at
+            layer "input", where the head is the whole model. Methods of masked or noisy images are refused if they take
+            more runs of the whole model.
 
     Raises:
-        OptionError: channels as players, which have no place on a map, or no runs.
+        OptionError: the players are channels, which have no position on a map; or the number of runs is not positive.
 
     Examples:
         >>> from shapleycam.values import EstimatorOptions
@@ -56,10 +57,10 @@ class EstimatorOptions:
 
 
 def check_run_count(runs: int | None) -> None:
-    """Refuse what is no number of runs.
+    """Refuse an invalid number of runs.
 
     Raises:
-        OptionError: it is neither None nor a whole number from 1 on.
+        OptionError: it is neither None nor a positive integer.
     """
     if runs is not None and not (isinstance(runs, int) and runs >= 1):
         raise OptionError(f"runs is {runs!r}; expected 1 or more, or None")

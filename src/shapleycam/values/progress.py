@@ -1,4 +1,4 @@
-"""How estimators report how far they are, so that whoever waits can watch, or end the work by an exception."""
+"""The type of functions to which estimators report their progress; they can end the work by an exception."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[int, float], None]
-"""Is called between batches with what was evaluated so far: the orders that were sampled, and the largest
-‖standard error‖ / ‖values‖; or the coalitions of all, and NaN."""
+"""A function that is called between batches with the number of orders so far and the largest
+‖standard error‖ / ‖values‖; or, by exact methods, with the number of coalitions so far and NaN."""

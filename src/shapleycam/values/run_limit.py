@@ -1,6 +1,6 @@
-"""How many runs of what comes after the layer an estimator may take of an image.
+"""The maximum number of runs of the head for the values of one image.
 
-Where the layer is the model's input such a run is one of the whole model, so that there is a limit by default.
+At layer "input" the head is the whole model, so that there is a limit by default.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from shapleycam.game import Game
 from shapleycam.values.options import EstimatorOptions
 
 RUNS_AT_INPUT = 1000
-"""Runs of the model, an image, at layer "input", unless the user says otherwise."""
+"""Default limit of runs for each image at layer "input"."""
 
 
 def run_limit(game: Game, options: EstimatorOptions) -> int | None:
-    """Return how many runs of the head values of players may take of an image; None for no limit.
+    """Return the maximum number of runs of the head for the values of one image; None for no limit.
 
-    There is none where coalitions are evaluated by a shortcut, without a run of the head for each.
+    There is no limit if a shortcut evaluates coalitions, since then a coalition takes no run of the head.
 
     Examples:
         >>> import torch

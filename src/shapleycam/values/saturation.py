@@ -1,7 +1,7 @@
-"""Derivatives that are next to nothing at the activation, beside what there is to divide: this is said.
+"""Detect saturated heads, whose derivative at the activation is almost zero compared with v(N), and warn of them.
 
-Where a head is saturated, as the probability of a class that the model is sure of, its derivative at the activation
-vanishes. Values made of it are small whatever the places have earned, and only look like an answer.
+An example is the probability of a class that the model is sure of. Values from such a derivative are small whatever the
+positions contribute, and would be misleading.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shapleycam.precision import widened
 from shapleycam.wording import percent
 
 _SMALL = 0.05
-"""Of what there is to divide: values whose sizes sum to less are next to nothing."""
+"""Values count as almost zero if their absolute values sum to less than this share of |v(N)|."""
 
 
 def first_order_sizes(game: Game) -> Float[Tensor, " b"]:
@@ -26,10 +26,10 @@ def first_order_sizes(game: Game) -> Float[Tensor, " b"]:
 
 
 def may_be_saturated(game: Game, sizes: Float[Tensor, " b"]) -> Bool[Tensor, " b"]:
-    """Return in which images values of these sizes may be next to nothing beside v(N), by what is known without a run.
+    """Return in which images values with these sums Σ_j |φ_j| may be almost zero compared with v(N), without any run.
 
-    Of class scores that is a utility which hardly changes with them, as a probability near 0 or 1; of other outputs,
-    values that are small beside the utility.
+    If the utility has class scores, they must also hardly change it, as for a probability near 0 or 1. For other
+    outputs it is enough that the values are small compared with the utility.
     """
     full = game.full.abs().to(sizes)
     small = sizes <= _SMALL * full.clamp(min=1)
@@ -38,7 +38,7 @@ def may_be_saturated(game: Game, sizes: Float[Tensor, " b"]) -> Bool[Tensor, " b
 
 
 def _slopes(game: Game) -> Float[Tensor, " b"] | None:
-    """Return the sum of |∂U/∂z| over the class scores z (b,); None of a utility that is not of one row an image."""
+    """Return the sum of |∂U/∂z| over the class scores z (b,); None for an output without one row for each image."""
     output = game.trace.output
     if not game.utility.predicts or not isinstance(output, Tensor) or len(output) != len(game.target):
         return None
@@ -49,13 +49,13 @@ def _slopes(game: Game) -> Float[Tensor, " b"] | None:
 
 
 def is_saturated(game: Game, sizes: Float[Tensor, " b"]) -> Bool[Tensor, " b"]:
-    """Return in which images values of these sizes are next to nothing beside v(N) (one head evaluation)."""
+    """Return in which images values with these sums are almost zero compared with v(N) (one head evaluation)."""
     grand = game.grand.abs()
     return (sizes > 0) & (grand > game.rounding) & (sizes <= _SMALL * grand.to(sizes))
 
 
 def warn_of_saturation(game: Game, images: Bool[Tensor, " b"], methods: list[str]) -> None:
-    """Warn that values of methods say little of some images."""
+    """Warn that the values of some methods are uninformative for some images."""
     which = ", ".join(map(str, images.nonzero().flatten().tolist()))
     warn(
         SaturatedDerivativeWarning,

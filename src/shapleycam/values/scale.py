@@ -1,4 +1,4 @@
-"""Heads that ignore the scale of the activation, and removals that leave nothing to divide: both are said."""
+"""Detect heads that ignore the scale of the activation, and removals for which v(N) is zero; warn of both."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from shapleycam.game import Game
 from shapleycam.game.removal import OWN_MEAN
 
 _CANCELS = 1e-2
-"""Below this share of the sum of sizes a sum is worth a closer look. Terms of random signs stay above it: 512 channels
-sum to 4% of their sizes."""
+"""A sum whose absolute value is below this share of the sum of absolute values is suspicious. Terms with random signs
+stay above it: the sum of 512 channels is about 4%."""
 _FLAT = 0.05
-"""Of the way from U(head(R)) to U(head(A)): a head that has gone no further at each of `_SCALES` ignores scale."""
+"""A head ignores scale if, at each of `_SCALES`, U differs from U(head(A)) by less than this share of |v(N)|."""
 _SCALES = (1 / 2, 1 / 16)
-"""Where between R and A the head is looked at. Halfway alone is not enough: the score of a photograph at half its
-contrast is often that of the whole, and falls before a sixteenth, where a norm still gives the same."""
+"""The points on the line from R to A (as t) at which the head is evaluated. t = 1/2 is not enough: at half its contrast
+a photograph often has the same score. At t = 1/16 the score has changed, unless a norm removes the scale."""
 
 
 def cancels(game: Game) -> bool:
-    """Return whether first-order values sum to next to nothing in every image, as behind a head that ignores scale.
+    """Return whether first-order values sum to almost zero in every image, as for a head that ignores scale.
 
-    Behind a norm over positions the values cancel each other. Behind a norm of each position by itself each value is
-    nothing already, as its channels' products of activation and derivative cancel.
+    For a norm over positions the values cancel each other. For a norm of each position each value is almost zero, since
+    its channels' products of activation and derivative cancel.
     """
     if not game.removal.is_fixed:
         return False
@@ -32,9 +32,9 @@ def cancels(game: Game) -> bool:
 
 
 def ignores_scale(game: Game) -> bool:
-    """Return whether U near R is what it is at A, while it is not at R (at most three head evaluations).
+    """Return whether U is the same near R as at A, but not at R (at most three head evaluations).
 
-    Near R is a sixteenth of the way from R to A; halfway is looked at first, where most heads show that they differ.
+    Near R means t = 1/16 on the line from R to A. The middle is evaluated first, where U of most heads already differs.
     """
     if not game.removal.is_fixed:
         return False
@@ -52,7 +52,7 @@ def divides_nothing(game: Game) -> bool:
 
 
 def warn_of_nothing_to_divide(game: Game) -> None:
-    """Warn that values sum to zero, and why."""
+    """Warn that v(N) is zero, so that the values sum to zero."""
     example = ", as behind a head that reads only the mean over places" if game.removal.name == OWN_MEAN.name else ""
     remedy = "removal 'mean' with reference= photographs, or removal 'zero'"
     warn(
@@ -64,7 +64,7 @@ def warn_of_nothing_to_divide(game: Game) -> None:
 
 
 def warn_of_ignored_scale(game: Game) -> None:
-    """Warn that derivatives say little at this layer."""
+    """Warn that derivatives are uninformative at this layer."""
     places = "at A/16 as at A, but not at 0"
     if not game.removal.is_zero:
         places = f"a sixteenth of the way from removal {game.removal.name!r} to A as at A, but not at its beginning"

@@ -1,4 +1,4 @@
-"""The result of every function that computes values of players."""
+"""Results of the functions that compute values of players."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from shapleycam.intervals import student_quantile
 
 @dataclass(frozen=True)
 class PlayerValues:
-    """One value for each player, in units of the utility, by whatever rule.
+    """One value for each player, in units of the utility.
 
     Attributes:
         values: (b, n), in units of the utility.
-        stderr: (b, n), their standard errors; None where they are not sampled.
-        evaluations: (b,), how many coalitions each image took, or head derivatives (path and Taylor). A coalition that
-            no shortcut evaluates takes `Game.runs_per_coalition` runs of the head: one, but with removal "samples" one
-            for each photograph. `runs=` of estimators counts the runs.
-        samples: (b,), the number of independent samples, or streams of samples, that `stderr` comes from, fewer where
-            these are single orders, whose tails are heavy; None without it.
+        stderr: (b, n), their standard errors; None if they are not sampled.
+        evaluations: (b,), the number of coalitions for each image; for path and Taylor estimates the number of
+            derivatives. Without a shortcut a coalition takes `Game.runs_per_coalition` runs of the head: one, or with
+            removal "samples" one for each photograph. `runs=` of estimators limits the runs.
+        samples: (b,), the number of independent samples, or streams of samples, that `stderr` is computed from; less
+            for single orders, which have heavy tails. None without `stderr`.
         nodes: (b,), the number of gradients along the path; None for other estimators.
-        notes: of each image, sentences on how an estimator chose to work and on what to doubt; empty without any.
+        notes: for each image, sentences on how it was estimated and what may be unreliable; or empty.
 
     Examples:
         >>> import torch
@@ -45,9 +45,9 @@ class PlayerValues:
 
     @property
     def uncertainty(self) -> Float[Tensor, " b"]:
-        """Return ‖stderr‖ / ‖values‖ for each image; zero without a standard error, infinite for unsure values of zero.
+        """Return ‖stderr‖ / ‖values‖ for each image; zero for values without standard errors.
 
-        NaN for values of zero from a single sample, which has no standard error.
+        It is infinite for values of zero with a standard error, and NaN for values from a single sample.
         """
         if self.stderr is None:
             return self.values.new_zeros(len(self.values))
@@ -55,7 +55,7 @@ class PlayerValues:
         return torch.where((size == 0) & (error == 0), 0.0, error / size)
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b n"]]:
-        """Return each value's lower and upper end at this confidence, by Student's t.
+        """Return the lower and upper end of each value's confidence interval, by Student's t.
 
         Raises:
             OptionError: a confidence outside (0, 1), or values without a standard error.

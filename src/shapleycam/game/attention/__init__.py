@@ -1,4 +1,4 @@
-"""Heads that read their output from a few queries of an attention: the proof of it, and coalitions token by token."""
+"""Heads that read a few queries of an attention: the proof of this form, and the evaluation of coalitions."""
 
 from shapleycam.game.attention.program import NotProvenError
 from shapleycam.game.attention.reader import AttentionReader

@@ -1,4 +1,4 @@
-"""Heads whose output is read from a few queries of an attention: what they give for coalitions, token by token."""
+"""`AttentionReader`: evaluate coalitions of a head that reads a few queries of an attention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapleycam.models.layout import Layout
 
 
 class AttentionReader:
-    """The output of a head for coalitions of one image: sums over tokens, then what follows the attention.
+    """Evaluates a head for coalitions of one image: sums over tokens, then the operations after the attention.
 
     Examples:
         >>> import torch
@@ -39,11 +39,12 @@ class AttentionReader:
         """Prove that a head has this form.
 
         Args:
-            recording: of the head, on a batch of two: the image's activation, and one of zeros.
-            layout: of the activation.
+            recording: a recording of the head on a batch of two: the image's activation, and that of its empty
+                coalition.
+            layout: the layout of the activation.
 
         Raises:
-            NotProvenError: it has not.
+            NotProvenError: the head does not have this form.
         """
         number = recording.dataflow.number_of(recording.output)
         if number == LOST or recording.hides_reads or recording.dataflow.writes_to_constants:
@@ -68,11 +69,11 @@ class AttentionReader:
 
     @property
     def query_count(self) -> int:
-        """Return how many queries the output is read from."""
+        """Return the number of queries that the output is read from."""
         return sum(table.query_count for table in self._tables.values())
 
     def fill(self) -> None:
-        """Compute the tables, and let go of what else was recorded.
+        """Compute the tables, and delete the recording.
 
         Raises:
             NotProvenError: a table cannot be computed.
@@ -96,7 +97,7 @@ class AttentionReader:
         return self.output_from(self.attended(presence), presence)
 
     def attended(self, presence: Float[Tensor, "s positions"]) -> Float[Tensor, "s features"]:
-        """Return what the queries read in coalitions: the results of all attentions, as one vector each."""
+        """Return the results of all attentions for coalitions, as one vector for each coalition."""
         # Prefix tokens come first, and are one player: coalitions are sorted by whether it is present.
         states, order = _states(presence).sort(stable=True)
         presence, present = presence[order], int((states == PRESENT).sum())
@@ -106,7 +107,7 @@ class AttentionReader:
     def output_from(
         self, attended: Float[Tensor, "s features"], presence: Float[Tensor, "s positions"]
     ) -> Float[Tensor, "s *out"]:
-        """Return the head's output where the queries read this; differentiable in `attended`."""
+        """Return the head's output for these results of the attentions; it is differentiable by `attended`."""
         widths = [table.features for table in self._tables.values()]
         results = dict(zip(self._tables, attended.split(widths, 1), strict=True))
         states = _states(presence)
@@ -119,7 +120,7 @@ class AttentionReader:
         return self._program.run(len(presence), start)
 
     def sums(self, directions: Float[Tensor, "features r"]) -> AttendedSums:
-        """Return numerators and denominators of what is read, of these combinations of its numbers alone."""
+        """Return numerators and denominators of linear combinations (`directions`) of the attentions' results."""
         states = 2 if self._prefix else 1
         widths = [table.features for table in self._tables.values()]
         parts = [
@@ -130,7 +131,7 @@ class AttentionReader:
 
 
 def _states(presence: Float[Tensor, "s positions"]) -> Tensor:
-    """Return whether the prefix tokens are present; without such tokens the state is of no account."""
+    """Return the state of each coalition: whether the prefix tokens are present (any value without such tokens)."""
     return torch.where(presence[:, 0] > 0, PRESENT, REMOVED)
 
 
@@ -140,6 +141,6 @@ def _depends_on_single_tokens(head: FollowedHead, number: int) -> bool:
 
 
 def _is_source(head: FollowedHead, number: int) -> bool:
-    """Return whether a tensor is the result of an attention, or its rows depend on a token each."""
+    """Return whether a tensor is the result of an attention, or each of its rows depends on a single token."""
     is_result = number in head.producers and is_attention(head.producers[number].operation)
     return is_result or _depends_on_single_tokens(head, number)

@@ -1,7 +1,7 @@
-"""A table of what each token adds to an attention: its numerator and denominator, by whether the token is present.
+"""`AttentionTable`: each token's terms in the numerator and denominator of an attention, if it is present or absent.
 
-An attention's result for a query is Σ_j exp(s_j) v_j / Σ_j exp(s_j) over its keys j. Score s_j and value v_j depend on
-token j alone, once the query is known: it has one of two states in all coalitions.
+The result of an attention for a query is Σ_j exp(s_j) v_j / Σ_j exp(s_j) over its keys j. For a given query, the score
+s_j and the value v_j depend only on token j. In all coalitions the query has one of two states.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from shapleycam.game.attention.sums import AttendedSums
 PRESENT, REMOVED = 0, 1
 """The rows of the recorded batch: the image's activation, and that of its empty coalition."""
 MOST_QUERIES = 16
-"""Queries of an attention at most."""
+"""Maximum number of queries of an attention."""
 _MOST_BYTES = 2**28
 _SMALLEST_SUM = {torch.float32: 1e-20, torch.float64: 1e-200}
-"""Below these sums of exponentials, numbers of this kind lose what they are made of."""
+"""Sums of exponentials below these limits lose precision, by the type of the numbers."""
 
 
 class AttentionTable:
-    """The sums of an attention for any coalition, of some of its queries."""
+    """Computes the sums of some queries of an attention, for any coalition."""
 
     def __init__(self, head: FollowedHead, number: int, rows: RowChoice) -> None:
         """Prove that the attention whose result is tensor `number` has the form that a table needs.
 
         Raises:
-            NotProvenError: it has not: a query depends on tokens of the grid.
+            NotProvenError: it does not have this form, since a query depends on tokens of the grid.
         """
         form = head.forms[number]
         weights, values = head.producers[number].operation.call.values
@@ -49,10 +49,10 @@ class AttentionTable:
             raise NotProvenError(f"{self.query_count} queries are read; a table has {MOST_QUERIES} at most")
 
     def _is_of_keys(self, source: Source) -> bool:
-        """Return whether scores start here from the keys, and not from queries.
+        """Return whether a source of the scores is made of keys; otherwise it is made of queries.
 
         Raises:
-            NotProvenError: these depend on tokens of the grid.
+            NotProvenError: the queries depend on tokens of the grid.
         """
         if tokens_of(self._head, source) == self.keys:
             return True
@@ -61,10 +61,10 @@ class AttentionTable:
         return False
 
     def fill(self) -> None:
-        """Compute the table, for each state of the queries and of each key's token; the recorded head is let go.
+        """Compute the table for each state of the queries and of each key's token, and delete the recorded head.
 
         Raises:
-            NotProvenError: it is too large, or the sums would be too small for the numbers that there are.
+            NotProvenError: the table is too large, or the sums would be too small for the precision.
         """
         head, states = self._head, 1 if all(self._roles.values()) else 2
         of_queries = indices_of([state for state in range(states) for _ in range(2)])
@@ -90,15 +90,15 @@ class AttentionTable:
 
     @property
     def features(self) -> int:
-        """Return how many numbers the queries read."""
+        """Return the number of elements of the queries' results."""
         return int(self._table.shape[2] // (self._width + 1) * self._width)
 
     def unflattened(self, attended: Float[Tensor, "s features"]) -> Float[Tensor, "heads_of_s queries width"]:
-        """Return numbers that were read as the attention's result."""
+        """Return results of the queries in the shape of the attention's result."""
         return attended.reshape(len(attended) * self._heads, -1, self._width)
 
     def sums(self, directions: Float[Tensor, "features r"], states: int) -> AttendedSums:
-        """Return numerators and denominators of these combinations of what is read."""
+        """Return numerators and denominators of linear combinations (`directions`) of the queries' results."""
         keys = len(self.keys)
         table = self._table.unflatten(2, (-1, self._width + 1)).unflatten(1, (2, keys))
         by_pair = directions.to(table.dtype).unflatten(0, (-1, self._width))
@@ -123,7 +123,7 @@ class AttentionTable:
     def attended(
         self, presence: Float[Tensor, "s positions"], queries_present: int
     ) -> Float[Tensor, "heads_of_s queries width"]:
-        """Return the attention's result for coalitions; in so many of them, the first ones, the queries are present."""
+        """Return the attention's result for coalitions; the first `queries_present` have the queries' tokens."""
         present = presence[:, self._tokens].to(self._table.dtype).masked_fill(self._is_fixed, 1)
         both = torch.cat([present, 1 - present], 1)
         if len(self._table) == 1:
@@ -136,10 +136,10 @@ class AttentionTable:
 
 
 def _weights(scores: Float[Tensor, "states 2 heads queries keys"]) -> Float[Tensor, "states 2 heads queries keys"]:
-    """Return the exponentials of scores, less the largest that a query may meet, so that none is too large.
+    """Return the exponentials of scores less the largest score of each query, so that none overflows.
 
     Raises:
-        NotProvenError: a coalition may leave only keys whose exponentials are then too small.
+        NotProvenError: a coalition may have only keys whose exponentials are then too small.
     """
     dtypes = [torch.float64] if scores.dtype == torch.float64 else [torch.float32, torch.float64]
     for dtype in dtypes:
@@ -155,7 +155,7 @@ def tokens_of(head: FollowedHead, source: Source) -> tuple[int, ...]:
     """Return the tokens that the rows of a source depend on.
 
     Raises:
-        NotProvenError: they depend on several each.
+        NotProvenError: a row depends on several tokens.
     """
     form = head.forms[source.number]
     if not isinstance(form, Rows) or form.tokens is None:
@@ -169,7 +169,7 @@ def depends_on_grid(head: FollowedHead, source: Source) -> bool:
 
 
 class RecordedRows:
-    """Rows that depend on a token each, as they were recorded: present and removed."""
+    """The recorded rows, each of which depends on a single token, for present and for removed tokens."""
 
     def __init__(self, head: FollowedHead, source: Source) -> None:
         form = head.forms[source.number]

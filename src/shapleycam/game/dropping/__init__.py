@@ -1,4 +1,4 @@
-"""Removal by leaving tokens out: a vision transformer never sees the patches of absent players."""
+"""Removal by dropping tokens: a vision transformer gets no tokens for patches of absent players."""
 
 from shapleycam.game.dropping.runner import dropping_runners
 

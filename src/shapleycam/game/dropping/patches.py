@@ -1,4 +1,4 @@
-"""How the patches of a vision transformer lie on its image, and whether players are made of whole ones."""
+"""The grid of a vision transformer's patches on its image, and a check that players consist of whole patches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PatchGrid:
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Return how many patches there are down and across."""
+        """Return the number of patches vertically and horizontally."""
         return self.size[0] // self.patch[0], self.size[1] // self.patch[1]
 
     @property
@@ -40,7 +40,7 @@ class PatchGrid:
 
     @property
     def number(self) -> Int[Tensor, "h w"]:
-        """Return the patch that each pixel belongs to."""
+        """Return the index of each pixel's patch."""
         rows, columns = (
             torch.arange(side, device="cpu") // step for side, step in zip(self.size, self.patch, strict=True)
         )
@@ -57,7 +57,7 @@ def patch_grid(model: nn.Module, images: Float[Tensor, "b c h w"]) -> PatchGrid:
     """Return the patches that a model declares, on images of this size.
 
     Raises:
-        OptionError: it declares none or several sizes, or they do not tile the images.
+        OptionError: it declares no patch size or several, or patches do not tile the images.
     """
     declared, size = declared_patches(model), (images.shape[2], images.shape[3])
     sizes = ", ".join(" x ".join(map(str, patch)) for patch in sorted(declared)) or "none"
@@ -73,7 +73,7 @@ def patch_grid(model: nn.Module, images: Float[Tensor, "b c h w"]) -> PatchGrid:
 
 
 def check_whole_patches(players: Players, patches: PatchGrid) -> None:
-    """Refuse players that cut patches, as a token is there or is not.
+    """Refuse players that divide a patch, because a token is either present or absent.
 
     Raises:
         OptionError: a patch belongs to several players.

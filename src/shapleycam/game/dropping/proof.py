@@ -1,9 +1,9 @@
-"""Tries out once a model that leaving tokens out does what it should, by two other ways to the same numbers.
+"""Test once for each model that tokens can be dropped, by two comparisons.
 
-- Each token is made of its own patch alone: images are disturbed at half of the patches, by each bit of the patches'
-  numbers, and by its complement, so that no two patches are disturbed in the same images.
-- The output of some tokens is that of all of them where attention is kept from the others, by -infinity before its
-  softmax. So nothing but attention connects tokens, none is counted, and none is averaged.
+- Each token must depend only on its own patch. Images are changed at half of the patches: those with a certain bit in
+  the patch's index, and those without it. So any two patches differ in at least one of these images.
+- The output of some tokens must equal the output of all tokens with the others masked in attention, by -infinity before
+  the softmax. So only attention connects tokens, and they are neither counted nor averaged.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from shapleycam.tracing.layer_output import activation_in
 from shapleycam.tracing.running import run
 
 OutputOfPatches: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Takes which patches are present (rows, patches) and the image of each row (rows,)."""
+"""A function of the presence of patches (rows, patches) and the index of each row's image (rows,)."""
 _ROUNDING = 1e-4
-"""Share of the largest number by which other kernels may differ for other numbers of tokens."""
+"""Tolerance relative to the largest number, since kernels for other numbers of tokens may differ."""
 _LEAST_CHANGE = 1e-3
-"""Of the largest change of a token, by which a token changes whose patch does."""
+"""Minimum change of a token whose patch changes, relative to the largest change of a token."""
 _SOFTMAXES = (torch.softmax, torch.nn.functional.softmax, torch.Tensor.softmax)
 _ATTENTION_ARGUMENTS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 _INSTEAD = "choose removal 'zero', 'blur' or 'impute'"
 
 
 def check_dropping(at_tokens: Trace, patches: PatchGrid, output_of: OutputOfPatches) -> None:
-    """Refuse a model whose tokens cannot be left out; one that passes is not tried again.
+    """Refuse a model whose tokens cannot be dropped; a model that passes is not tested again.
 
     Args:
-        at_tokens: a pass at the place where tokens are complete.
-        patches: of its images.
-        output_of: runs what comes after it, without absent tokens.
+        at_tokens: a pass that is traced where tokens are complete.
+        patches: the patches of its images.
+        output_of: runs the head of this pass without absent tokens.
 
     Raises:
-        OptionError: saying what is not as it should be.
+        OptionError: a comparison fails; the message says which one.
     """
     tokens = at_tokens.activation
     key = "dropping", at_tokens.layer, tokens.shape[1:], tokens.dtype, tokens.device, at_tokens.utility_input
@@ -64,7 +64,7 @@ def check_dropping(at_tokens: Trace, patches: PatchGrid, output_of: OutputOfPatc
 
 
 def _check_tokens(at_tokens: Trace, patches: PatchGrid) -> None:
-    """Refuse tokens that are not each made of its own patch, in reading order and behind prefix tokens."""
+    """Refuse tokens that do not each depend on their own patch only, in reading order and after prefix tokens."""
     image, prefix = at_tokens.images[:1], at_tokens.activation.shape[1] - patches.count
     numbers, bits = torch.arange(patches.count, device="cpu"), range((patches.count - 1).bit_length())
     halves = [(numbers >> bit) % 2 == side for bit in bits for side in (0, 1)] or [numbers == 0]
@@ -86,7 +86,7 @@ def _check_tokens(at_tokens: Trace, patches: PatchGrid) -> None:
 
 
 def _tokens_of(at_tokens: Trace, images: Float[Tensor, "rows c h w"]) -> Float[Tensor, "rows tokens k"]:
-    """Return the complete tokens of images that were made of the first one."""
+    """Return the complete tokens of images that were made from the first image."""
     layer, tokens = at_tokens.layer, list[Tensor]()
 
     def keep(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -101,10 +101,10 @@ def _tokens_of(at_tokens: Trace, images: Float[Tensor, "rows c h w"]) -> Float[T
 
 
 def _check_class_token(patches: PatchGrid, output_of: OutputOfPatches, device: torch.device) -> None:
-    """Refuse a model that has no output without patches, as one that averages their tokens."""
-    nobody = torch.zeros(1, patches.count, dtype=torch.bool, device=device)
+    """Refuse a model that has no output without patches, such as a model that averages their tokens."""
+    no_patches = torch.zeros(1, patches.count, dtype=torch.bool, device=device)
     try:
-        output = output_of(nobody, torch.zeros(1, dtype=torch.long, device=device))
+        output = output_of(no_patches, torch.zeros(1, dtype=torch.long, device=device))
         is_finite = bool(torch.isfinite(output).all())
     except (ShapleyCamError, RuntimeError) as error:
         if is_out_of_memory(error) or isinstance(error, OptionError):
@@ -118,7 +118,7 @@ def _check_class_token(patches: PatchGrid, output_of: OutputOfPatches, device: t
 
 
 def _check_attention(at_tokens: Trace, patches: PatchGrid, output_of: OutputOfPatches) -> None:
-    """Refuse a model whose output without tokens is another than where attention is kept from them."""
+    """Refuse a model whose output without some tokens differs from the output with these tokens masked in attention."""
     tokens = at_tokens.activation.detach()
     share = torch.tensor([[0.5], [0.9], [0.1]], dtype=torch.float32, device="cpu")
     drawn = torch.rand(3, patches.count, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
@@ -138,10 +138,10 @@ def _check_attention(at_tokens: Trace, patches: PatchGrid, output_of: OutputOfPa
 
 
 class HiddenTokens(TorchFunctionMode):
-    """Keeps attention from tokens while it is entered: before each softmax over tokens, absent ones have -infinity.
+    """Context that masks absent tokens in attention: before each softmax over tokens their scores are -infinity.
 
     Attributes:
-        attentions: how many were kept from them.
+        attentions: the number of attentions that were masked.
     """
 
     def __init__(self, present: Bool[Tensor, "rows tokens"]) -> None:
@@ -157,9 +157,9 @@ class HiddenTokens(TorchFunctionMode):
         return func(*changed[0], **changed[1])
 
     def _without_tokens(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
-        """Return the arguments by which an attention is kept from absent tokens; None of any other function.
+        """Return the arguments with which an attention is masked; None for any other function.
 
-        An attention with a mask of its own is left as it is, so that the outputs differ.
+        An attention that already has a mask is not changed, so that the comparison fails.
         """
         tokens = self._present.shape[1]
         if func is torch.nn.functional.multi_head_attention_forward:  # its own softmax is not shown to a mode
@@ -174,7 +174,7 @@ class HiddenTokens(TorchFunctionMode):
         return None
 
     def _bias(self, like: Tensor) -> Tensor:
-        """Return 0 for tokens that are present and -infinity for absent ones, (rows, 1, .., 1, tokens)."""
+        """Return 0 for present tokens and -infinity for absent tokens, (rows, 1, .., 1, tokens)."""
         bias = torch.zeros(self._present.shape, dtype=like.dtype, device=like.device)
         bias = bias.masked_fill(~self._present, -torch.inf)
         return bias.reshape(len(bias), *[1] * (like.dim() - 2), -1)

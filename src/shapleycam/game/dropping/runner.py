@@ -1,8 +1,7 @@
-"""Runs a vision transformer on the tokens of the patches that are present, and on its prefix tokens.
+"""Run a vision transformer on its prefix tokens and the tokens of present patches.
 
-The model's blocks run from the place at which tokens have their positions, by the same replay as at any layer: a pass
-is traced there, and its head takes activations of fewer tokens. Rows of equally many tokens run together, without
-padding.
+A pass is traced where tokens have their position embeddings. The blocks after this place run by the same replay as the
+head of any layer, on activations with fewer tokens. Rows with the same number of tokens run together, without padding.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from shapleycam.tracing import Trace, trace
 
 
 class DroppingRunner(HeadRunner):
-    """Runs what comes after the tokens on those that are present.
+    """Runs the blocks of a vision transformer on the present tokens.
 
     Args:
-        traced: a pass at the place where the tokens (b, tokens, k) are complete, recorded for replay.
-        patches: how patches lie on the image; their tokens come last.
+        traced: a pass that is traced where the tokens (b, tokens, k) are complete, recorded for replay.
+        patches: the patches of the image; their tokens come last.
     """
 
     sorts_by_presence = True
@@ -59,7 +58,7 @@ class DroppingRunner(HeadRunner):
     def of_patches(
         self, present: Bool[Tensor, "rows patches"], samples: Int[Tensor, " rows"]
     ) -> Float[Tensor, "rows *output"]:
-        """Return the output of each row of present patches of the image that `samples` says."""
+        """Return the output for each row of present patches; `samples` are the indices of the rows' images."""
         counts = present.sum(1)
         output: Tensor | None = None
         for count in counts.unique().tolist():
@@ -85,11 +84,11 @@ class DroppingRunner(HeadRunner):
 
 
 def dropping_runners(traced: Trace, activation: Float[Tensor, "b *image"], players: Players) -> Sequence[HeadRunner]:
-    """Return what evaluates coalitions of patches by leaving out the tokens of all others.
+    """Return the runner that evaluates coalitions of patches without the tokens of absent patches.
 
     Raises:
-        OptionError: the model is no plain vision transformer, players cut its patches, or leaving tokens out is not the
-            same there as hiding them from every attention.
+        OptionError: the model is not a plain vision transformer, players cut its patches, or leaving out tokens is not
+            proven to equal hiding them from every attention.
 
     Examples:
         >>> import torch, torchvision

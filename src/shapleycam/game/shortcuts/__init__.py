@@ -1,4 +1,4 @@
-"""Shortcuts: cheaper ways to run the head for coalitions, each for heads of one structure, in a file of its own.
+"""The table of shortcuts: cheaper ways to evaluate coalitions, each for heads of one structure.
 
 A new shortcut is a `HeadRunner` in a file here, a row of SHORTCUTS, and a field of `Structure` that
 `game/structure.py` proves.
@@ -25,13 +25,13 @@ class Shortcut(NamedTuple):
     """A row of the table of shortcuts.
 
     Attributes:
-        runner: runs the head for coalitions.
-        head: what the head is for which it is meant, in words.
-        cost: what a coalition costs, in words.
-        is_allowed: whether a structure allows it.
-        make: makes the runner from the pass, what the players hold, and the proof.
-        runs: of the head that making it is worth, an image, where they are as many as a user might play coalitions; of
-            the structure, and how many numbers a run of the head holds at a time.
+        runner: the class that evaluates coalitions.
+        head: a phrase that describes the heads it is for.
+        cost: a phrase that says what a coalition costs.
+        is_allowed: returns whether a structure allows it.
+        make: returns the runner for a pass, its contents, and the proof.
+        runs: (structure, elements that a run of the head holds) -> the cost of making the runner, in runs of the head
+            per image; 0 if it is small.
     """
 
     runner: type[HeadRunner]
@@ -43,7 +43,7 @@ class Shortcut(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return its name, which is that of its file: "summed", say."""
+        """Return its name, which is the name of its file (for example "summed")."""
         return self.runner.__module__.rpartition(".")[2]
 
 

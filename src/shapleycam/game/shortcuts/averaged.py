@@ -1,4 +1,4 @@
-"""The shortcut for heads that add up what each position becomes by itself, then do anything: a coalition is one sum."""
+"""The shortcut for heads that are any function of a sum of functions of single positions: a coalition is one sum."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shapleycam.tracing import Trace
 
 
 class AveragedRunner(WindowSumRunner):
-    """Multiplies the presence of positions with what each adds to the sum.
+    """Multiplies the presence of positions with the positions' terms of the sum.
 
-    The mean over positions is such a sum, and so is a linear layer on all positions and channels of a map.
+    A mean over positions is such a sum, and so is a linear layer on all positions and channels of a map.
     """
 
     def __init__(self, trace: Trace, contents: Contents) -> None:

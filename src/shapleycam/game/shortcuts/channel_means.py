@@ -1,9 +1,9 @@
-"""The shortcut for channels as players, where the head reads only the mean: a coalition is a masked mean.
+"""The shortcut for channels as players if the head reads only the mean: a coalition is a masked mean.
 
-It is the only one for channels. Those for positions are not used in a game of channels: see `game/channels.py`.
+It is the only shortcut for channels; shortcuts for positions are not used in a game of channels (`game/channels.py`).
 
-Behind a mean and a linear layer coalitions that differ in few channels cost even less: what they share runs through the
-head once, and what each adds to it is a small product with the layer's matrix.
+If the head is a mean and a linear layer, coalitions that differ in few channels cost even less: their common channels
+run through the head once, and the other channels are added by a small product with the layer's matrix.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from shapleycam.game.linear_of_mean import matrix_of_means
 from shapleycam.tracing import Trace
 
 _ROWS_TOGETHER = 64
-"""Coalitions that follow one another of which it is looked up what they share: 32 to 128 take about as long."""
+"""Number of consecutive coalitions in a block, whose common channels are computed once; 32 to 128 take as long."""
 _ROUNDINGS = 100
-"""How many roundings of the largest number the layer's matrix may differ by from what the head itself gives."""
+"""Tolerance between the matrix and the head itself: this multiple of the epsilon times the largest number."""
 
 
 class ChannelMeansRunner(HeadRunner):
-    """Runs the head on a single position that holds the means of present channels, and of R those of absent ones."""
+    """Runs the head on a single position with the means of A for present channels, and of R for absent channels."""
 
     def __init__(self, trace: Trace, contents: Contents) -> None:
         if not isinstance(contents.layout, ChannelLayout):
@@ -53,21 +53,22 @@ class ChannelMeansRunner(HeadRunner):
 
     @cached_property
     def _matrix(self) -> Float[Tensor, "k out"] | None:
-        """Return the matrix by which the channels' means enter the output; None of other heads."""
+        """Return the matrix with which the output is a linear function of the channels' means; None for other heads."""
         matrix = matrix_of_means(self._trace)
         fits = matrix is not None and len(matrix) == self._present.shape[1]
         return matrix.contiguous() if matrix is not None and fits else None  # its rows are looked up again and again
 
     def _run_head(self, presence: Presence, images: Images) -> Any:
-        """Return the output of the head itself for each coalition."""
+        """Return the output for each coalition, by running the head."""
         means = torch.where(presence > 0, self._present[images][:, None], self._absent[images][:, None])
         samples = images.repeat_interleave(presence.shape[1])
         return self._trace.head_of_any_size(self._base.single_position(means.flatten(0, 1)), samples)
 
     def _outputs_of_image(self, present: Float[Tensor, "s k"], image: Images, matrix: Float[Tensor, "k out"]) -> Any:
-        """Return the output (s, out) of each coalition of one image: that of what its block shares and the rest's.
+        """Return the outputs (s, out) of coalitions of one image, by blocks: the common channels' plus the rest's.
 
-        Blocks that share little run through the head whole, as all do where it does not agree with the matrix.
+        Blocks with few common channels run through the head completely. All blocks do if the head disagrees with the
+        matrix.
         """
         blocks = present.split(_ROWS_TOGETHER)
         differ = torch.stack([(block != block[0]).any(0) for block in blocks])

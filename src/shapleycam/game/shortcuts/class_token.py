@@ -1,8 +1,8 @@
-"""The shortcut for heads that read a few rows of an attention, as a class token's: coalitions are sums over tokens.
+"""The shortcut for heads reading a few rows of an attention, such as a class token's: coalitions as sums over tokens.
 
-In a vision transformer's last attention the class token reads the tokens, and what follows goes on with it alone. Each
-token adds to the numerator and denominator of the softmax what it holds, or what a removed one does; a coalition is one
-product of its presence with a table of these, and one token through the rest of the head.
+In the last attention of a vision transformer the class token attends to all tokens, and the rest of the head uses only
+the class token. Each present or removed token has a term in the numerator and in the denominator of the softmax. A
+coalition takes a product of its presence with a table of these terms, and one token through the rest of the head.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from shapleycam.tracing import Trace
 
 
 class ClassTokenRunner(HeadRunner):
-    """Records the head once an image, present and removed, and computes coalitions from sums over tokens.
+    """Records the head once for each image, and computes coalitions from sums over tokens.
 
-    `first` is what the coalitions of the first image are read from, where the proof has made it.
+    `first` is the reader of the first image, if the proof has made it.
     """
 
     def __init__(self, trace: Trace, contents: Contents, first: AttentionReader | None = None) -> None:

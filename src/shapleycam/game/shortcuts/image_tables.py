@@ -1,4 +1,4 @@
-"""Tables of the images of a batch, of which as many are kept as fit into memory."""
+"""`ImageTables`: a cache of one table for each image of a batch, limited by memory."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 MOST_BYTES = 2**29
-"""Bytes that the tables of all images may take together."""
+"""Maximum bytes of all cached tables together."""
 _Table = TypeVar("_Table")
 
 
 class ImageTables(Generic[_Table]):
-    """The table of each image of a batch, made when it is asked for, and again where it could not be kept.
+    """The tables of a batch's images: each is made when it is requested, and again if it was not kept.
 
     Args:
         make: returns the table of an image.
         bytes_of: returns how many bytes a table takes.
-        most_bytes: how many those that are kept may take; the one asked for last is kept in any case, and the others
-            make room for it that were not asked for longest.
+        most_bytes: limit on the bytes of all kept tables. The latest requested table is always kept; the least recently
+            used ones are dropped to make room for it.
 
     Examples:
         >>> from shapleycam.game.shortcuts.image_tables import ImageTables
@@ -44,7 +44,7 @@ class ImageTables(Generic[_Table]):
         return self._kept[image]
 
     def keep(self, image: int, table: _Table) -> None:
-        """Keep a table, as the one that was asked for last."""
+        """Add a table to the cache, as the most recently used one."""
         size = self._bytes_of(table)
         while self._kept and sum(map(self._bytes_of, self._kept.values())) + size > self._most_bytes:
             del self._kept[next(iter(self._kept))]
@@ -52,11 +52,11 @@ class ImageTables(Generic[_Table]):
 
     @property
     def latest(self) -> _Table:
-        """Return the table that was asked for last, whichever image it is of."""
+        """Return the most recently used table, of any image."""
         return next(reversed(self._kept.values()))
 
     def groups(self, images: int) -> list[list[int]]:
-        """Return the images 0, 1, … in groups whose tables are kept together, those first that are kept now."""
+        """Return the images 0, 1, … in groups whose tables fit into the cache; images in the cache come first."""
         at_once = max(1, self._most_bytes // max(1, self._bytes_of(self.latest)))
         order = [*self._kept, *(image for image in range(images) if image not in self._kept)]
         return [order[start : start + at_once] for start in range(0, images, at_once)]

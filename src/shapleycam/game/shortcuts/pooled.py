@@ -15,9 +15,9 @@ from shapleycam.tracing import Trace
 
 
 class PooledRunner(HeadRunner):
-    """Runs the head on a single position that holds the mean over the positions of the map with the absent removed.
+    """Runs the head on a single position with the mean over all positions of the coalition's map.
 
-    A head that reads nothing but the mean cannot tell the two apart.
+    A head that reads only the mean returns the same for this position as for the map.
     """
 
     def __init__(self, trace: Trace, contents: Contents) -> None:

@@ -1,8 +1,8 @@
-"""What shortcuts for sums over windows share: a table of what each window adds to the sum, by its contents.
+"""The base of shortcuts for sums over windows: a table with each window's term of the sum, for each of its contents.
 
-What a window of positions becomes depends on which of them are present. Positions have colours, so that no window has a
-colour twice: a map in which some colours are present and the others not shows one of the contents to each window, and
-as many maps as there are sets of colours fill the table, for all windows at once.
+The contents of a window are the set of its positions that are present. Positions have colours, such that the positions
+of a window have different colours. So a map in which some colours are present has one of the contents in each window,
+and one run of the head for each set of colours fills the table, for all windows at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAPS_AT_ONCE = 32
 
 
 class WindowSumRunner(HeadRunner):
-    """Fills a table for each image; a coalition is a mean of its entries, and what the head makes of the sum."""
+    """Fills a table for each image; for a coalition it averages entries, and runs the rest of the head on the sum."""
 
     def __init__(self, trace: Trace, contents: Contents) -> None:
         self._trace, self._contents = trace, contents
@@ -61,17 +61,17 @@ class WindowSumRunner(HeadRunner):
 
     @property
     def positions(self) -> Int[Tensor, "windows bits"]:
-        """Return the position that each bit of a window's contents stands for; their number, for none."""
+        """Return the position of each bit of a window's contents; the number of positions for a bit without one."""
         return self._positions
 
     def table(self, image: int) -> Float[Tensor, "windows contents features"]:
-        """Return what each window of an image becomes by its contents: the head's sum is the mean over the windows."""
+        """Return an image's table: the entry of each window and contents; the head's sum is the mean over windows."""
         return self._tables[image]
 
     def differentiate(
         self, utilities_of: Callable[[Any], Float[Tensor, " rows"]], sums: Float[Tensor, "rows features"], image: int
     ) -> tuple[Float[Tensor, " rows"], Float[Tensor, "rows features"]]:
-        """Return utilities of the head's output where these are the sums of an image, and their gradients in them."""
+        """Return the utilities for given sums of an image, and their gradients by these sums."""
         window_sum = self._window_sums[image]
         with with_gradients():
             leaf = self._any_map(image).repeat_interleave(len(sums), 0).requires_grad_()
@@ -90,21 +90,21 @@ class WindowSumRunner(HeadRunner):
         """Return the head's sum for coalitions of one image."""
 
     def _run_from(self, sums: Float[Tensor, "s features"], image: int) -> Any:
-        """Return the head's output of rows of one image that have these sums: its map needs to be run once."""
+        """Return the head's output for rows of one image with these sums; the part before the sum runs on one row."""
         window_sum = self._window_sums[image]
         rows, any_map = len(sums), self._any_map(image)
         value = sums.reshape(rows, *window_sum.feature_shape)
         return run_from_sum(lambda: self._trace.head_of_one_row(any_map, image, rows), window_sum, value)
 
     def _any_map(self, image: int) -> Float[Tensor, "1 *shape"]:
-        """Return a map to run the head on where its sum is replaced: what it holds is then of no effect."""
+        """Return a map to run the head on if its sum is replaced, so that the map's numbers have no effect."""
         return torch.zeros_like(self._activation[image : image + 1])
 
     def _check_rows(self, sums: Float[Tensor, "s features"]) -> None:
-        """Refuse a head that took the number of its rows before the sum, where the map has one row.
+        """Refuse a head that reads its number of rows before the sum, where the map has a single row.
 
         Raises:
-            ReplayError: it gives several rows at once other outputs than one by one.
+            ReplayError: several rows together have other outputs than one by one.
         """
         together = self._run_from(sums, 0)
         apart = torch.cat([self._run_from(each[None], 0) for each in sums])
@@ -149,15 +149,15 @@ class WindowSumRunner(HeadRunner):
 
 
 def _patterns(colours: Int[Tensor, " positions"]) -> Bool[Tensor, "contents positions"]:
-    """Return the maps in which each set of colours is present: bit r of a map's number is the presence of colour r."""
+    """Return the presence map of each set of colours: bit r of the map's index is the presence of colour r."""
     numbers = torch.arange(2 ** (int(colours.max()) + 1), device="cpu")
     return (numbers[:, None] >> colours) % 2 == 1
 
 
 def _positions_by_colour(window_sum: WindowSum, device: torch.device) -> Int[Tensor, "windows bits"]:
-    """Return for each window the position that each bit of its contents stands for.
+    """Return for each window the position of each bit of its contents.
 
-    The number of positions stands for none: there the window has no such colour.
+    It is the number of positions if the window has no position of this colour.
     """
     colours = window_sum.colours
     outside, bits = len(colours), int(colours.max()) + 1

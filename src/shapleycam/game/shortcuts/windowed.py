@@ -1,4 +1,4 @@
-"""The shortcut for heads that look at a window of positions once: coalitions are sums of entries of a table."""
+"""The shortcut for heads that sum over windows of positions: coalitions are sums of entries of a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shapleycam.game.shortcuts.window_sums import WindowSumRunner
 
 
 class WindowedRunner(WindowSumRunner):
-    """Looks up what each window adds to the sum by its contents, and sums that up."""
+    """Looks up each window's entry by its contents, and sums the entries."""
 
     def image_groups(self, images: int) -> list[list[int]]:
         return self._tables.groups(images)

@@ -1,4 +1,4 @@
-"""How a tensor of the head depends on the positions, as far as the proof of a sum over windows follows it."""
+"""The forms of a head's tensors: their dependence on positions, as the proof of a sum over windows tracks it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from torch import Tensor
 from shapleycam.game.axes import Axis, AxisContent, AxisFactor, make_axis
 
 OUTSIDE: Final = 2**40
-"""Stands in a window where the number of a position could: outside of the map. Larger than any such number."""
+"""Fills windows with fewer positions than others: outside the map. Larger than the index of any position."""
 MOST_CELLS: Final = 9
-"""Positions of a window at most: 512 contents of it."""
+"""Maximum number of positions in a window; a window of 9 positions has 512 possible contents."""
 _MOST_NUMBERS = 2**20
-"""Numbers at most in a table of windows while it is put together."""
+"""Maximum number of elements of a table of windows while it is computed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mixing:
-    """A tensor as sums over the rows of another one, `source`, by weights that are the same for all channels.
+    """A tensor as weighted sums over the rows of another tensor, the source; all channels have the same weights.
 
     Attributes:
-        source: the number of that tensor among those of the data flow.
-        axes: of that tensor; its channels have steps, so that they can be told from each other.
-        cells: the windows of its rows.
-        weights: (rows of this tensor, rows of the source); None where both are the same.
-        first: the number of the call that takes the source.
-        last: the number of the call that returned this tensor, apart from moves.
-        result: the number of the tensor that this call returned.
-        result_axes: of that tensor.
+        source: the index of the source among the tensors of the data flow.
+        axes: the axes of the source; its channels have steps, which identify each channel.
+        cells: the windows of the source's rows.
+        weights: (rows of this tensor, rows of the source); None if each row of this tensor is a row of the source.
+        first: the index of the call that takes the source.
+        last: the index of the call that returned this tensor, before reshapes and permutations.
+        result: the index of the tensor that this call returned.
+        result_axes: the axes of that tensor.
     """
 
     source: int
@@ -46,7 +46,7 @@ class Mixing:
 
     @property
     def rows_read(self) -> Int[Tensor, " read"]:
-        """Return the numbers of the source's rows whose weight is not zero everywhere."""
+        """Return the indices of the source's rows that have a non-zero weight in some sum."""
         if self.weights is None:
             return torch.arange(len(self.cells), device="cpu")
         return (self.weights != 0).any(0).nonzero().flatten()
@@ -60,13 +60,13 @@ class Mixing:
 
 @dataclass(frozen=True, eq=False)
 class PositionMap:
-    """A tensor with positions: each of its rows depends on the positions in its window alone.
+    """A tensor with positions: each of its rows depends only on the positions in its window.
 
     Attributes:
-        axes: of the tensor; the steps of factors of positions count its rows.
-        cells: (rows, width), the positions of the activation in each row's window, ascending, `OUTSIDE` at the end;
-            None where there are too many.
-        mixing: the tensor as sums over rows of another one, where it was just computed as such.
+        axes: the axes of the tensor; the steps of their position factors number its rows.
+        cells: (rows, width), the positions of the activation in each row's window, ascending, padded with `OUTSIDE`;
+            None if there are too many.
+        mixing: the tensor as sums over rows of another tensor, if the latest operations computed it so.
     """
 
     axes: tuple[Axis, ...]
@@ -76,9 +76,12 @@ class PositionMap:
 
 @dataclass(frozen=True)
 class OfSum:
-    """A tensor computed from sums over rows alone: from the tensor that one call returned.
+    """A tensor that is computed only from sums over rows, which one call returned as one tensor.
 
-    `call` and `tensor` are the numbers of these in the data flow; `is_affine`: it is an affine function of that tensor.
+    Attributes:
+        call: the index of this call in the data flow.
+        tensor: the index of the tensor of sums in the data flow.
+        is_affine: whether this tensor is an affine function of the tensor of sums.
     """
 
     call: int
@@ -88,7 +91,7 @@ class OfSum:
 
 CONSTANT: Final = None
 UNKNOWN: Final = "unknown"
-"""The form of a tensor that may depend on positions in another way."""
+"""The form of a tensor that may depend on positions in any other way."""
 Form: TypeAlias = "PositionMap | OfSum | str | None"
 
 
@@ -98,17 +101,17 @@ def factors_of(axes: Sequence[Axis], content: AxisContent) -> list[AxisFactor]:
 
 
 def has(axes: Sequence[Axis], *contents: AxisContent) -> bool:
-    """Return whether any of some contents lies along axes."""
+    """Return whether the axes have a factor with one of these contents."""
     return any(factor.content in contents for axis in axes for factor in axis)
 
 
 def is_all_positions(axis: Axis) -> bool:
-    """Return whether positions lie along an axis, and nothing else does."""
+    """Return whether an axis consists of positions only."""
     return all(factor.content == "position" for factor in axis)
 
 
 def numbers_along(axis: Axis, content: AxisContent) -> Int[Tensor, " size"]:
-    """Return for each place along an axis the number of its row, or channel, as its steps count them."""
+    """Return for each place along an axis the index of its row or channel, which the factors' steps define."""
     numbers = torch.zeros(1, dtype=torch.long, device="cpu")
     for factor in axis:
         step = factor.step if factor.content == content else 0
@@ -117,7 +120,7 @@ def numbers_along(axis: Axis, content: AxisContent) -> Int[Tensor, " size"]:
 
 
 def row_numbers(axes: Sequence[Axis]) -> Int[Tensor, "*shape"]:
-    """Return the number of the row at each place; dimensions without positions have size 1."""
+    """Return the index of the row at each place; dimensions without positions have size 1."""
     numbers = torch.zeros([1] * len(axes), dtype=torch.long, device="cpu")
     for dim, axis in enumerate(axes):
         along = numbers_along(tuple(factor for factor in axis if factor.content == "position"), "position")
@@ -136,7 +139,7 @@ def axes_of_positions(sizes: Sequence[int]) -> tuple[Axis, ...]:
 
 
 def renumbered(axes: Sequence[Axis], sizes: Sequence[int]) -> tuple[Axis, ...]:
-    """Return axes whose positions are counted anew in reading order, with these sizes where positions lie alone."""
+    """Return axes with these sizes of position axes, whose positions are renumbered in reading order."""
     fresh: list[Axis] = []
     step = 1
     for axis, size in zip(reversed(axes), reversed(sizes), strict=True):
@@ -149,7 +152,7 @@ def renumbered(axes: Sequence[Axis], sizes: Sequence[int]) -> tuple[Axis, ...]:
 
 
 def with_numbered_channels(axes: Sequence[Axis]) -> tuple[Axis, ...]:
-    """Return axes whose channels are counted in the order of the dimensions."""
+    """Return axes whose channels are numbered in the order of the dimensions."""
     numbered: list[Axis] = []
     step = 1
     for axis in reversed(axes):
@@ -168,7 +171,7 @@ def is_single_sum(form: PositionMap) -> bool:
 
 
 def without_mixing(form: PositionMap) -> PositionMap:
-    """Return the form with its windows alone: its channels are no longer told from each other."""
+    """Return the form with windows only, without the numbering of channels."""
     if form.mixing is None:
         return form
     axes = tuple(
@@ -181,7 +184,7 @@ def without_mixing(form: PositionMap) -> PositionMap:
 def compose(
     reads: Int[Tensor, "rows reads"], cells: Int[Tensor, "earlier width"] | None
 ) -> Int[Tensor, "rows more"] | None:
-    """Return the windows of rows that read earlier rows, -1 where they read none; None where they are too large."""
+    """Return the windows of rows that read earlier rows (-1: none); None if the windows are too large."""
     if cells is None or reads.numel() * cells.shape[1] > _MOST_NUMBERS:
         return None
     padded = torch.cat([cells, cells.new_full((1, cells.shape[1]), OUTSIDE)])  # the last row is that of -1
@@ -195,7 +198,7 @@ def compose(
 
 
 def union(windows: Sequence[Int[Tensor, "rows _"] | None]) -> Int[Tensor, "rows more"] | None:
-    """Return for each row the window that holds several; None where it is too large, or one of them is not known."""
+    """Return for each row the union of several windows; None if it is too large or one of them is unknown."""
     known = [cells for cells in windows if cells is not None]
     if len(known) < len(windows) or len({len(cells) for cells in known}) != 1:
         return None

@@ -1,6 +1,6 @@
-"""Rules for operations that add up rows: by weights that are the same for all channels, or by any matrix.
+"""Rules for operations that sum rows: with weights that are the same for all channels, or with any matrix.
 
-The weights of means and poolings are read off what the operation makes of maps that are one in a single row.
+To find the weights of means and poolings, the operation runs on maps that are 1 in a single row and 0 elsewhere.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ from shapleycam.game.windows.forms import (
 from shapleycam.game.windows.row_rules import apply_move
 
 _MOST_NUMBERS = 2**22
-"""Weights of rows for rows at most."""
+"""Maximum number of elements of a weight matrix between rows."""
 _FACTORS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "linear": (0, 1)}
-"""Where the factors are among the tensors that a product takes."""
+"""The indices of the two factors among the tensor operands of a product."""
 
 
 @dataclass(frozen=True, eq=False)
 class Contraction:
-    """A tensor whose rows and channels a matrix sums up together, in the call of this number.
+    """A matrix that sums the rows and channels of a tensor together, in one call.
 
-    `mixing` is that tensor as sums over rows of the source, `matrix` has its rows and channels in their order.
+    Attributes:
+        mixing: the tensor as sums over rows of the source.
+        matrix: the matrix, by the tensor's rows (parts) and channels, in their order.
+        call: the index of the call.
     """
 
     mixing: Mixing
@@ -48,7 +51,7 @@ class Contraction:
 
 
 def pool(operation: Operation, form: PositionMap, call: int) -> PositionMap | None:
-    """Return the form of a mean, sum, average pooling or cut of positions; None where it is of something else."""
+    """Return the form of a mean, sum, average pooling or cut of positions; None if it is along other dimensions."""
     dims = _pooled_dims(operation, len(form.axes))
     if not has([form.axes[dim] for dim in dims], "position"):
         return None
@@ -69,7 +72,7 @@ def pool(operation: Operation, form: PositionMap, call: int) -> PositionMap | No
 
 
 def join_sums(operation: Operation, forms: Sequence[PositionMap | None], call: int) -> PositionMap | None:
-    """Return the form of single sums over rows of the same tensor, side by side; None where they are something else."""
+    """Return the form of a concatenation of single sums over rows of the same tensor; None if it is not one."""
     sums = [form for form in forms if form is not None]
     if len(sums) != len(forms) or int(operation.argument("dim", 0)) % len(operation.shapes[0]) != 1:
         return None
@@ -86,7 +89,7 @@ def join_sums(operation: Operation, forms: Sequence[PositionMap | None], call: i
 
 
 def mix_rows(operation: Operation, forms: Sequence[PositionMap | None], call: int) -> PositionMap | None:
-    """Return the form of a product of a constant with a tensor, each of whose channels it sums over positions."""
+    """Return the form of a product of a constant with a tensor that sums each channel over positions."""
     left, right = _FACTORS[operation.name]
     form, constant, contracted = (forms[left], right, -1) if forms[left] is not None else (forms[right], left, -2)
     if form is None or not is_all_positions(form.axes[contracted]) or not form.axes[contracted]:
@@ -106,7 +109,7 @@ def mix_rows(operation: Operation, forms: Sequence[PositionMap | None], call: in
 
 
 def contract(operation: Operation, forms: Sequence[PositionMap | None], source: int, call: int) -> Contraction | None:
-    """Return a product with a matrix, or a convolution of the size of the map, that sums rows and channels together."""
+    """Return the contraction by a matrix product, or by a convolution whose kernel covers the whole map."""
     if operation.name == "convolution":
         return _contract_map(operation, forms, source, call)
     left, right = _FACTORS[operation.name]
@@ -136,11 +139,11 @@ def _contract_map(
 
 
 def _contracted(form: PositionMap, source: int, axis: Axis, weight: Tensor, call: int) -> Contraction | None:
-    """Return the contraction of an axis, along which rows and channels lie, with a matrix (size, features)."""
+    """Return the contraction of an axis that consists of rows and channels, with a matrix (size, features)."""
     mixing = form.mixing or starting(form, source, call)
     if mixing is None:
         return None
-    if form.mixing is None:  # its channels are counted as those of the whole tensor, whose only channels they are
+    if form.mixing is None:  # the tensor has no other channels, so their numbers on this axis are those of the tensor
         axis = with_numbered_channels([axis])[0]
     positions = sorted((place for place in _places(axis, "position")), key=lambda place: -axis[place].step)
     channels = sorted((place for place in _places(axis, "channel")), key=lambda place: -axis[place].step)
@@ -153,7 +156,7 @@ def _contracted(form: PositionMap, source: int, axis: Axis, weight: Tensor, call
 
 
 def starting(form: PositionMap, source: int, call: int) -> Mixing | None:
-    """Return a tensor as itself, before anything is summed up; None where its windows are not known."""
+    """Return a tensor as trivial sums of its own rows, before any summation; None if its windows are unknown."""
     if form.cells is None:
         return None
     axes = with_numbered_channels(form.axes)
@@ -163,7 +166,7 @@ def starting(form: PositionMap, source: int, call: int) -> Mixing | None:
 def _mixed(
     form: PositionMap, axes: Sequence[Axis], shape: Sequence[int], weights: Tensor, call: int
 ) -> PositionMap | None:
-    """Return the form of sums over a tensor's rows; the caller says which tensor that is, and which it returned."""
+    """Return the form of sums over a tensor's rows; the caller fills in the indices of that tensor and of the sums."""
     new = renumbered(axes, shape)
     before = form.mixing
     if shape_of_axes(new) != tuple(shape):
@@ -179,7 +182,7 @@ def _mixed(
 
 
 def _windows_of(weights: Tensor, form: PositionMap) -> Tensor | None:
-    """Return the windows of sums over rows; None where they are large."""
+    """Return the windows of sums over rows; None if they are too large."""
     counts = (weights != 0).sum(1)
     width = int(counts.max())
     if width > MOST_CELLS:
@@ -190,9 +193,9 @@ def _windows_of(weights: Tensor, form: PositionMap) -> Tensor | None:
 
 
 def seen_otherwise(operation: Operation, form: PositionMap, call: int) -> PositionMap | None:
-    """Return the form of sums over rows that a call returned in another shape, as products of more dimensions do.
+    """Return the form of sums over rows after a call that changes their shape, as in products with more dimensions.
 
-    This shape was made for the number of rows of what was summed up. So the call belongs to the sum.
+    The new shape depends on the number of rows of the summed tensor, so this call is treated as part of the sum.
     """
     (moved,) = apply_move(operation, [form]) or [None]
     if not isinstance(moved, PositionMap) or moved.mixing is None:
@@ -201,7 +204,7 @@ def seen_otherwise(operation: Operation, form: PositionMap, call: int) -> Positi
 
 
 def _pooled_dims(operation: Operation, count: int) -> list[int]:
-    """Return the dimensions that a mean, sum, average pooling or cut is over."""
+    """Return the dimensions of a mean, sum, average pooling or cut."""
     if "pool" in operation.name:
         return list(range(count - (3 if "3d" in operation.name else 2), count))
     dims = operation.argument("dim")
@@ -209,12 +212,12 @@ def _pooled_dims(operation: Operation, count: int) -> list[int]:
 
 
 def _is_batch(axis: Axis) -> bool:
-    """Return whether images lie along an axis, and nothing else."""
+    """Return whether an axis consists of images (the batch) only."""
     return [factor.content for factor in axis] == ["batch"]
 
 
 def _lie_alone(axes: Sequence[Axis]) -> bool:
-    """Return whether positions share no dimension with channels or images."""
+    """Return whether no position axis also contains channels or images."""
     return all(is_all_positions(axis) for axis in axes if has((axis,), "position"))
 
 
@@ -237,7 +240,7 @@ def _product(axis: Axis, places: Sequence[int]) -> int:
 
 
 def _count_all(axis: Axis, places: Sequence[int]) -> bool:
-    """Return whether the steps of some factors, the largest first, count from zero on without a gap."""
+    """Return whether the steps of some factors, largest first, number their elements from zero without gaps."""
     step = 1
     for place in reversed(places):
         if axis[place].step != step:

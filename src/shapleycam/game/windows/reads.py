@@ -1,4 +1,4 @@
-"""Convolutions and pooling: which positions of a map each position of their result reads."""
+"""The positions of a map that each position of a convolution's or pooling's result reads."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from shapleycam.game.attention.operation import Operation
 def window_reads(
     sizes: Sequence[int], results: Sequence[int], steps: Sequence[tuple[int, int, int, int]]
 ) -> Int[Tensor, "rows reads"]:
-    """Return which places of a map each place of the result reads, both counted in reading order; -1 in the padding.
+    """Return for each place of the result the places of a map that it reads; -1 in the padding.
+
+    Places are numbered in reading order.
 
     Args:
-        sizes: of the map.
+        sizes: the sizes of the map.
         results: the sizes of the result.
-        steps: in each dimension kernel size, stride, padding and dilation.
+        steps: kernel size, stride, padding and dilation of each dimension.
 
     Examples:
         >>> window_reads([4], [2], [(3, 2, 1, 1)]).tolist()
@@ -54,7 +56,7 @@ def pooling_steps(operation: Operation, dims: int) -> list[tuple[int, int, int, 
 
 
 def _in_each_dimension(dims: int, *arguments: int | Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """Return arguments by dimension; one of a single number holds for all."""
+    """Return the arguments by dimension; a single number applies to all dimensions."""
     lists = [[argument] if isinstance(argument, int) else list(argument) for argument in arguments]
     columns = [numbers * dims if len(numbers) == 1 else numbers for numbers in lists]
     return [(kernel, stride, padding, dilation) for kernel, stride, padding, dilation in zip(*columns, strict=True)]
@@ -63,10 +65,10 @@ def _in_each_dimension(dims: int, *arguments: int | Sequence[int]) -> list[tuple
 def periodic_colours(
     grid: Sequence[int], prefix: int, windows: Int[Tensor, "rows width"], outside: int, most: int
 ) -> Int[Tensor, " positions"] | None:
-    """Return a colour of each position, so that each window has every colour once at most; None where there is none.
+    """Return a colour for each position such that no window has a colour twice; None if no such colouring is found.
 
-    Colours repeat themselves with a period in each dimension: as few as possible, and `most` at most. Prefix tokens
-    have the first colour.
+    Colours repeat with a period in each dimension. Their number is as small as possible, and at most `most`. Prefix
+    tokens have the first colour.
 
     Examples:
         >>> windows = torch.tensor([[0, 1], [1, 2], [2, 3]])

@@ -1,4 +1,4 @@
-"""Rules for operations that compute each row from the rows at its place: its window stays what it is."""
+"""Rules for operations that compute each row from the rows at the same place: its window does not change."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shapleycam.game.windows.forms import UNKNOWN, Form, PositionMap, factors_of
 
 
 def apply_pointwise(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
-    """Apply the rule for operations that compute each number from those at its place: a constant may be anything."""
+    """Apply the rule for operations that compute each number from those at the same place; any constant is allowed."""
     return combine_at_same_place(forms, operation.shapes[0])
 
 
 def apply_move(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
-    """Apply the rule for reshapes, permutations and repetitions: the rows stay what they are."""
+    """Apply the rule for reshapes, permutations and repetitions: the windows of rows do not change."""
     (form,) = (form for form in forms if form is not None)
     move = MOVES[operation.name]
     axes = move.axes(operation, form.axes) if isinstance(move, Reshape | Permute | Expand) else None
@@ -34,7 +34,7 @@ def apply_norm(operation: Operation, forms: Sequence[PositionMap | None]) -> Seq
 
 
 def apply_reduction(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
-    """Apply the rule for operations that look at several channels together: norms, softmaxes, means."""
+    """Apply the rule for operations that combine several channels: norms, softmaxes, means."""
     form = forms[0]
     if form is None or any(forms[1:]):
         return None
@@ -65,7 +65,7 @@ def apply_channel_product(operation: Operation, forms: Sequence[PositionMap | No
 
 
 def apply_stack(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
-    """Apply the rule for tensors side by side along a new dimension of channels."""
+    """Apply the rule for tensors that are stacked along a new dimension of channels."""
     shape = list(operation.shapes[0])
     dim = int(operation.argument("dim", 0)) % len(shape)
     channels = make_axis("channel", shape.pop(dim))
@@ -78,7 +78,7 @@ def apply_stack(operation: Operation, forms: Sequence[PositionMap | None]) -> Se
 
 
 def combine_at_same_place(forms: Sequence[PositionMap | None], shape: Sequence[int]) -> list[Form] | None:
-    """Return the form of what is computed from several tensors at the same place, None where theirs do not agree."""
+    """Return the form of a result that is computed from tensors at the same place; None if they do not match."""
     maps = [form for form in forms if form is not None]
     axes: list[Axis] = []
     for dim in range(-len(shape), 0):
@@ -94,12 +94,12 @@ def combine_at_same_place(forms: Sequence[PositionMap | None], shape: Sequence[i
 
 
 def with_windows(form: PositionMap, axes: tuple[Axis, ...] | None = None) -> Form:
-    """Return the form of what each row becomes by itself, `UNKNOWN` where its window is too large."""
+    """Return the form of a result that is computed row by row; `UNKNOWN` if the windows are too large."""
     return UNKNOWN if form.cells is None else PositionMap(form.axes if axes is None else axes, form.cells)
 
 
 def _dims_together(operation: Operation, form: PositionMap) -> set[int]:
-    """Return the dimensions along which numbers are looked at together."""
+    """Return the dimensions along which the operation combines numbers."""
     count = len(form.axes)
     normalized = operation.argument("normalized_shape")
     if normalized is not None:

@@ -1,4 +1,4 @@
-"""Table of the rules for operations whose result has positions again: each row depends on a window of them alone."""
+"""Table of the rules for operations whose result has positions: each row depends only on a window of positions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapleycam.game.windows.window_rules import (
 )
 
 Rule: TypeAlias = "Callable[[Operation, Sequence[PositionMap | None]], Sequence[Form] | None]"
-"""Takes a call and the forms of its tensors, and returns the forms of its results; None where it does not know them."""
+"""A function of a call and the forms of its tensors that returns the forms of its results; None if they are unknown."""
 
 _NORMS = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm")
 _REDUCTIONS = (
@@ -41,4 +41,4 @@ RULES: dict[str, Rule] = {
     "cat": apply_cat,
     "stack": apply_stack,
 }
-"""The rules by the names of PyTorch's operations; pointwise ones are told by PyTorch itself."""
+"""The rules by the names of PyTorch's operations. Pointwise operations are not listed: PyTorch's tags identify them."""

@@ -1,4 +1,4 @@
-"""Rules for operations whose rows are made of other rows: windows of them, some of them, or more than there were."""
+"""Rules for operations whose rows come from other rows: convolution, pooling, padding, cutting and concatenation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def apply_convolution(operation: Operation, forms: Sequence[PositionMap | None])
 
 
 def apply_max_pooling(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
-    """Apply the rule for a maximum pooling; its second result, the places of the maxima, is not followed."""
+    """Apply the rule for a maximum pooling; its second result, the places of the maxima, has an unknown form."""
     (form,) = forms
     if form is None:
         return None
@@ -49,7 +49,7 @@ def apply_max_pooling(operation: Operation, forms: Sequence[PositionMap | None])
 
 
 def apply_padding(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
-    """Apply the rule for padding of positions: rows are repeated, or constant beside the map."""
+    """Apply the rule for padding of positions: rows outside the map repeat rows of the map or are constant."""
     (form,) = forms
     if form is None:
         return None
@@ -60,7 +60,7 @@ def apply_padding(operation: Operation, forms: Sequence[PositionMap | None]) -> 
 
 
 def apply_cut(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
-    """Apply the rule for pieces along one dimension: of positions they hold some rows."""
+    """Apply the rule for pieces along one dimension; pieces along positions contain some of the rows."""
     (form,) = forms
     if form is None:
         return None
@@ -85,7 +85,7 @@ def apply_cut(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequ
 
 
 def apply_cat(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequence[Form] | None:
-    """Apply the rule for tensors one after the other along channels, or along positions."""
+    """Apply the rule for tensors that are concatenated along channels or along positions."""
     shape = operation.shapes[0]
     if any(len(each) != len(shape) for each in operation.operand_shapes):
         return None  # PyTorch joins empty tensors of one dimension to any others
@@ -105,7 +105,7 @@ def apply_cat(operation: Operation, forms: Sequence[PositionMap | None]) -> Sequ
 
 
 def _windows(operation: Operation, form: PositionMap, steps: Sequence[tuple[int, int, int, int]]) -> list[Form] | None:
-    """Return the form of what windows along the last dimensions become."""
+    """Return the form of a result whose rows each read a window along the last dimensions."""
     dims = len(steps)
     axes, shape = form.axes, operation.shapes[0]
     if len(axes) < dims + 2 or has(axes[:-dims], "position") or not all(map(is_all_positions, axes[-dims:])):
@@ -120,7 +120,7 @@ def _windows(operation: Operation, form: PositionMap, steps: Sequence[tuple[int,
 
 
 def _cat_of_rows(operation: Operation, forms: Sequence[PositionMap | None], dim: int) -> Sequence[Form] | None:
-    """Return the form of tensors one after the other along positions; constants have no positions."""
+    """Return the form of tensors that are concatenated along positions; constants have empty windows."""
     maps = [form for form in forms if form is not None]
     numbers, windows, known = [], [], 0
     for form, shape in zip(forms, operation.operand_shapes, strict=True):
@@ -142,7 +142,7 @@ def _cat_of_rows(operation: Operation, forms: Sequence[PositionMap | None], dim:
 
 
 def _of_rows(form: PositionMap, numbers: Tensor) -> Form:
-    """Return the form of a tensor that holds some rows of another, by their numbers; -1 where it is constant."""
+    """Return the form of a tensor whose rows are rows of another tensor, by their indices; -1 is a constant row."""
     axes = form.axes
     if form.cells is None or numbers.dim() > len(axes):
         return UNKNOWN
@@ -158,7 +158,7 @@ def _of_rows(form: PositionMap, numbers: Tensor) -> Form:
 
 
 def _fits(numbers: Tensor, axes: Sequence[Axis]) -> bool:
-    """Return whether numbers of rows lie along the axes of positions alone, and these have nothing else."""
+    """Return whether row indices extend only along position axes, and these axes contain only positions."""
     return all(
         is_all_positions(axis) if has((axis,), "position") else size == 1
         for axis, size in zip(axes, numbers.shape, strict=True)

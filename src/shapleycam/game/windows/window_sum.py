@@ -1,4 +1,4 @@
-"""A head's one sum over windows: where it is taken, and what each window adds to it."""
+"""`WindowSum`: the single sum over windows in a head, its place in the recording, and each window's contribution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapleycam.game.windows.forms import OUTSIDE, numbers_along
 
 
 class CallPlace(NamedTuple):
-    """Which call of a head: of so many `calls` of an operation the one with this number.
+    """Identifies a call of a head: call `number` of the operation `name`, which the head calls `calls` times.
 
     Examples:
         >>> from shapleycam.game.windows import CallPlace
@@ -30,19 +30,21 @@ class CallPlace(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class WindowSum:
-    """The sum that all a head's output is computed from: of what windows of positions become, by constant weights.
+    """The weighted sum over windows that a head's whole output is computed from; the weights are constant.
+
+    The summands are rows of the tensor that is summed (the source); each row depends on one window of positions.
 
     Attributes:
-        cells: (windows, width), the positions in each window, ascending; `OUTSIDE` at the end where there are fewer.
-        rows: (windows,), which row of the tensor that is summed up each window is of.
-        colours: of each position of the activation, so that no window has a colour twice.
-        source: the call that takes the tensor that is summed up, and the place of that tensor among its operands.
+        cells: (windows, width), the positions in each window, ascending, padded with `OUTSIDE`.
+        rows: (windows,), the row of the source that belongs to each window.
+        colours: (positions,), a colour for each position of the activation; no window has a colour twice.
+        source: the call that takes the source, and the index of the source among its operands.
         result: the call that returns the sum.
-        source_axes: of the tensor that is summed up.
-        result_axes: of the sum; its first dimension is the batch.
-        weights: (parts, windows), of each window in each part of the sum; None where these are the same.
-        matrix: (parts, channels, features), sums up the parts; None where the parts are the sum.
-        feature_shape: the shape of the sum, without the batch.
+        source_axes: the axes of the source.
+        result_axes: the axes of the sum; its first dimension is the batch.
+        weights: (parts, windows), the weight of each window in each part of the sum; None if each part is one window.
+        matrix: (parts, channels, features), maps the parts to the sum; None if the parts are the sum.
+        feature_shape: the shape of the sum without the batch.
         is_affine: whether the output is an affine function of the sum.
 
     Examples:
@@ -72,18 +74,18 @@ class WindowSum:
 
     @property
     def width(self) -> int:
-        """Return how many positions the largest window has."""
+        """Return the number of positions in the largest window."""
         return int((self.cells != OUTSIDE).sum(1).max())
 
     @property
     def features(self) -> int:
-        """Return of how many numbers the sum consists."""
+        """Return the number of elements of the sum, for one row of the batch."""
         return int(torch.Size(self.feature_shape).numel())
 
     def contributions(self, source: Float[Tensor, "*shape"]) -> Float[Tensor, "windows rows features"]:
-        """Return what each window adds to the sum, for each row of a batch of the tensor that is summed up.
+        """Return what each window adds to the sum, for each row of a batch of the source.
 
-        A constant that is added to the sum, as a linear layer's bias, is left out.
+        Constants that are added to the sum, such as a linear layer's bias, are not included.
         """
         content = _by_row(source, self.source_axes)[self.rows.to(source.device)]
         if self.matrix is not None:
@@ -96,9 +98,10 @@ class WindowSum:
         return content[:, :, channels.to(content.device)] * by_window[:, None]
 
     def _through_matrix(self, window: int, content: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows features"]:
-        """Return what one window adds, through the matrices of the parts that have it: of most windows one.
+        """Return what one window adds, by the matrices of the parts that contain it; most windows are in one part.
 
-        The matrices of all windows at once would be as large as those of all parts, once for each window.
+        Windows are handled one at a time, because their matrices together would need as much memory as the matrices of
+        all parts, once for each window.
         """
         if self.matrix is None:
             raise ValueError("the parts are not summed up by a matrix")
@@ -112,7 +115,7 @@ class WindowSum:
 
 
 def _by_row(tensor: Float[Tensor, "*shape"], axes: Sequence[Axis]) -> Float[Tensor, "windows batch channels"]:
-    """Return a tensor, whose batch may have any size, as one vector for each row and entry of the batch."""
+    """Return a tensor as one vector for each row and batch entry; its batch may have any size."""
     factors = [factor for axis in axes for factor in axis]
     known = torch.Size([factor.size for factor in factors if factor.content != "batch"]).numel()
     sizes = [tensor.numel() // known if factor.content == "batch" else factor.size for factor in factors]
@@ -126,6 +129,6 @@ _ORDER = {"position": 0, "batch": 1, "channel": 2}
 
 
 def _numbers(axes: Sequence[Axis], content: str) -> Int[Tensor, " size"]:
-    """Return for each number of a row of the batch which part, or which channel, it is of."""
+    """Return the index of the part, or of the channel, of each number of the sum (without its batch)."""
     together = tuple(factor for axis in axes for factor in axis)
     return numbers_along(together, "position" if content == "position" else "channel")
