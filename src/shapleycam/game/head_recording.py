@@ -52,7 +52,8 @@ class HeadRecording:
     """The output of a head, the leaf of its graph, and its operations in their order.
 
     `hides_reads`: something read the activation where neither autograd nor the data flow shows what for: detached, or
-    as whole numbers (comparisons, indices, decisions of Python). `reads_without_grad`: the names of the operations that
+    as whole numbers (comparisons, indices, decisions of Python), or rounded to fewer digits than it has, after which no
+    sum is one any more. `reads_without_grad`: the names of the operations that
     read it under no_grad, as the forward of a function with its own backward does: the data flow has them, autograd's
     graph has not. `dataflow`: all calls, also those that only move numbers.
     """
@@ -129,7 +130,7 @@ class _OperationRecorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[RecordedOperation] = []
         self.reads_without_grad: list[str] = []
-        self.hides_reads = False
+        self.hides_reads, self._bits = False, torch.finfo(leaf.dtype).bits
         # Views and detached tensors are other tensors with the same storage, so that storages tell what depends on
         # the leaf. They are kept alive here: a freed one's address could be given to a tensor that does not depend.
         self._dependent = {storage_address(leaf): leaf.untyped_storage()}
@@ -149,7 +150,9 @@ class _OperationRecorder(TorchDispatchMode):
             of_activation = [leaf for leaf, depending in zip(leaves, depends, strict=True) if depending]
             # Whole numbers that were computed from the activation decide something.
             self.hides_reads |= not results or not all(tensor.is_floating_point() for tensor in of_activation)
-            self.hides_reads |= not all(tensor.is_floating_point() for tensor in results[: name in _MAX_POOLS or None])
+            read = results[: name in _MAX_POOLS or None]
+            self.hides_reads |= not all(tensor.is_floating_point() for tensor in read)
+            self.hides_reads |= any(torch.finfo(t.dtype).bits < self._bits for t in read if t.is_floating_point())
             self.reads_without_grad += [] if torch.is_grad_enabled() else [name]
             if not getattr(func, "is_view", False) and name not in _MEMORY_LAYOUT_OPERATIONS:
                 self.operations.append(RecordedOperation(name, operands))
