@@ -56,7 +56,8 @@ class HeadRecording:
         leaf: the leaf of its autograd graph: the activation.
         operations: the operations in their order, without those that only change the memory layout.
         hides_reads: whether the head read the activation in a way that neither autograd nor the data flow follows: a
-            detached tensor, or integers (comparisons, indices, conditions in Python).
+            detached tensor, integers (comparisons, indices, conditions in Python), or numbers that are rounded to fewer
+            digits, after which the head is no sum.
         reads_without_grad: the names of operations that read it under no_grad, as the forward pass of a custom autograd
             function does. The data flow has them, but autograd's graph does not.
         dataflow: all calls, including those that only change the memory layout.
@@ -134,7 +135,7 @@ class _OperationRecorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations: list[RecordedOperation] = []
         self.reads_without_grad: list[str] = []
-        self.hides_reads = False
+        self.hides_reads, self._bits = False, torch.finfo(leaf.dtype).bits
         # Views and detached tensors share the storage of their original, so that a tensor depends on the leaf if its
         # storage is here. The storages are kept alive: an independent tensor could get the address of a freed one.
         self._dependent = {storage_address(leaf): leaf.untyped_storage()}
@@ -154,7 +155,9 @@ class _OperationRecorder(TorchDispatchMode):
             of_activation = [leaf for leaf, depending in zip(leaves, depends, strict=True) if depending]
             # Integers that were computed from the activation are used as conditions or indices.
             self.hides_reads |= not results or not all(tensor.is_floating_point() for tensor in of_activation)
-            self.hides_reads |= not all(tensor.is_floating_point() for tensor in results[: name in _MAX_POOLS or None])
+            read = results[: name in _MAX_POOLS or None]
+            self.hides_reads |= not all(tensor.is_floating_point() for tensor in read)
+            self.hides_reads |= any(torch.finfo(t.dtype).bits < self._bits for t in read if t.is_floating_point())
             self.reads_without_grad += [] if torch.is_grad_enabled() else [name]
             if not getattr(func, "is_view", False) and name not in _MEMORY_LAYOUT_OPERATIONS:
                 self.operations.append(RecordedOperation(name, operands))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -66,8 +68,9 @@ def layout_at(
         _warn_if_contradicted(user_layout, result, layer)
         return user_layout
     # After an operation without a rule for coordinates, the layout is guessed from the shape, and each cell is tested.
+    # This is done for each image, because such an operation may move places by their content.
     guess = guess_layout_at(model, layer, shape, sides) if result.unknown else None
-    if guess is not None and is_local(model, images[:1], layer, guess, _first_row(extra)):
+    if guess is not None and all(is_local(model, image, layer, guess, own) for image, own in _rows(images, extra)):
         return guess
     if result.layout is None or result.layout.count == 1:
         raise LayerError(f"layer {layer!r} returns shape {shape} for images of {_join_sides(sides)}{_refusal(result)}")
@@ -77,8 +80,21 @@ def layout_at(
 def layout_result_at(
     model: nn.Module, layer: str, images: Tensor, channels: int = 1, extra: ExtraInputs = NO_EXTRA
 ) -> LayoutResult:
-    """Return what is proven about a layer's layout; the reason names the operations that lost coordinates, if any."""
-    return layout_result_in(prove_layouts(model, images, channels, _first_row(extra)), layer)
+    """Return what is proven about a layer's layout for all images.
+
+    The reason names the operations that lost coordinates, if any.
+    """
+    first = prove_layouts(model, images[:1], channels, _row(extra, 0))
+    result = layout_result_in(first, layer)
+    if first.is_of_all_images or len(images) == 1:
+        return result
+    for number, (image, own) in enumerate(_rows(images, extra)):
+        other = layout_result_in(prove_layouts(model, image, channels, own), layer)
+        if other.layout != result.layout or other.unknown != result.unknown:
+            layouts = " and ".join(str(each.layout or each.reason) for each in (result, other))
+            reason = f"image {number} has another than image 0, because the model's operations depend on their content ({layouts})"
+            return LayoutResult(None, reason, other.unknown or result.unknown)
+    return result
 
 
 def layout_result_in(layouts: ModelLayouts, layer: str) -> LayoutResult:
@@ -100,8 +116,14 @@ def guess_layout_at(model: nn.Module, layer: str, shape: tuple[int, ...], sides:
     return layout if layout is not None and layout.count > 1 else None
 
 
-def _first_row(extra: ExtraInputs) -> ExtraInputs:
-    return extra.rows(torch.zeros(1, dtype=torch.long, device="cpu"))
+def _row(extra: ExtraInputs, number: int) -> ExtraInputs:
+    return extra.rows(torch.tensor([number], device="cpu"))
+
+
+def _rows(images: Tensor, extra: ExtraInputs) -> Iterator[tuple[Tensor, ExtraInputs]]:
+    """Yield each image as a batch of one, with its further inputs."""
+    for number in range(len(images)):
+        yield images[number : number + 1], _row(extra, number)
 
 
 def _refusal(result: LayoutResult) -> str:

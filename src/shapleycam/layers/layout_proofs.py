@@ -19,18 +19,42 @@ from shapleycam.lru_cache import LRUCache
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import isolated_copy
+from shapleycam.tracing.memory_reads import MemoryReads
 from shapleycam.tracing.memory_views import StridedView
 from shapleycam.tracing.modules import modules_of
-from shapleycam.tracing.nested import only_tensor
+from shapleycam.tracing.nested import only_tensor, tensors_of
 from shapleycam.tracing.running import run
 
 
 @dataclass(frozen=True)
 class ModelLayouts:
-    """The results for all layers, by name; `lost` are the operations without a rule for coordinates."""
+    """What is proven about the layers of a model, for all images of a size or for one image.
+
+    Attributes:
+        results: the results for all layers, by name.
+        lost: the operations without a rule for coordinates.
+        is_of_one_image: whether the model's code reads the image's content, so that another image may take another way.
+        further: the numbers of the model's further inputs, if the operations depend on them; None for any.
+    """
 
     results: dict[str, LayoutResult]
     lost: tuple[str, ...]
+    is_of_one_image: bool = False
+    further: tuple[Tensor, ...] | None = None
+
+    @property
+    def is_of_all_images(self) -> bool:
+        """Return whether it holds for all images of this size."""
+        return not self.is_of_one_image and self.further is None
+
+    def holds_with(self, extra: ExtraInputs) -> bool:
+        """Return whether it holds for another image of this size with these further inputs."""
+        if self.is_of_all_images:
+            return True
+        if self.is_of_one_image or self.further is None:
+            return False
+        others = _tensors_in(extra)
+        return len(others) == len(self.further) and all(map(torch.equal, self.further, others))
 
 
 _MAX_SIZES = 64
@@ -83,9 +107,11 @@ def share_proofs(model: nn.Module, like: nn.Module) -> None:
 
 
 def prove_layouts(model: nn.Module, images: Tensor, channels: int, extra: ExtraInputs = NO_EXTRA) -> ModelLayouts:
-    """Return the layouts of all layers for images of this size; the first call runs the model.
+    """Return the layouts of all layers for the first image, whose channels are along axis `channels`.
 
-    `channels` is the axis of the images' channels, `extra` the model's further inputs for the first image.
+    The result is kept for other images of this size if the operations do not depend on their content
+    (docs/decisions.md, "A layout is proven for each image where the content decides"). `extra` are the model's further
+    inputs for the first image.
 
     Raises:
         ModelError: the model raises.
@@ -93,9 +119,10 @@ def prove_layouts(model: nn.Module, images: Tensor, channels: int, extra: ExtraI
     layouts = proofs_of(model).layouts
     key = (images.shape[1:], channels)
     proven = layouts.get(key)
-    if proven is None:
+    if proven is None or not proven.holds_with(extra):
         proven = _derive_layouts(model, images[:1], channels, extra)
-        layouts.put(key, proven)
+        if not proven.is_of_one_image:
+            layouts.put(key, proven)
     return proven
 
 
@@ -107,17 +134,28 @@ def _derive_layouts(model: nn.Module, image: Tensor, channels: int, extra: Extra
         recorder = _LayoutRecorder(tracker, image, channels)
         interceptors = {module: recorder.interceptor(name) for name, module in copied.named_modules() if name}
         try:
-            with intercept_calls(interceptors), tracker:
+            with intercept_calls(interceptors), tracker, MemoryReads(tracker.knows) as memory_reads:
                 run(copied, image, extra, own_images=True)
         except ModelError:
             run(copied, image, extra)  # if the model raises without the tracker too, the user must get this error
             unknown = LayoutResult(None, "", unknown=True)
-            return ModelLayouts({name: unknown for name, _ in model.named_modules()}, ("forward",))
+            results = {name: unknown for name, _ in model.named_modules()}
+            return ModelLayouts(results, ("forward",), is_of_one_image=True)
         results = recorder.results
         borders = {name: result.borders for name, result in results.items()}
         for name, border in find_unread_borders(copied, image, channels, extra, borders).items():
             results[name] = LayoutResult(None, border.mismatch)
-    return ModelLayouts(results, tuple(dict.fromkeys(tracker.lost)))
+    further = _tensors_in(extra)
+    return ModelLayouts(
+        results,
+        tuple(dict.fromkeys(tracker.lost)),
+        tracker.reads_content or memory_reads.are_seen,
+        tuple(tensor.clone() for tensor in further) if further and tracker.reads_other else None,
+    )
+
+
+def _tensors_in(extra: ExtraInputs) -> list[Tensor]:
+    return tensors_of([extra.positional, dict(extra.keywords)])
 
 
 class _LayoutRecorder:

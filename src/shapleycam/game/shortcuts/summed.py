@@ -24,7 +24,7 @@ class SummedRunner(HeadRunner):
         output = trace.head_of_any_size(contents.layout.single_position(alone.flatten(0, 1)), samples)
         output = output.unflatten(0, (images, rows))
         self._output_shape = output.shape[2:]
-        present, absent = output.flatten(2).split([positions, rows - positions], 1)
+        present, absent = output.reshape(images, rows, -1).split([positions, rows - positions], 1)
         self._empty = absent if absent.shape[1] == 1 else absent.mean(1, keepdim=True)
         self._shares = (present - absent) / positions
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from shapleycam.layers.coordinates.operation import Operation
 from shapleycam.layers.coordinates.representation import Coordinates, broadcast
 
-_INDICES = ("index", "indices", "mask", "repeats")
+INDICES = ("index", "indices", "mask", "repeats")
 """Arguments that determine where elements are moved."""
 _FILLERS = {"constant_pad_nd": "value", "scatter": "value", "index_fill": "value"}
 
@@ -41,7 +41,7 @@ COPIES = ("clone", "_to_copy", "copy", "contiguous", "lift_fresh_copy", "alias_c
 
 def move_rule(operation: Operation) -> list[Coordinates] | Coordinates:
     """Return the coordinates of moved elements; they are lost if the image's content determines the movement."""
-    if any(_depends_on_image(operation, name) for name in _INDICES):
+    if depends_on_content(operation):
         return operation.lost()
     function = _out_of_place(operation)
     rows = []
@@ -54,6 +54,11 @@ def move_rule(operation: Operation) -> list[Coordinates] | Coordinates:
     if isinstance(rows[0], Tensor):
         return torch.stack(rows)
     return [torch.stack(parts) for parts in zip(*rows, strict=True)]
+
+
+def depends_on_content(operation: Operation) -> bool:
+    """Return whether the image's content decides where an operation puts elements, or how many it has."""
+    return any(_depends_on_image(operation, name) for name in INDICES)
 
 
 def copy_rule(operation: Operation) -> Coordinates | None:

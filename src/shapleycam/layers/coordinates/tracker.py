@@ -15,7 +15,16 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from shapleycam.layers.coordinates.channel_axis import ChannelAxis
-from shapleycam.layers.coordinates.movement import COPIES, MOVES, copy_rule, fold_rule, move_rule, unfold_rule
+from shapleycam.layers.coordinates.movement import (
+    COPIES,
+    INDICES,
+    MOVES,
+    copy_rule,
+    depends_on_content,
+    fold_rule,
+    move_rule,
+    unfold_rule,
+)
 from shapleycam.layers.coordinates.operation import Operation, named_arguments
 from shapleycam.layers.coordinates.pointwise import (
     ELEMENTWISE,
@@ -88,6 +97,10 @@ class CoordinateTracker(TorchDispatchMode):
 
     Attributes:
         lost: the operations without a rule for coordinates, in running order.
+        reads_content: whether code has read numbers that depend on the image, so that it may run other operations for
+            another image.
+        reads_other: whether it has read other numbers (weights, further inputs of the model), or moved elements to
+            where such a tensor says.
         channels: the axis of the image that the first weight sums over.
 
     Examples:
@@ -107,6 +120,7 @@ class CoordinateTracker(TorchDispatchMode):
         tracked = range(1 if image.dim() > 4 else 2, image.dim())  # axis 1 of (b, c, h, w) is the channels
         self._store = StorageCoordinates(len(tracked))
         self.lost: list[str] = []
+        self.reads_content, self.reads_other = False, False
         self.channels = ChannelAxis(image.dim())
         grid = torch.zeros(len(tracked) + 1, *image.shape, dtype=torch.float32, device=image.device)
         for row, axis in enumerate(tracked):
@@ -118,6 +132,10 @@ class CoordinateTracker(TorchDispatchMode):
         """Return the coordinates of a tensor, (axes + 1, *its shape); None if it does not depend on the image."""
         return self._store.get(tensor)
 
+    def knows(self, operand: Any) -> bool:
+        """Return whether something is a tensor that depends on the image."""
+        return isinstance(operand, Tensor) and self._store.knows(operand)
+
     def paused(self) -> AbstractContextManager[Any]:
         """Return a context in which operations are not tracked."""
         return _disable_current_modes()
@@ -128,7 +146,10 @@ class CoordinateTracker(TorchDispatchMode):
         """Run an operation, and compute the coordinates of its results."""
         kwargs = kwargs or {}
         value = func(*args, **kwargs)
-        operands = [tensor for tensor in _tensors((args, kwargs)) if self._store.knows(tensor)]
+        operands = [tensor for tensor in _tensors((args, kwargs)) if self.knows(tensor)]
+        if torch.Tag.data_dependent_output in func.tags:  # `item()`, which `if` and `int` call too
+            self.reads_content |= bool(operands)
+            self.reads_other |= not operands
         if not operands:
             return value
         results = tuple(_tensors(value))
@@ -147,9 +168,17 @@ class CoordinateTracker(TorchDispatchMode):
         else:
             operation = Operation(func, name, named_arguments(func, args, kwargs), results, self._store)
             self.channels.watch(operation)
+            self._note_choice(operation)
             coordinates = self._coordinates_of_results(operation)
         for result, result_coordinates in zip(results, coordinates, strict=True):
             self._store.put(result, result_coordinates)
+
+    def _note_choice(self, operation: Operation) -> None:
+        """Note where numbers decide where elements go, or how many there are."""
+        is_by_tensor = any(operation.arguments.get(name) is not None for name in INDICES)
+        self.reads_other |= is_by_tensor
+        if torch.Tag.dynamic_output_shape in operation.function.tags:
+            self.reads_content |= depends_on_content(operation) or not is_by_tensor
 
     def _coordinates_of_results(self, operation: Operation) -> Sequence[Coordinates | None]:
         """Return the coordinates of an operation's results, by its rule.
