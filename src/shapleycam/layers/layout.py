@@ -92,7 +92,8 @@ def layout_result_at(
         other = layout_result_in(prove_layouts(model, image, channels, own), layer)
         if other.layout != result.layout or other.unknown != result.unknown:
             layouts = " and ".join(str(each.layout or each.reason) for each in (result, other))
-            reason = f"that of image {number} differs from image 0's: the model's operations depend on content ({layouts})"
+            cause = "the model's operations depend on their content"
+            reason = f"image {number} has another layout than image 0, because {cause} ({layouts})"
             return LayoutResult(None, reason, other.unknown or result.unknown)
     return result
 
