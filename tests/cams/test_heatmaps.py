@@ -104,6 +104,15 @@ def test_blank_maps_are_told_one_by_one():
     assert is_blank(heatmap(values, (4, 4))).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1e-7, 1e12])
+def test_the_unit_of_the_values_makes_no_difference(unit):
+    values = torch.tensor([[[-8.0, 0.0, 1.0], [2.0, 4.0, 3.0]]])
+    expected = torch.tensor([[[0.0, 0.0, 0.25], [0.5, 1.0, 0.75]]])
+    torch.testing.assert_close(heatmap(unit * values, (2, 3)), expected, rtol=0, atol=1e-6)
+    signed = (values + 8) / 12
+    torch.testing.assert_close(min_max(unit * values), signed, rtol=0, atol=1e-6)
+
+
 # Against the second implementation
 
 

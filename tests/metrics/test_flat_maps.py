@@ -15,7 +15,7 @@ from shapleycam import Explainer
 from shapleycam.errors import OptionError
 from shapleycam.metrics import MetricOptions, measure
 from shapleycam.metrics.maps import relevance_rank
-from shapleycam.metrics.stability import max_sensitivity, randomisation_ssim
+from shapleycam.metrics.stability import entropy_rise, max_sensitivity, randomisation_ssim
 from shapleycam.metrics.table import METRICS
 
 pytestmark = pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")  # of these maps
@@ -107,6 +107,32 @@ def test_constant_values_are_like_no_map():
     values = torch.stack([torch.full((3, 3), 2.0), torch.arange(9.0).reshape(3, 3)])
     similarity = randomisation_ssim(values, values[None], torch.zeros(2, 24, 24))
     assert similarity.tolist() == pytest.approx([nan, 1], nan_ok=True)
+
+
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.NothingToDivideWarning")  # the case in point
+def test_nothing_to_divide_has_no_gap():
+    """A mean over places is the same where each place has the mean of all: what is left of v(N) is rounding."""
+    images = 1 + random_images(8)
+    gaps = {}
+    for removal in ("mean", "zero"):
+        explainer = Explainer(small(), layer="4", removal=removal)
+        explanations = explainer.compare(images, ["hirescam", "leaveoneout"])
+        gaps[removal] = measure(explainer, images, explanations, ["efficiency_gap"])["efficiency_gap"]
+    assert all(bool(each.isnan().all()) for each in gaps["mean"].values())
+    assert all(bool(each.isfinite().all()) for each in gaps["zero"].values())
+
+
+def test_constant_values_have_no_histogram():
+    values = torch.stack([torch.full((3, 3), 2.0), torch.arange(9.0).reshape(3, 3), torch.arange(9.0).reshape(3, 3)])
+    of_random = torch.stack([torch.arange(9.0).reshape(3, 3), torch.zeros(3, 3), torch.arange(9.0).reshape(3, 3)])
+    rise = entropy_rise(values, of_random[None], torch.zeros(3, 24, 24))
+    assert rise.tolist() == pytest.approx([nan, nan, 0], nan_ok=True)
+
+
+def test_likeness_does_not_depend_on_the_unit_of_a_random_models_values():
+    values = torch.arange(12.0).reshape(1, 3, 4)
+    stages = torch.stack([values, 1e-11 * values])
+    assert float(randomisation_ssim(values, stages, torch.zeros(1, 24, 24))) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("wrong", [nan, -0.1, 1.5])

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from shapleycam.cams.bases import Basis, Cost, PositionValues
-from shapleycam.cams.heatmaps import min_max, resize
+from shapleycam.cams.heatmaps import resize
 from shapleycam.cams.layer_biases import Bias, bias_of
 from shapleycam.cams.pixel_cells import values_of_cells
 from shapleycam.game import Game
@@ -96,7 +96,7 @@ class _BiasTerms:
         self._totals.append(term.to(accurate(term.device)).sum())
         channels = self._channels_of(term, channel_axis)
         if channels is not None:
-            scaled = min_max(channels.abs()).sum(0, keepdim=True)
+            scaled = _scaled(channels.abs()).sum(0, keepdim=True)
             size = tuple(scaled.shape[1:])
             self._maps[size] = self._maps[size] + scaled if size in self._maps else scaled
 
@@ -173,7 +173,7 @@ def full_gradient_map(game: Game, image: int) -> tuple[Float[Tensor, "1 *size"],
     """
     terms = full_gradient(game, image)
     of_input = terms.input_term[0].movedim(game.image_channels - 1, 0).abs()
-    return min_max(of_input).sum(0, keepdim=True) + terms.bias_map, _notes(terms.total, float(game.full[image]))
+    return _scaled(of_input).sum(0, keepdim=True) + terms.bias_map, _notes(terms.total, float(game.full[image]))
 
 
 def _full_gradient(game: Game, _: EstimatorOptions) -> PositionValues:
@@ -202,3 +202,13 @@ FULL_GRADIENT = Basis(
     "#6699CC",
     needs_model_passes=True,
 )
+
+
+def _scaled(channels: Float[Tensor, "k *grid"]) -> Float[Tensor, "k *grid"]:
+    """Return each channel scaled to [0, 1], but for 1e-7, which pytorch-grad-cam adds to the range.
+
+    Channels whose terms are far smaller than that are next to nothing so, and not noise that is as bright as others.
+    """
+    dims = tuple(range(1, channels.dim()))
+    lowest, highest = channels.amin(dims, keepdim=True), channels.amax(dims, keepdim=True)
+    return (channels - lowest) / (1e-7 + (highest - lowest))

@@ -66,7 +66,14 @@ def _weights(length: int, new: int, dtype: torch.dtype, device: torch.device) ->
 
 
 def min_max(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
-    """Return each map scaled to [0, 1]: (x - min) / (1e-7 + max(x - min)); zeros for a constant one."""
+    """Return each map scaled to [0, 1]: (x - min) / (1e-7 · max |x| + max(x - min)); zeros for a constant one.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.cams.heatmaps import min_max
+        >>> min_max(torch.tensor([[[0.0, 1e-20, 4e-20]]])).round(decimals=2)
+        tensor([[[0.0000, 0.2500, 1.0000]]])
+    """
     return _min_max_(maps.clone())
 
 
@@ -74,8 +81,11 @@ def _min_max_(maps: Float[Tensor, "b *grid"]) -> Float[Tensor, "b *grid"]:
     """Scale maps as `min_max` does, in place: a map at input size takes longer to allocate than to scale."""
     dims = tuple(range(1, maps.dim()))
     lowest, highest = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
+    # The paper's code adds 1e-7 whatever the size of the values. Those of a probability near 0, or of a model that was
+    # re-initialised, may be far smaller, and would be divided by that: the same map would be dark.
+    smallest = _EPSILON * torch.maximum(highest.abs(), lowest.abs())
     # Rounding is monotonic, so max(x - min) is max - min to the last bit.
-    return maps.sub_(lowest).div_(_EPSILON + (highest - lowest))
+    return maps.sub_(lowest).div_((highest - lowest).add_(smallest).clamp_(min=torch.finfo(maps.dtype).tiny))
 
 
 def is_blank(values: Float[Tensor, "b *grid"]) -> Bool[Tensor, " b"]:

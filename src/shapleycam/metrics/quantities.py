@@ -189,6 +189,11 @@ def _player_values(context: QuantityContext, method: str, game: Game) -> Tensor:
     return player_values(game, CamValues(explanation.values, explanation.prefix)).double()
 
 
+def _grand(_: QuantityContext, __: str, game: Game) -> Tensor:
+    """Return v(N) of each image; NaN where rounding alone may leave as much, so that there is nothing to divide."""
+    return torch.where(game.grand.abs() > game.rounding, game.grand.double(), torch.nan)
+
+
 def _points(options: MetricOptions) -> int:
     """Return the number of points of an insertion or deletion curve; each point is a pass."""
     return options.steps + 1
@@ -252,5 +257,5 @@ QUANTITIES = {
     "game": Quantity("batch", lambda context, _: context.make_game()),
     "true_values": Quantity("batch", _true_values, ("game",)),
     "player_values": Quantity("method", _player_values, ("game",)),
-    "grand": Quantity("batch", lambda _, __, game: game.grand.double(), ("game",)),
+    "grand": Quantity("batch", _grand, ("game",)),
 }

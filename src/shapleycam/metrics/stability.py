@@ -54,13 +54,15 @@ def entropy_rise(
 ) -> Float[Tensor, " b"]:
     """Return (H' - H) / H: H the entropy of the values' histogram, H' that of the model with all layers re-initialised.
 
-    Values are taken at input size, and fall into 100 equal bins from the smallest to the largest. NaN where the values
-    themselves are constant; those of the random model may be.
+    Values are taken at input size, and fall into 100 equal bins from the smallest to the largest. NaN where either are
+    constant: bins from the smallest to the largest value are none then. Values of a random model often are, since what
+    coalitions are worth to it is lost in rounding.
     """
     entropy, random_entropy = (
         histogram_entropy(resize(raw.double(), tuple(heatmap.shape[1:]))) for raw in (values, randomised_values[-1])
     )
-    return torch.where(is_constant(values), torch.nan, (random_entropy - entropy) / entropy)
+    has_no_bins = is_constant(values) | is_constant(randomised_values[-1])
+    return torch.where(has_no_bins, torch.nan, (random_entropy - entropy) / entropy)
 
 
 def histogram_entropy(maps: Values, bins: int = 100) -> Float[Tensor, " b"]:
@@ -79,9 +81,11 @@ def histogram_entropy(maps: Values, bins: int = 100) -> Float[Tensor, " b"]:
 def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
     """Yield the model with the last 1/stages of its layers re-initialised, then 2/stages, and so on to all of them.
 
-    Layers count in the order in which the model defines them. A layer with `reset_parameters` is initialised by it; of
-    others the numbers of each parameter are shuffled, which keeps their scale. The model itself is not changed: what is
-    yielded is one copy, the same object at each stage. The caller's random state is not changed either.
+    Layers count in the order in which the model defines them. A layer with `reset_parameters` is initialised by it. The
+    numbers of each parameter that this leaves as it was are shuffled, which keeps their scale: of layers without it,
+    and of those whose weight is computed from other parameters, as by weight norm or pruning. The model itself is not
+    changed: what is yielded is one copy, the same object at each stage. The caller's random state is not changed
+    either.
     """
     copied = deepcopy(model)
     layers = [layer for layer in copied.modules() if any(True for _ in layer.parameters(recurse=False))][::-1]
@@ -100,11 +104,12 @@ def _reinitialise(layer: nn.Module) -> None:
     """Draw a layer's parameters anew, on the CPU, so that each device has the same numbers."""
     device = next(layer.parameters(recurse=False)).device
     layer.to("cpu")
+    before = [parameter.clone() for parameter in layer.parameters(recurse=False)]
     reset = getattr(layer, "reset_parameters", None)
     if callable(reset):
         reset()
-    else:
-        for parameter in layer.parameters(recurse=False):
-            flat = parameter.flatten()
+    for parameter, trained in zip(layer.parameters(recurse=False), before, strict=True):
+        if torch.equal(parameter, trained):
+            flat = trained.flatten()
             parameter.copy_(flat[torch.randperm(len(flat), device="cpu")].view_as(parameter))
     layer.to(device)
