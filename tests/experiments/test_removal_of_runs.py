@@ -166,5 +166,5 @@ class TestResults:
     def test_maps_of_what_has_no_name_are_refused(self, shots, tmp_path, monkeypatch):
         run = run_evaluation(shots, tmp_path / "run", protocol=replace(AT_LAYER, removal=torch.ones(12)))
         monkeypatch.setattr(MapReproducer, "_load", lambda *_: tiny_network())
-        with pytest.raises(OptionError, match=r"the run was made with removal 'tensor \w+', of which its manifest has"):
+        with pytest.raises(OptionError, match=r"the run was made with removal 'tensor \w+', and its manifest has only"):
             MapReproducer([run]).maps("tiny", "features.3", "rest", 0, 2)
