@@ -19,7 +19,9 @@ quick = settings(max_examples=60, deadline=None)
 
 
 def scale(x: np.ndarray) -> np.ndarray:
-    return (x - x.min()) / (1e-7 + (x - x.min()).max())
+    """Return min-max by the paper's formula, of values whose unit is their own size."""
+    unit = np.abs(x).max() or 1
+    return (x - x.min()) / unit / (1e-7 + (x - x.min()).max() / unit)
 
 
 def stretch(x: np.ndarray, count: int) -> np.ndarray:
