@@ -56,8 +56,8 @@ def entropy_rise(
     """Return (H' - H) / H, with the entropy H of the values' histogram, and H' after all layers are re-initialised.
 
     The values are resized to the input size, and the histogram has 100 equal bins from the smallest to the largest. The
-    result is NaN if one of the maps is constant, because it has no such bins. Maps of a random model often are constant,
-    since the differences between its coalitions are smaller than rounding errors.
+    result is NaN if one of the maps is constant, because it has no such bins. Maps of a random model are often
+    constant, since the differences between its coalitions are smaller than rounding errors.
     """
     entropy, random_entropy = (
         histogram_entropy(resize(raw.double(), tuple(heatmap.shape[1:]))) for raw in (values, randomised_values[-1])
