@@ -143,7 +143,10 @@ def _v_cycle(levels: list[_Level], residual: Images) -> Images:
 
 
 def _laplacian(x: Tensor, weight: Field) -> Tensor:
-    """Return `_neighbour_sum` less `weight` times each pixel: exactly 0 for a constant image, if it has this weight."""
+    """Return `_neighbour_sum` less `weight` times each pixel.
+
+    It is exactly zero for a constant image if `weight` is `_neighbour_sum` of ones.
+    """
     return _neighbour_sum(x).addcmul_(weight, x, value=-1)
 
 

@@ -25,7 +25,7 @@ from shapleycam.tracing.running import run
 from shapleycam.wording import type_and_first_line
 
 _MATERIAL = 1e-4
-"""Changes below this share of the largest output do not count: they are too small for a map, or are rounding."""
+"""Changes below this share of the largest output do not count: they hardly matter in a map, or are a GPU's rounding."""
 
 
 def has_way_around(
@@ -35,7 +35,7 @@ def has_way_around(
     select: OutputSelector,
     extra: ExtraInputs = NO_EXTRA,
 ) -> bool:
-    """Return whether the output changes with the image although a layer returns the same, and so for each block around.
+    """Return whether the output changes with the image even if a layer, or any block around it, returns the same.
 
     If nothing bypasses the layer, the test costs two runs of the model. The result is False if the test cannot be run.
 

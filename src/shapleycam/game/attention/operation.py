@@ -59,8 +59,8 @@ class Operation:
     def run(self, tensors: Sequence[Tensor]) -> Any:
         """Run the operation on other tensors, and return its result; an operation in place writes into a copy.
 
-        Detached results stay connected to autograd's graph: autograd itself detaches results that it saves (of tanh,
-        ReLU), and derivatives are to be those of the function that the numbers are computed by.
+        Detached tensors stay connected to autograd's graph: autograd itself detaches results that it saves (of tanh,
+        ReLU), and derivatives should be those of the function that the head computes.
         """
         if self.name == "detach":
             return tensors[0]
