@@ -1,7 +1,7 @@
-"""Data flow of a head: which operation computed each tensor, from which tensors, constants and numbers.
+"""The data flow of a head: the operation that computed each tensor, and its operands (tensors, constants and numbers).
 
-Autograd's graph does not keep what an operation added or sliced, so that a part of the head could not be run again from
-it. Below autograd every operation is seen with all its operands.
+Autograd's graph does not store all operands, such as those of a sum or a slice, so a part of the head cannot be run
+again from it. Below autograd, every operation can be recorded with all its operands.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_leaves
 
 LEAF = 0
-"""The number of the activation among the values of a data flow."""
+"""The number of the activation among the tensors of a data flow."""
 LOST = -1
-"""The number of a tensor that depends on the activation in a way that was not followed."""
+"""The number of a tensor that is not in the data flow, such as one that was computed in a way that is not recorded."""
 _ViewKey: TypeAlias = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
 
 
 class Value(NamedTuple):
-    """Stands for a tensor that was computed from the activation, by its number."""
+    """Takes the place of a tensor that was computed from the activation; holds its number."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an operation on something computed from the activation.
+    """A call of an operation on a tensor that was computed from the activation.
 
-    `operands` are its arguments as `structure` puts them together, with a `Value` for each tensor computed from the
-    activation; `results` are the numbers of the tensors that it returned. `occurrence`: of all calls of this operation
-    in the head, those on constants too, which one it is.
+    Attributes:
+        function: the operation.
+        operands: the arguments as a flat list, with a `Value` for each tensor that was computed from the activation.
+        structure: how the operands form positional and keyword arguments.
+        results: the numbers of the tensors that it returned.
+        occurrence: its index among all calls of this operation in the head, including those on constants.
     """
 
     function: Any
@@ -50,15 +53,19 @@ class Call:
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Return the numbers of the tensors computed from the activation that it takes."""
+        """Return the numbers of its operands that were computed from the activation."""
         return tuple(operand.number for operand in self.operands if isinstance(operand, Value))
 
 
 class Dataflow:
-    """The calls of a head in their order, and the tensors that they returned, by number.
+    """The calls of a head, and the tensors that they returned.
 
-    `counts`: how often each operation was called, on constants too. `writes_to_constants`: something that does not
-    depend on the activation was written to after it had been used, or in a call that depends on the activation.
+    Attributes:
+        calls: the calls in their order.
+        tensors: the activation, and the tensors that the calls returned, by number.
+        counts: how often each operation was called, including calls on constants.
+        writes_to_constants: whether a tensor that does not depend on the activation was written to after a recorded
+            call had used it, or in a call that depends on the activation.
     """
 
     def __init__(self, leaf: Tensor) -> None:
@@ -67,10 +74,10 @@ class Dataflow:
         self.counts: Counter[str] = Counter()
         self.writes_to_constants = False
         self._numbers: dict[_ViewKey, int] = {_view_key(leaf): LEAF}
-        self._constants: set[int] = set()  # their addresses; the calls keep them alive
+        self._constants: set[int] = set()  # addresses of their storages, which the calls keep alive
 
     def keep_before(self, function: Any, arguments: Any) -> None:
-        """Copy the tensors whose memory a call is about to write to."""
+        """Copy the recorded tensors in whose memory a call is about to write."""
         addresses = _written(function, *arguments)
         if addresses:
             for number, tensor in enumerate(self.tensors):
@@ -86,7 +93,7 @@ class Dataflow:
         depends: Sequence[bool],
         result: Any,
     ) -> None:
-        """Note a call; `leaves` and `structure` are its arguments, `depends` says which come from the activation."""
+        """Record a call; `leaves` are its flattened arguments, `depends` says which come from the activation."""
         name = operation_name(function)
         self.counts[name] += 1
         written = _written(function, *arguments)
@@ -101,13 +108,13 @@ class Dataflow:
             if isinstance(leaf, Tensor) and not is_dependent:
                 self._constants.add(storage_address(leaf))
             operands.append(Value(self.number_of(leaf)) if is_dependent else leaf)
-        if written:  # what shares this memory holds another content from now on
+        if written:  # earlier tensors in this memory have other contents from now on
             self._numbers = {key: number for key, number in self._numbers.items() if key[0] not in written}
         results = tuple(self._add(tensor) for tensor in tree_leaves(result) if isinstance(tensor, Tensor))
         self.calls.append(Call(function, tuple(operands), structure, results, self.counts[name] - 1))
 
     def number_of(self, tensor: Any) -> int:
-        """Return the number of a tensor, as it is at the end; `LOST` where it was not followed."""
+        """Return the number of a tensor with its present contents; `LOST` if it is not in the data flow."""
         return self._numbers.get(_view_key(tensor), LOST) if isinstance(tensor, Tensor) else LOST
 
     def _add(self, tensor: Tensor) -> int:
@@ -120,7 +127,7 @@ class Dataflow:
 def operation_name(function: Any) -> str:
     """Return an operation's name without its overload: "add" for PyTorch's own, with a prefix ("lib.add") for others.
 
-    What an operation of another library does is not told by its name.
+    The name of another library's operation does not define what it computes.
     """
     return str(getattr(function, "overloadpacket", function)).removeprefix("aten.")
 
@@ -139,12 +146,12 @@ def _written(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> s
 
 
 def storage_address(tensor: Tensor) -> int:
-    """Return what tells the memory of a tensor from that of others, as long as it is not freed."""
+    """Return a number that identifies the memory of a tensor until it is freed."""
     return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
 
 
 def _view_key(tensor: Tensor) -> _ViewKey:
-    """Return what two Python objects of the same tensor have in common: autograd makes new ones of a result."""
+    """Return a key that all Python objects of the same tensor share: autograd makes new objects of a result."""
     return (
         storage_address(tensor),
         int(tensor.storage_offset()),

@@ -1,4 +1,4 @@
-"""How a tensor of the head depends on the activation, as far as the proof of a structure follows it."""
+"""The forms of a head's tensors: their dependence on the activation, as the proof of a structure tracks it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from shapleycam.game.axes import Axis
 
 @dataclass(frozen=True)
 class BeforeMean:
-    """A tensor that still has positions: `axes` are its axes, and each position depends on its own content alone.
+    """A tensor with positions, each of which depends only on the same position of the activation.
 
-    `linear`: it is an affine function of this content.
+    Attributes:
+        axes: the axes of the tensor.
+        linear: whether each position is an affine function of the activation there.
     """
 
     axes: tuple[Axis, ...]
@@ -21,10 +23,12 @@ class BeforeMean:
 
 @dataclass(frozen=True)
 class AfterMean:
-    """A tensor computed from means over positions of what each became by itself.
+    """A tensor that is computed from means over positions, where each position was processed separately.
 
-    `linear_before`: each position's part was affine in its content, so that the tensor is a function of the
-    activation's mean. `affine`: everything since the mean is affine, so that the tensor is a sum over positions.
+    Attributes:
+        linear_before: whether each position was an affine function of the activation there before the mean. The tensor
+            is then a function of the activation's mean.
+        affine: whether all operations since the mean are affine. The tensor is then a sum over positions.
     """
 
     linear_before: bool
@@ -34,6 +38,6 @@ class AfterMean:
 CONSTANT: Final = None
 """The form of a tensor that does not depend on the activation."""
 UNKNOWN: Final = "unknown"
-"""The form of a tensor that may look at several positions together."""
+"""The form of a tensor that may depend on several positions in any other way."""
 Form: TypeAlias = "BeforeMean | AfterMean | Literal['unknown'] | None"
 """How a tensor depends on the activation."""

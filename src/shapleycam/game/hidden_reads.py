@@ -1,4 +1,4 @@
-"""Reads of a tensor by Python code that no recorded operation shows: detached tensors, and memory that is read."""
+"""Detect reads of a tensor by Python code that no recorded operation shows: of detached tensors, and of memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _READING = NUMBERS_TAKEN | {
     *(Tensor.storage, Tensor.apply_, Tensor.map_, Tensor.map2_, Tensor.__repr__, Tensor.__format__),
     *(Tensor.__deepcopy__, Tensor.__reduce_ex__, Tensor.data.__set__),  # type: ignore[attr-defined]
 }
-"""Calls that hand a tensor's memory, or numbers of it, to something else than an operation of PyTorch."""
+"""Calls that give a tensor's memory or numbers to code other than operations of PyTorch."""
 
 
 class HiddenReads(MemoryReads):
-    """Notes in `are_seen` whether Python code detaches what depends on the activation, or reads its memory.
+    """Context that sets `are_seen` if Python code detaches, or reads the memory of, a tensor from the activation.
 
     Examples:
         >>> import torch
@@ -33,5 +33,6 @@ class HiddenReads(MemoryReads):
 
     def is_read(self, function: Any) -> bool:
         """Return whether a call of a function detaches its first argument or reads its memory."""
-        # Without gradients nothing is left to detach: the forward of a function with its own backward does so.
+        # Without gradients there is nothing to detach. The forward of an autograd function runs without gradients, and
+        # may detach: its own backward covers the result.
         return function in _READING or (function in _DETACHING and torch.is_grad_enabled())

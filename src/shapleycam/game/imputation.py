@@ -1,11 +1,12 @@
 """ROAD's noisy linear imputation: removed pixels are filled in from their neighbours.
 
 Twelve times the paper's weights are [1, 2, 1] x [1, 2, 1] without the centre: 2 for a direct neighbour, 1 for a
-diagonal one. The system over the removed pixels is symmetric and positive definite. Conjugate gradients solve it in six
-or seven steps, since a multigrid cycle preconditions each; the cycle's correction also tells how far the solution is.
+diagonal one. The system over the removed pixels is symmetric and positive definite. Conjugate gradients with a
+multigrid cycle as preconditioner solve it in six or seven steps; the cycle's correction also estimates the distance to
+the solution.
 
-This is our own code because plain conjugate gradients take 18 to 46 s where this takes 0.7 s, and scipy's direct solver
-takes five times as long and leaves the GPU (docs/decisions.md).
+This is our own code, because plain conjugate gradients take 18 to 46 s instead of 0.7 s, and scipy's direct solver
+takes five times as long and does not run on the GPU (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from shapleycam.images import content_seeds
 _STEPS = 50
 _COARSEST = 4
 _RELAXATION = 3.5
-"""How much of a pixel's own weight, 4 in `_neighbour_sum`, a Jacobi sweep subtracts.
+"""The part of a pixel's own weight, which is 4 in `_neighbour_sum`, that a Jacobi sweep subtracts.
 
-With all 4 subtracted a sweep only turns the sign of the alternating error in an image of one row, and never ends it.
+If a sweep subtracted all 4, it would only change the sign of an alternating error in an image of one row, and never
+reduce it.
 """
 
 Images = Float[Tensor, "b c h w"]
@@ -35,18 +37,18 @@ Field = Float[Tensor, "b 1 h w"]
 def impute(images: Images, removed: Bool[Tensor, "b h w"], tolerance: float = 1e-3) -> Images:
     """Return images whose removed pixels each equal the weighted mean of their eight neighbours, removed ones included.
 
-    A direct neighbour weighs 1/6, a diagonal one 1/12; beyond the edge there are none, and the others share their
-    weight. An image of which everything is removed has no solution, and becomes its mean colour. The result for an
-    image does not depend on the others in the batch.
+    A direct neighbour has the weight 1/6, a diagonal one 1/12. At the edge of the image, the existing neighbours share
+    the weight of the missing ones. If all pixels of an image are removed, there is no solution, and all become the
+    image's mean colour. The result for an image does not depend on the other images in the batch.
 
     Args:
-        images: in any units; ROAD's are normalised.
-        removed: which pixels to fill in; the others are returned as they are.
-        tolerance: how far a pixel may be from the exact solution, in the units of the images. Rounding comes on top: in
-            single precision up to 1e-4 of the range of the image, where nearly all is removed.
+        images: the images, in any units; ROAD uses normalised images.
+        removed: the pixels to fill in; the others are returned unchanged.
+        tolerance: how far a pixel may be from the exact solution, in the units of the images. Rounding errors are
+            additional: in single precision up to 1e-4 of the image's range, if nearly all pixels are removed.
 
     Raises:
-        ImageError: an image is not solved after 50 steps, as a pixel that is kept is not finite.
+        ImageError: an image is not solved after 50 steps, because a pixel that is not removed is not finite.
 
     Source: Rong et al. 2022, "A Consistent and Efficient Evaluation Strategy for Attribution Methods".
     """
@@ -68,9 +70,9 @@ def draw_noise(images: Images, scale: float, seed: int) -> Images:
 
 
 def _solve(x: Images, unknown: Field, tolerance: float) -> Images:
-    """Solve by preconditioned conjugate gradients from x; an image that is solved is not changed any more.
+    """Solve by preconditioned conjugate gradients, starting from x; later steps do not change an image that is solved.
 
-    Residuals count at unknown pixels only: every correction is zero at the others.
+    Only residuals at unknown pixels have an effect: every correction is zero at known pixels.
     """
     levels = _levels(unknown)
     weight = _neighbour_sum(torch.ones_like(unknown))
@@ -95,19 +97,20 @@ def _solve(x: Images, unknown: Field, tolerance: float) -> Images:
 
 
 class _Level(NamedTuple):
-    """A grid of the pixels, or of every second one of the level before; both fields are zero at known pixels."""
+    """A grid of all pixels, or of every second one of the previous level; both fields are zero at known pixels."""
 
     inverse_diagonal: Field
-    """One over what a Jacobi sweep divides by."""
+    """The reciprocal of a Jacobi sweep's divisor."""
     interpolation: Field
-    """Turns the sums of `_prolong` into means; known pixels, whose error is zero, are among what is averaged."""
+    """Factors that turn the sums of `_prolong` into means; these include known pixels, whose error is zero."""
 
 
 def _levels(unknown: Field) -> list[_Level]:
-    """Return the grids from fine to coarse; a coarse pixel is unknown where the fine pixel at its position is.
+    """Return the grids from fine to coarse; a coarse pixel is unknown if the fine pixel at its position is unknown.
 
-    Known pixels that are not on a coarse grid count all the same: the leak, the weight that ties an unknown pixel to
-    known ones, is passed on so that an error constant on the coarse grid costs what it does on the fine one.
+    Known pixels that are not on a coarse grid still have an effect there. The leak of an unknown pixel is the weight of
+    its known neighbours; that of a coarse grid is chosen such that a constant error on it has the same energy as the
+    interpolated error on the fine grid.
     """
     levels, leak = [], unknown * _neighbour_sum(1 - unknown)
     while True:
@@ -127,7 +130,7 @@ def _levels(unknown: Field) -> list[_Level]:
 
 
 def _v_cycle(levels: list[_Level], residual: Images) -> Images:
-    """Return about the error that a residual comes from: one V-cycle, with a Jacobi sweep before and one after."""
+    """Estimate the error that causes a residual, by one V-cycle with a Jacobi sweep before and one after."""
     (inverse_diagonal, interpolation), *rest = levels
     x = residual * inverse_diagonal
     if rest:
@@ -140,17 +143,20 @@ def _v_cycle(levels: list[_Level], residual: Images) -> Images:
 
 
 def _laplacian(x: Tensor, weight: Field) -> Tensor:
-    """Return how far each pixel is below its neighbours, times their weights; exactly zero for a constant image."""
+    """Return `_neighbour_sum` less `weight` times each pixel.
+
+    It is exactly zero for a constant image if `weight` is `_neighbour_sum` of ones.
+    """
     return _neighbour_sum(x).addcmul_(weight, x, value=-1)
 
 
 def _relaxation_sum(x: Tensor) -> Tensor:
-    """Return what a Jacobi sweep computes from the pixels; after a sweep from zero, the residual that is left."""
+    """Return `_neighbour_sum` less `_RELAXATION` times each pixel; after a sweep from zero it is the new residual."""
     return _neighbour_sum(x).sub_(x, alpha=_RELAXATION)
 
 
 def _neighbour_sum(x: Tensor) -> Tensor:
-    """Return [1, 2, 1] x [1, 2, 1] around each pixel, with nothing beyond the edge."""
+    """Return the sum with weights [1, 2, 1] x [1, 2, 1] around each pixel; pixels beyond the edge count as zero."""
     for dim in (3, 2):
         pairs = x.new_empty(*x.shape[:dim], x.shape[dim] + 1, *x.shape[dim + 1 :])
         line, source = pairs.transpose(dim, 3), x.transpose(dim, 3)

@@ -1,4 +1,4 @@
-"""Rules for single operations of a head: which treat every position alike and by itself; which average.
+"""Rules for the operations of a head: those that process all positions separately and alike, and those that average.
 
 The names are those of PyTorch's backward nodes. An operation without a rule here ends the proof of `structure`.
 """
@@ -33,7 +33,7 @@ RESHAPES = {
 _SUMS = {"AddBackward0", "SubBackward0"}
 _PRODUCTS = {"MulBackward0", "DivBackward0"}
 _LINEAR = {"AddmmBackward0": 1, "MmBackward0": 0, "LinearBackward0": 0, "ConvolutionBackward0": 0}
-"""Operations that are affine in the operand of this number, the others being constants."""
+"""Operations that are affine in the operand with this index, if the others are constants."""
 _AFFINE_IN_ALL_OPERANDS = {
     *(*_LINEAR_ELEMENTWISE, *RESHAPES, *_SUMS, "PermuteBackward0", "TransposeBackward0", "TBackward0"),
     *("CatBackward0", "AsStridedBackward0", "AsStridedBackward1"),
@@ -42,19 +42,19 @@ _BATCH_NORMS = {"NativeBatchNormBackward0", "CudnnBatchNormBackward0"}
 
 
 class UnreadableNodeError(Exception):
-    """A node of autograd's graph does not hold what a rule looks at; the message says what."""
+    """A node of autograd's graph does not have an attribute that a rule reads; the message says which."""
 
 
 @dataclass(frozen=True)
 class _Operation:
-    """An operation with one operand that depends on the activation, whose form is `form`."""
+    """An operation with one operand that depends on the activation; `form` is the form of this operand."""
 
     node: Any
     name: str
     operands: list[Form]
     form: BeforeMean
     shape: tuple[int, ...]
-    """Of the operation's result."""
+    """The shape of the operation's result."""
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -62,7 +62,7 @@ class _Operation:
 
 
 def after_mean(node: Any, operands: list[Form]) -> AfterMean:
-    """Return the form of a function of the mean: every operation is allowed, and some keep it affine."""
+    """Return the form of a result after the mean: every operation is allowed, and some keep the tensor affine."""
     name = node.name()
     forms = [form for form in operands if isinstance(form, AfterMean)]
     affine = name in _AFFINE_IN_ALL_OPERANDS
@@ -77,10 +77,10 @@ def after_mean(node: Any, operands: list[Form]) -> AfterMean:
 
 
 def before_mean(node: Any, operands: list[Form]) -> Form:
-    """Return the form of a function of the positions: the rules allow what treats each by itself, and their mean.
+    """Return the form of a result before the mean: the rules cover operations on single positions, and their mean.
 
     Raises:
-        UnreadableNodeError: PyTorch does not hold what a rule looks at.
+        UnreadableNodeError: PyTorch does not store an attribute that a rule reads.
     """
     forms = [form for form in operands if isinstance(form, BeforeMean)]
     axes = forms[0].axes
@@ -95,7 +95,7 @@ def before_mean(node: Any, operands: list[Form]) -> Form:
 
 
 def _combine(name: str, forms: list[BeforeMean], shape: tuple[int, ...]) -> Form:
-    """Apply the rule for a sum or product of two tensors with positions, each with its own."""
+    """Apply the rule for a sum or product of two tensors, position by position."""
     if name not in _SUMS | _PRODUCTS or len(forms) != 2 or shape != shape_of_axes(forms[0].axes):
         return UNKNOWN
     return replace(forms[0], linear=name in _SUMS and all(form.linear for form in forms))
@@ -158,7 +158,7 @@ def _mix_channels(operation: _Operation) -> BeforeMean | None:
 
 
 def _average(operation: _Operation) -> AfterMean | None:
-    """Apply the rule for the mean over all positions and nothing else."""
+    """Apply the rule for the mean over all positions and over nothing else."""
     if operation.name != "MeanBackward1":
         return None
     dims = {_signed(dim) % len(operation.axes) for dim in _saved(operation.node, "dim")}
@@ -181,20 +181,20 @@ def _is_pointwise(convolution: Any) -> bool:
 
 
 def _is_fixed_batch_norm(node: Any, name: str) -> bool:
-    """Return whether an operation is a batch norm whose statistics are not those of the batch."""
+    """Return whether an operation is a batch norm with fixed statistics, and not those of the batch."""
     return is_eval_batch_norm(node) or (name in _BATCH_NORMS and not _saved(node, "training"))
 
 
 def _signed(dim: int) -> int:
-    """Return a dimension as Python has it: autograd saves a negative one as 2^64 less its size."""
+    """Return a dimension as a signed integer: autograd saves a negative dimension d as 2^64 + d."""
     return dim - 2**64 if dim >= 2**63 else dim
 
 
 def _saved(node: Any, name: str) -> Any:
-    """Return what autograd saved of an operation for its backward.
+    """Return an attribute that autograd saved for the backward of an operation.
 
     Raises:
-        UnreadableNodeError: another version of PyTorch names it otherwise, or it was freed.
+        UnreadableNodeError: this version of PyTorch has another name for it, or it was freed.
     """
     try:
         return getattr(node, f"_saved_{name}")
@@ -203,10 +203,10 @@ def _saved(node: Any, name: str) -> Any:
 
 
 def _shape_of_result(node: Any) -> tuple[int, ...]:
-    """Return the shape of what an operation returned.
+    """Return the shape of an operation's result.
 
     Raises:
-        UnreadableNodeError: another version of PyTorch does not keep it.
+        UnreadableNodeError: this version of PyTorch does not store it.
     """
     try:
         return tuple(node._input_metadata[0].shape)  # noqa: SLF001

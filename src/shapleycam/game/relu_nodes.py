@@ -1,4 +1,4 @@
-"""Which nodes of autograd's graph between images and output are ReLUs, and whether all others are linear or select."""
+"""Find the ReLUs in autograd's graph between images and output, and prove that all other nodes are linear or select."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.nested import tensors_of
 
 _CAPPED_BELOW = {"Hardtanh": "_saved_min_val", "ClampMin": "_saved_min", "Clamp": "_saved_min"}
-"""Nodes that are ReLUs, or ReLUs with a cap, where they cut at zero; and the attribute that says where they cut."""
+"""Nodes that are ReLUs, perhaps with an upper limit, if their lower limit is 0; and the attribute with this limit."""
 _LINEAR = {
     *("Addmm", "Addbmm", "Mm", "Mv", "Linear", "Add", "Sub", "Rsub", "Neg", "Mean", "Sum", "ToCopy", "Copy", "Clone"),
     *("View", "UnsafeView", "ReshapeAlias", "Alias", "Expand", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute"),
@@ -24,21 +24,21 @@ _LINEAR = {
     *("Unfold", "ChannelShuffle", "AccumulateGrad", "Movedim", "Diagonal"),
 }
 _BATCH_NORMS = {"NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm"}
-"""Linear with fixed statistics alone."""
+"""Linear only with fixed statistics."""
 _SELECTING = {"Max", "Amax"}
 _LINEAR_FAMILIES = re.compile(
     r".*Convolution.*|Conv(Transpose)?\d?d|(Adaptive)?(Avg|Max)Pool\d?d.*|(Reflection|Replication)Pad\d?d|Upsample.*",
     re.IGNORECASE,
 )
 _OF_TWO = {"Mul", "Div", "Bmm", "Baddbmm", "Matmul"}
-"""Linear where one of the operands alone is computed from the images, and the other is constant."""
+"""Linear if only one of the operands is computed from the images, and the other is constant."""
 
 
 def relu_nodes(output: Any, images: Tensor, model: nn.Module, method: str) -> list[Any]:
-    """Return the nodes of all ReLUs between images and output, of modules, functions and in place alike.
+    """Return the nodes of all ReLUs between images and output: of modules, of functions, and in place.
 
     Raises:
-        OptionError: another node is not proven to be linear or to select the largest number, as max pooling does.
+        OptionError: another node is not proven to be linear, or to select the largest number as max pooling does.
     """
     between = _between(output, images)
     constants = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
@@ -56,7 +56,7 @@ def relu_nodes(output: Any, images: Tensor, model: nn.Module, method: str) -> li
 
 
 def _between(output: Any, images: Tensor) -> set[Any]:
-    """Return the nodes that the output was computed by from the images."""
+    """Return the nodes that compute the output from the images."""
     readers: dict[Any, list[Any]] = defaultdict(list)
     pending = []
     for tensor in tensors_of(output):
@@ -75,12 +75,12 @@ def _between(output: Any, images: Tensor) -> set[Any]:
 
 
 def _name(node: Any) -> str:
-    """Return what made a node: "Relu" of ReluBackward0."""
+    """Return the name of a node's operation: "Relu" for ReluBackward0."""
     return re.sub(r"Backwards?\d*$", "", node.name().rpartition("::")[2])
 
 
 def _is_of_user(node: Any) -> bool:
-    """Return whether a node is of a user's own autograd function, whose name says nothing of what it computes."""
+    """Return whether a node belongs to a user's own autograd function, whose name does not define what it computes."""
     return hasattr(type(node), "_forward_cls") and not is_eval_batch_norm(node)
 
 
@@ -106,13 +106,13 @@ def _is_linear(node: Any, between: Iterable[Any], constants: set[int]) -> bool:
 
 
 def _has_one_variable(node: Any, between: set[Any], constants: set[int]) -> bool:
-    """Return whether one operand of a product is computed from the images, and the other a constant of the model."""
+    """Return whether one operand of a product is computed from the images, and the other is a constant of the model."""
     operands = [operand for operand, _ in node.next_functions]
     variables = [operand for operand in operands if operand in between]
     if len(variables) != 1:
         return False
     if any(operand is not None and operand not in between for operand in operands):
-        return True  # computed from parameters alone
+        return True  # the other operand is computed only from parameters
     names = [name for name in dir(node) if name.startswith("_saved_")]
     saved = [value for name in names if isinstance(value := getattr(node, name), Tensor)]
     return all(not value.dim() or value.untyped_storage().data_ptr() in constants for value in saved)

@@ -1,8 +1,8 @@
-"""Games of channels behind a mean, one linear layer and a softmax: what each channel adds to a coalition, at once.
+"""Games of channels before a mean, one linear layer and a softmax: all contributions to a coalition in one product.
 
-With z the class scores of a coalition and a_k what channel k adds to them, a channel that joins changes
-log Σ_j exp z_j by log Σ_j softmax(z)_j exp a_kj. The exponentials do not depend on the coalition, so that what all
-channels add to a coalition, or take from it, is one product of a matrix and a vector.
+Let z be the class scores of a coalition, and a_k the difference that channel k makes to them. If channel k joins,
+log Σ_j exp z_j changes by log Σ_j softmax(z)_j exp a_kj. The exponentials do not depend on the coalition. So one
+product of a matrix and a vector gives the changes for all channels that join or leave.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from shapleycam.game.linear_of_mean import matrix_of_means
 from shapleycam.precision import widened
 
 _LARGEST_STEP = 8.0
-"""What one channel may add to a class score at most: with more, 1 + Σ_j p_j (exp(-a_kj) - 1) is lost in rounding."""
+"""Maximum change of a class score by one channel; with larger changes, 1 + Σ_j p_j (exp(-a_kj) - 1) loses precision."""
 _CHECKED = 2
-"""Random coalitions that are compared with the head itself, beside all channels, and all but the strongest one."""
+"""Number of random coalitions that are compared with the head, besides all channels and all but the strongest one."""
 
 
 @dataclass(frozen=True, eq=False)
 class SoftmaxOfChannels:
-    """The game of one image; `steps` are what each channel adds to the class scores, `full` the scores of all of them.
+    """The game of one image, whose players are channels.
 
-    The utility is a · z_c + b · log softmax(z)_c, with (a, b) the `terms`, and c the `target`.
+    The utility of a coalition with the class scores z is a · z_c + b · log softmax(z)_c.
+
+    Attributes:
+        steps: the difference that each channel makes to the class scores.
+        full: the class scores with all channels.
+        target: the class c.
+        terms: the factors (a, b).
     """
 
     steps: Float[Tensor, "n classes"]
@@ -38,13 +44,13 @@ class SoftmaxOfChannels:
     terms: tuple[float, float]
 
     def utilities(self, coalitions: Bool[Tensor, "s n"]) -> Float[Tensor, " s"]:
-        """Return the utility of coalitions."""
+        """Return the utility of each coalition."""
         z = self._scores(coalitions)
         of_logit, of_probability = self.terms
         return of_logit * z[:, self.target] + of_probability * z.log_softmax(1)[:, self.target]
 
     def contributions(self, coalitions: Bool[Tensor, "s n"]) -> Float[Tensor, "s n"]:
-        """Return U(S with k) - U(S without k) of each coalition S and each channel k."""
+        """Return U(S with k) - U(S without k) for each coalition S and each channel k."""
         p = self._scores(coalitions).softmax(1)
         change = -torch.log1p(p @ self._shrinking.mT)
         if not bool(coalitions.all()):
@@ -65,10 +71,10 @@ class SoftmaxOfChannels:
 
 
 def softmax_of_channels(game: Game) -> list[SoftmaxOfChannels] | None:
-    """Return the game of each image in this form; None where it has another, or where numbers would be lost.
+    """Return the game of each image in this form; None if it has another form, or precision or memory do not suffice.
 
     Raises:
-        ReplayError: the model itself gives some coalitions another value.
+        ReplayError: the head itself has another value for some coalition.
 
     Examples:
         >>> import torch
@@ -86,7 +92,7 @@ def softmax_of_channels(game: Game) -> list[SoftmaxOfChannels] | None:
     if terms is None or not is_of_channels or not game.structure.reads_channel_means:
         return None
     matrix = matrix_of_means(game.trace)
-    if matrix is None or len(matrix) != game.n_players or matrix.shape[1] < 2:  # of one score classes are no and yes
+    if matrix is None or len(matrix) != game.n_players or matrix.shape[1] < 2:  # one score is for classes no and yes
         return None
     if 3 * matrix.numel() * widened(matrix).element_size() > game.memory:
         return None
@@ -103,7 +109,7 @@ def softmax_of_channels(game: Game) -> list[SoftmaxOfChannels] | None:
 
 
 def _check(game: Game, games: list[SoftmaxOfChannels], difference: Float[Tensor, "b n"]) -> None:
-    """Refuse games that give some coalitions another value than the head itself."""
+    """Refuse games whose values of some coalitions differ from those of the head itself."""
     generator = torch.Generator().manual_seed(0)
     some = torch.rand(_CHECKED + 2, game.n_players, generator=generator, dtype=torch.float32, device="cpu") < 0.5
     strongest = int(difference.abs().amax(0).argmax())

@@ -1,8 +1,8 @@
-"""Tries out whether the image reaches a model's output other than through a layer, as in a network of several branches.
+"""Test whether the image reaches a model's output without passing a layer, as in a network with several branches.
 
-A layer inside a block with a shortcut is passed by the shortcut; so the blocks around the layer are tried too, and one
-of them that the whole image goes through is enough (docs/decisions.md, "A layer that a rule finds is tried for ways
-around it").
+In a block with a shortcut, the shortcut bypasses the layers inside. So the blocks around a layer are tested too, and
+one block that the whole image passes is enough (docs/decisions.md, "A layer that a rule finds is tried for ways around
+it").
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shapleycam.tracing.running import run
 from shapleycam.wording import type_and_first_line
 
 _MATERIAL = 1e-4
-"""Of the largest output: what changes less is no way that a map would miss, or a GPU's rounding."""
+"""Changes below this share of the largest output do not count: they hardly matter in a map, or are a GPU's rounding."""
 
 
 def has_way_around(
@@ -35,15 +35,15 @@ def has_way_around(
     select: OutputSelector,
     extra: ExtraInputs = NO_EXTRA,
 ) -> bool:
-    """Return whether the output changes with the image while a layer, and each block around it, returns the same.
+    """Return whether the output changes with the image even if a layer, or any block around it, returns the same.
 
-    Costs two runs of the model where nothing goes around the layer. False also where it cannot be tried out.
+    If nothing bypasses the layer, the test costs two runs of the model. The result is False if the test cannot be run.
 
     Args:
         model: the user's model.
         image: one image.
         layer: dotted name of the layer.
-        select: takes the output that is explained from what the model returns.
+        select: returns the output that is explained, from the model's output.
         extra: the model's further inputs.
 
     Examples:
@@ -66,15 +66,15 @@ def has_way_around(
         with isolated_copy(model) as copied, torch.no_grad():
             trial = _Trial(copied, image, select, extra, blocks)
             return not any(trial.holds_all(block) for block in blocks) and trial.is_repeatable(layer)
-    except ModelError:  # of the changed image alone: nothing is shown
+    except ModelError:  # the model may refuse only the changed image, which proves nothing
         return False
 
 
 class _Trial:
-    """Runs a model on another image, with what one of its blocks returned for the first.
+    """Runs a model on another image, in which one of its blocks returns its outputs for the first image.
 
-    Of a block that returns several tensors, those of the layer's own shape count: a block of two branches passes on
-    both, and only one of them has gone through the layer.
+    If a block returns several tensors, only those with the shape of the layer's output are held: a block may return two
+    branches, of which only one passes the layer.
     """
 
     def __init__(
@@ -87,16 +87,16 @@ class _Trial:
         self._shape = of_layer[0].shape if len(of_layer) == 1 else None
 
     def holds_all(self, block: str) -> bool:
-        """Return whether the output of another image is the first one's where the block returns the first one's."""
+        """Return whether another image has the first image's output if the block returns its outputs for the first."""
         held = [tensor for tensor in self._returned.get(block, []) if self._is_held(tensor, block)]
         return bool(held) and _is_same(self._output, self._run(self._other_image(), self._given(block)))
 
     def is_repeatable(self, layer: str) -> bool:
-        """Return whether the image itself has the same output again where the layer returns the same."""
+        """Return whether the image itself has the same output again if the layer returns the same."""
         return self._shape is not None and _is_same(self._output, self._run(self._image, self._given(layer)))
 
     def _is_held(self, tensor: Tensor, block: str) -> bool:
-        """Return whether a tensor that a block returned is put in again: one with places, and not the output itself."""
+        """Return whether a block returns this stored tensor again: it has places and is not the model's output."""
         is_only = len(self._returned[block]) == 1 and not _is_same([tensor], self._output)
         return tensor.dim() > 2 and (is_only or tensor.shape == self._shape)
 
@@ -113,7 +113,7 @@ class _Trial:
             output = run(self._model, image, self._extra)
         try:
             selected = self._select(output)
-        except Exception as error:  # a function of the user's, where it finds nothing in noise
+        except Exception as error:  # a function of the user, which may find nothing in noise
             raise ModelError(f"output= raised {type_and_first_line(error)} for another image") from error
         return [tensor.clone() for tensor in float_tensors_of(selected)]
 

@@ -1,4 +1,4 @@
-"""How raw values change when the image or the model is changed."""
+"""Metrics of how raw values change if the image or the model is changed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Values = Float[Tensor, "b h w"]
 
 
 def max_sensitivity(values: Values, disturbed_values: Float[Tensor, "draws b h w"]) -> Float[Tensor, " b"]:
-    """Return the largest ‖φ(x + δ) - φ(x)‖ / ‖φ(x)‖ among the draws; NaN where the values are all zero."""
+    """Return the largest ‖φ(x + δ) - φ(x)‖ / ‖φ(x)‖ among the draws; NaN if all values are zero."""
     changes: Tensor = (disturbed_values - values).flatten(2).norm(dim=2)
     size = values.flatten(1).norm(dim=1)
     return torch.where(size == 0, torch.nan, (changes / size).amax(0))
 
 
 def randomisation_spearman(values: Values, randomised_values: Float[Tensor, "stages b h w"]) -> Float[Tensor, " b"]:
-    """Return Spearman's ρ between the raw values and those of the re-initialised models, the mean over stages.
+    """Return Spearman's ρ between the raw values and those of the re-initialised models, averaged over the stages.
 
-    A stage whose values are the same everywhere counts as 0; NaN where the values themselves are constant.
+    A stage with constant values counts as 0. The result is NaN if the model's own values are constant.
     """
     correlations = torch.stack([rank_correlation(values.flatten(1), stage.flatten(1)) for stage in randomised_values])
     return torch.where(is_constant(values), torch.nan, correlations.nan_to_num(0.0).mean(0)).to(values)
@@ -36,9 +36,10 @@ def randomisation_spearman(values: Values, randomised_values: Float[Tensor, "sta
 def randomisation_ssim(
     values: Values, randomised_values: Float[Tensor, "stages b h w"], heatmap: Float[Tensor, "b H W"]
 ) -> Float[Tensor, " b"]:
-    """Return the SSIM between the same maps, signed, at input size and scaled to [0, 1], the mean over stages.
+    """Return the SSIM between the values' map and those of the re-initialised models, averaged over the stages.
 
-    NaN where the values themselves are constant: no map is like them or unlike.
+    The signed maps are resized to the input size and scaled to [0, 1]. The result is NaN if the model's own values are
+    constant, because similarity to a constant map has no meaning.
     """
     size = tuple(heatmap.shape[1:])
 
@@ -52,11 +53,11 @@ def randomisation_ssim(
 def entropy_rise(
     values: Values, randomised_values: Float[Tensor, "stages b h w"], heatmap: Float[Tensor, "b H W"]
 ) -> Float[Tensor, " b"]:
-    """Return (H' - H) / H: H the entropy of the values' histogram, H' that of the model with all layers re-initialised.
+    """Return (H' - H) / H, with the entropy H of the values' histogram, and H' after all layers are re-initialised.
 
-    Values are taken at input size, and fall into 100 equal bins from the smallest to the largest. NaN where either are
-    constant: bins from the smallest to the largest value are none then. Values of a random model often are, since what
-    coalitions are worth to it is lost in rounding.
+    The values are resized to the input size, and the histogram has 100 equal bins from the smallest to the largest. The
+    result is NaN if one of the maps is constant, because it has no such bins. Maps of a random model are often
+    constant, since the differences between its coalitions are smaller than rounding errors.
     """
     entropy, random_entropy = (
         histogram_entropy(resize(raw.double(), tuple(heatmap.shape[1:]))) for raw in (values, randomised_values[-1])
@@ -81,11 +82,11 @@ def histogram_entropy(maps: Values, bins: int = 100) -> Float[Tensor, " b"]:
 def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Module]:
     """Yield the model with the last 1/stages of its layers re-initialised, then 2/stages, and so on to all of them.
 
-    Layers count in the order in which the model defines them. A layer with `reset_parameters` is initialised by it. The
-    numbers of each parameter that this leaves as it was are shuffled, which keeps their scale: of layers without it,
-    and of those whose weight is computed from other parameters, as by weight norm or pruning. The model itself is not
-    changed: what is yielded is one copy, the same object at each stage. The caller's random state is not changed
-    either.
+    Layers have the order in which the model defines them. A layer with `reset_parameters` is initialised by it. If a
+    parameter is then still the same, its numbers are shuffled, which keeps their scale. This applies to layers without
+    `reset_parameters`, and to those whose weight is computed from other parameters, as by weight norm or pruning. The
+    model and the caller's random state are not changed: the model that is yielded is a copy, the same object at each
+    stage.
     """
     copied = deepcopy(model)
     layers = [layer for layer in copied.modules() if any(True for _ in layer.parameters(recurse=False))][::-1]
@@ -101,7 +102,7 @@ def randomise_layers(model: nn.Module, stages: int, seed: int) -> Iterator[nn.Mo
 
 
 def _reinitialise(layer: nn.Module) -> None:
-    """Draw a layer's parameters anew, on the CPU, so that each device has the same numbers."""
+    """Draw new parameters for a layer, on the CPU, so that they are the same for each device."""
     device = next(layer.parameters(recurse=False)).device
     layer.to("cpu")
     before = [parameter.clone() for parameter in layer.parameters(recurse=False)]

@@ -1,4 +1,4 @@
-"""Reads of a tensor's memory by Python code, of which no operation of PyTorch is recorded."""
+"""Detect reads of a tensor's memory by Python code, which are not operations of PyTorch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 NUMBERS_TAKEN = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, torch.tensor}
-"""Calls that hand the numbers of a tensor to something else than an operation of PyTorch."""
+"""Calls that give the numbers of a tensor to code other than operations of PyTorch."""
 
 
 class MemoryReads(TorchFunctionMode):
-    """Notes in `are_seen` whether Python code takes the numbers of a tensor that depends on what is followed.
+    """Context that sets `are_seen` if Python code reads the numbers of a tracked tensor.
 
-    It sits above the dispatcher, where only the code's own calls pass: PyTorch detaches inside its operations too.
+    It works above the dispatcher, where only calls from Python code arrive: PyTorch detaches inside its operations too.
 
     Args:
-        depends: returns whether something is a tensor that was computed from what is followed.
+        depends: a function that returns whether an operand is a tracked tensor.
 
     Examples:
         >>> import torch
@@ -37,7 +37,7 @@ class MemoryReads(TorchFunctionMode):
         self.are_seen = False
 
     def is_read(self, function: Any) -> bool:
-        """Return whether a call of a function is such a read of its first argument."""
+        """Return whether a call of this function reads the numbers of its first argument."""
         return function in NUMBERS_TAKEN
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

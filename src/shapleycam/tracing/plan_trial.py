@@ -1,4 +1,4 @@
-"""Tries a plan out: replays of two images under it, with more rows than images, against the whole model."""
+"""Test a plan: compare replays of two images, with more rows than images, with runs of the whole model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shapleycam.tracing.running import METHODS_WITHOUT_REPLAY, run
 
 
 class PlanTrial:
-    """Tries a plan out on three rows of scaled activations: of the second, the first and the second of two images."""
+    """Tests a plan with three rows of scaled activations: of the second, the first and the second of two images."""
 
     def __init__(self, model: nn.Module, layer: str, pair: Tensor, extra: ExtraInputs, plan: Plan) -> None:
         self._model, self._layer, self._pair, self._extra = model, layer, pair, extra
@@ -36,16 +36,18 @@ class PlanTrial:
         self._rows = rows * scales.reshape(-1, *[1] * (rows.dim() - 1))
 
     def checked_plan(self) -> Plan:
-        """Return the plan, or one that runs the whole model again where the plan gives another output than that.
+        """Return the plan if it gives the output of the whole model, else a plan that runs the whole model again.
 
-        That a row has one output alone and in a batch is checked by the plan that is returned: what it does not run
-        again cannot mix the rows of coalitions, and the whole model takes many times as long.
+        The returned plan also checks that a row has the same output alone and in a batch. The modules that it does not
+        run again cannot mix the rows of coalitions, and the whole model would take many times as long.
 
         Raises:
             ModelError: the head draws at random.
-            ReplayError: it mixes the rows of a batch.
+            ReplayError: the head mixes the rows of a batch.
         """
-        by_plan = self._output_by_plan()  # first: a whole run of these rows leaves what hooks of the model store right
+        # The plan runs first: a run of the whole model stores the right features of these rows in the model's hooks,
+        # and would hide that the plan does not.
+        by_plan = self._output_by_plan()
         chosen = Plan.without_steps(self._plan.layer_output)
         replay = self._replay(chosen, {})
         expected = replay(self._rows, self._samples)
@@ -56,24 +58,24 @@ class PlanTrial:
         return chosen
 
     def _output_by_plan(self) -> Any:
-        """Return the head's output by the plan; None where its rows do not fit."""
+        """Return the head's output by the plan; None if the plan fails for these rows."""
         try:
             return self._replay(self._plan, self._values)(self._rows, self._samples)
-        except ModelError:  # features went around the layer unseen
+        except ModelError:  # features bypassed the layer in a way that the plan does not cover
             return None
 
     def _is_same_alone(self, replay: Replay, together: Any) -> bool:
-        """Return whether each row has the output alone that it has in the batch."""
+        """Return whether each row has the same output alone as in the batch."""
         with run_context(self._model), reseed(1):
             alone = [replay(self._rows[row : row + 1], self._samples[row : row + 1]) for row in range(3)]
         return all(row_agrees(together, row, 3, output) for row, output in enumerate(alone))
 
     def _is_same_beside_others(self, replay: Replay) -> bool:
-        """Return whether an image has the same output between two rows of another content as alone, and these too.
+        """Return whether an image has the same output alone as between two rows with other contents, and these too.
 
-        A condition of the whole batch, such as `if x.min() < 0`, or of its first row, `if x[0].mean() > 0`, is of
-        scaled rows as it is of the image; it is another of a row without content, of the negative or of a larger one.
-        Heads that cannot be run on such rows are not tried on them.
+        A condition on the whole batch, such as `if x.min() < 0`, or on its first row, `if x[0].mean() > 0`, has the
+        same result for scaled rows as for the image. It may have another for a row of zeros, the negative row or a
+        larger one. Rows that the head cannot run on are skipped.
         """
         row, sample = self._rows[1:2], self._samples[1:2]
         for factor in FACTORS:
@@ -89,14 +91,14 @@ class PlanTrial:
         return True
 
     def _refuse(self, replay: Replay, expected: Any) -> NoReturn:
-        """Say why a row has another output alone than in a batch: random draws, or the other rows.
+        """Raise the error that says why a row has another output alone than in a batch: random draws, or other rows.
 
-        A coalition would be worth what happens to run beside it (docs/decisions.md, "No game where rows influence each
-        other").
+        The value of a coalition would depend on the rows that run beside it (docs/decisions.md, "No game where rows
+        influence each other").
 
         Raises:
             ModelError: the head draws at random.
-            ReplayError: it mixes the rows of a batch.
+            ReplayError: the head mixes the rows of a batch.
         """
         with run_context(self._model), reseed(2):
             repeated = replay(self._rows, self._samples)
@@ -116,7 +118,7 @@ class PlanTrial:
         return Replay(self._model, self._layer, plan, values, self._pair, self._extra)
 
     def _record(self, plan: Plan) -> tuple[Tensor, Mapping[Step, Any]]:
-        """Run the model, and return the layer's activation and what the plan records."""
+        """Run the model, and return the layer's activation and the values that the plan records."""
         activations: list[Tensor] = []
 
         def keep_activation(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The web page: a thin face on the library, whose server is imported when `serve` is first used."""
+"""The web page: a thin layer on top of the library. Its server is imported when `serve` is first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may reach the page, and by which names."""
+"""`Access`: the address and names of the page, and who may use it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _ANY_NAME = "*"
 
 @dataclass(frozen=True)
 class Access:
-    """Where the page is served, under which names, and who is let in.
+    """Where the page is served, under which names, and who may use it.
 
     Attributes:
-        host: the address that the server listens at.
-        port: None for the first free one.
-        public_hosts: other names under which visitors reach it; "*" for any name.
-        trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
-        accounts: who is let in; None for everybody.
+        host: the address that the server listens on.
+        port: the port; None for the first free port.
+        public_hosts: other names under which visitors reach the page; "*" for any name.
+        trusted_proxies: addresses and networks whose headers X-Forwarded-For and X-Forwarded-Proto are trusted.
+        accounts: the accounts that may log in; None if no login is needed.
 
     Examples:
         >>> from shapleycam.web import Access
@@ -37,19 +37,19 @@ class Access:
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the page."""
         return is_loopback(self.host)
 
     @property
     def has_any_name(self) -> bool:
-        """Whether any name may lead to it."""
+        """Whether the page accepts any name."""
         return _ANY_NAME in self.public_hosts
 
     def is_own_name(self, name: str) -> bool:
-        """Return whether the page may be asked for by a name, of the header Host without the port.
+        """Return whether the page accepts requests for a name: that of the header Host, without the port.
 
-        A foreign site can have its own name lead to this machine, and would then be the same site as the page for the
-        visitor's browser (DNS rebinding). It cannot do so with a number.
+        Another site can make its own name resolve to this machine, and a visitor's browser would then treat that site
+        and the page as the same (DNS rebinding). This is not possible with a number.
 
         Examples:
             >>> from shapleycam.web.access import Access
@@ -63,17 +63,17 @@ class Access:
         return not self.is_local and (_is_number(name) or name in _names_of_this_machine())
 
     def is_public_name(self, name: str | None) -> bool:
-        """Return whether a name is one that the operator gave."""
+        """Return whether a name is one of those that the operator gave."""
         return name in {host.lower() for host in self.public_hosts}
 
     def describe_names(self) -> str:
-        """Return the names by which the page may be asked for, in words."""
+        """Return in words the names for which the page accepts requests."""
         names = ["localhost", "127.0.0.1"] if self.is_local else ["the machine's address as a number"]
         return " or ".join([*names, *self.public_hosts])
 
 
 def is_loopback(name: str) -> bool:
-    """Return whether a name or number is this machine's own, which no other machine can reach."""
+    """Return whether a name or number is a loopback address, which no other machine can reach."""
     return name == "localhost" or (_is_number(name) and ip_address(name).is_loopback)
 
 

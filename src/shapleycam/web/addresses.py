@@ -1,4 +1,4 @@
-"""Addresses in answers, relative to the page's own, so that a proxy may put the page under any path."""
+"""Addresses in answers. They are relative to the page's address, so that a proxy may serve the page under any path."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ def picture_address(resolved: ResolvedQuestion, kind: str, **changes: str) -> st
 
 
 def view_address(resolved: ResolvedQuestion, view: str, **changes: str) -> str:
-    """Return the address of a view of a question; fields that no view of it reads are added where it is shown."""
+    """Return the address of a view of a question; `links.carry` adds the fields that the present view does not read."""
     query = resolved.question.but(**changes).address()
     return f"{view}?{query}" if query else view

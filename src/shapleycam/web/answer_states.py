@@ -1,4 +1,4 @@
-"""The states of an answer as HTML, each of which replaces the one before in the page."""
+"""The states of an answer as HTML. In the page, each state replaces the previous one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from shapleycam.web.views.view import Render
 
 FULL = "Too many people are asking just now; reload the page in a minute"
 _STREAMS = 32, 256
-"""Answers that are waited for at the same time, by one client's address and by all."""
+"""Maximum number of answers that one client address, and all clients together, may wait for at the same time."""
 _STOPPED = "This answer was not finished: the server is stopping, or has logged what failed"
 _MESSAGE_AND_LINK = "message_and_link.html"
 
 
 class AnswerStates:
-    """Makes the states of answers; each names the question that it is of: no other may be shown in its place."""
+    """Makes the states of answers. Each contains the address of its question, so that it is not shown for another."""
 
     def __init__(self, answers: Answers, render: Render) -> None:
         self._answers, self._render = answers, render
         self._limit = ClientLimit(*_STREAMS)
 
     async def follow(self, view: View, question: Question, client: str) -> AsyncGenerator[str, None]:
-        """Yield the states of an answer that a client waits for, the last one the answer or why there is none."""
+        """Yield the states of an answer for a client; the last state is the answer, or the reason why there is none."""
         try:
             with self._limit.hold(client):
                 async with aclosing(self._answers.follow(view, question)) as updates:
@@ -40,12 +40,12 @@ class AnswerStates:
             yield self.refused(view, question, FULL)
 
     def refused(self, view: View, question: Question, message: str) -> str:
-        """Return the only state of an answer that cannot be had."""
+        """Return the only state of an answer that is refused."""
         html = self._render("message.html", message=message)
         return self._draw(view, question, Update(0, html, is_last=True))
 
     def photograph_gone(self, view: View, question: Question, message: str) -> str:
-        """Return the only state of an answer whose photograph is not kept any more, which leads to the example."""
+        """Return the only state of an answer whose photograph is no longer stored; it links to the example."""
         example = f"{view.name}?{question.but(photo='').address()}"
         html = self._render(_MESSAGE_AND_LINK, message=message, address=example, label="Take the example")
         return self._draw(view, question, Update(0, html, is_last=True))

@@ -1,4 +1,4 @@
-"""Answers of views: made once for all who ask the same, cached, and each failure one message."""
+"""`Answers`: makes the answer to each question once, caches it, and turns failures into messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shapleycam.web.views.view import Render
 
 _LOG = logging.getLogger(__name__)
 _MOST, _ANSWERS_MEGABYTES, _PICTURES_MEGABYTES = 1000, 16, 64
-"""Answers are some 10 kB each, and pictures some 20 kB."""
+"""Limits of the caches. An answer takes about 10 kB, and a picture about 20 kB."""
 
 
 class Answers:
@@ -33,7 +33,7 @@ class Answers:
         resources.photographs.listeners.append(self._forget)
 
     async def follow(self, view: View, question: Question) -> AsyncGenerator[Update, None]:
-        """Yield the states of an answer, the last one the answer."""
+        """Yield the states of an answer; the last state is the answer."""
         key = (view.name, question.only(view.fields))
         cached = self._html.peek(key)
         if cached is not None:
@@ -47,19 +47,19 @@ class Answers:
         """Return a picture of a question as the bytes of a file.
 
         Raises:
-            ShapleyCamError: it cannot be made.
-            QueueFullError: too many are waiting, or the server is stopping.
+            ShapleyCamError: the picture cannot be made.
+            QueueFullError: too many jobs are waiting, or the server is stopping.
         """
         return await self.content(kind, question, partial(draw_picture, kind))
 
     async def content(
         self, kind: str, question: Question, make: Callable[[ResolvedQuestion], bytes], *, is_short: bool = True
     ) -> bytes:
-        """Return bytes that are made of a question, in the queue, where they are not cached.
+        """Return bytes that `make` computes for a question, from the cache or by a job in the queue.
 
         Raises:
-            ShapleyCamError: they cannot be made.
-            QueueFullError: too many are waiting, or the server is stopping.
+            ShapleyCamError: the bytes cannot be made.
+            QueueFullError: too many jobs are waiting, or the server is stopping.
         """
         key = (kind, question)
         cached = self._pictures.peek(key)
@@ -88,17 +88,17 @@ class Answers:
         return last.content
 
     async def about_model(self, kind: str, question: Question, make: Callable[[ResolvedQuestion], bytes]) -> bytes:
-        """Return bytes that are made of a question's model; behind all others where it must be loaded before.
+        """Return bytes that depend only on a question's model; if it is not loaded, the job is not a short one.
 
         Raises:
-            ShapleyCamError: the model is not offered, or they cannot be made.
-            QueueFullError: too many are waiting, or the server is stopping.
+            ShapleyCamError: the model is not offered, or the bytes cannot be made.
+            QueueFullError: too many jobs are waiting, or the server is stopping.
         """
         is_loaded = self._resources.models.is_loaded(question.model)
         return await self.content(kind, question.only(["model"]), make, is_short=is_loaded)
 
     def words_of(self, error: ShapleyCamError) -> str:
-        """Return why something cannot be done, as a visitor can follow it."""
+        """Return the message of an error in words for visitors."""
         return self._resources.words_of(error)
 
     def _work(self, view: View, key: tuple[str, Question]) -> Work:
@@ -112,7 +112,7 @@ class Answers:
                     self._html.put(key, html)
             except ShapleyCamError as error:
                 yield self._render("message.html", message=self.words_of(error))
-            except Exception as error:  # noqa: BLE001 - one answer may fail, the page goes on
+            except Exception as error:  # noqa: BLE001 - one answer may fail, but the page keeps running
                 _LOG.exception("an answer failed")
                 failure = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
                 yield self._render("message.html", message=failure)
@@ -120,7 +120,7 @@ class Answers:
         return work
 
     def _forget(self, photographs: frozenset[str]) -> None:
-        """Remove all that was made of photographs that went."""
+        """Remove everything that was made from removed photographs."""
 
         def is_of_them(key: Hashable) -> bool:
             parts = key if isinstance(key, tuple) else (key,)

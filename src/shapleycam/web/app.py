@@ -1,4 +1,4 @@
-"""The web application: its routes, each a function of the address."""
+"""The web application: its routes and their handlers."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from shapleycam.web.views import TABS, VIEWS, View
 
 _STATIC = Path(__file__).parent / "static"
 _PICTURES = 128, 512
-"""Pictures and lists that are waited for at the same time, by one client's address and by all."""
+"""Maximum number of pictures and lists that one client address, and all clients, may wait for at the same time."""
 _WITHOUT_SCRIPT = ("script", "off")
-"""The parameter of an address whose page carries its answer, for browsers without scripts."""
+"""The parameter of an address whose page contains its answer, for browsers without scripts."""
 
 
 class Page:
-    """The handlers of the routes, with what they share."""
+    """The handlers of the routes, and the objects that they share."""
 
     def __init__(self, site: Site, access: Access | None = None) -> None:
         self.site, self.access = site, access or Access()
@@ -63,22 +63,22 @@ class Page:
         self._pictures = ClientLimit(*_PICTURES)
 
     def render(self, template: str, **content: Any) -> str:
-        """Return a template as HTML; whatever is in `content` is escaped."""
+        """Render a template as HTML; the values in `content` are escaped."""
         return self.templates.get_template(template).render(**content)
 
     async def home(self, _: Request) -> Response:
-        """Lead to the first tab."""
+        """Redirect to the first tab."""
         return RedirectResponse("explain", 302)
 
     async def without_slash(self, request: Request) -> Response:
-        """Lead from an address that ends in a slash to the page, relative to it: a proxy may have it under any path."""
+        """Redirect an address that ends in a slash, relatively: a proxy may serve the page under any path."""
         name, query = request.path_params["name"], request.url.query
         if name not in TABS and name != "glossary":
             raise HTTPException(404)
         return RedirectResponse(f"../{name}{'?' if query else ''}{query}", 308)
 
     async def view(self, request: Request) -> Response:
-        """Return a tab's page; its answer is asked for by the page itself."""
+        """Return a tab's page; the page then requests its answer."""
         view = _view(request)
         if not view.is_tab:
             raise HTTPException(404)
@@ -88,7 +88,7 @@ class Page:
         except ShapleyCamError as error:
             return self.page(request, view.name, Question(), "", 422, fault=str(error))
         question = self._canonical(read_question)
-        if question != read_question:  # the address of an earlier version, which has the path of a model's file
+        if question != read_question:  # an address from an earlier version, with the path of a model's file
             return RedirectResponse(f"{view.name}?{question.address()}", 308)
         if _WITHOUT_SCRIPT not in parameters:
             return self.page(request, view.name, question, "")
@@ -97,7 +97,7 @@ class Page:
         return self.page(request, view.name, question, "", answer=last)
 
     async def answer(self, request: Request) -> Response:
-        """Return the states of an answer as server-sent events, each HTML that replaces the one before."""
+        """Return the states of an answer as server-sent events; each is HTML that replaces the previous one."""
         view, question = _view(request), Question()
         try:
             question = self._question(request)
@@ -121,11 +121,11 @@ class Page:
             return PlainTextResponse(str(error), 422)
 
     async def glossary(self, _: Request) -> Response:
-        """Return the page of all terms."""
+        """Return the page that explains all terms."""
         return HTMLResponse(self.render("glossary.html", version=__version__))
 
     async def picture(self, request: Request) -> Response:
-        """Return a picture; the browser asks each time whether it is still the same."""
+        """Return a picture; the browser checks each time whether it has changed."""
         parameters = request.query_params.multi_items()
         kinds = [value for name, value in parameters if name == "kind"]
         try:
@@ -147,23 +147,23 @@ class Page:
         return Response(content, media_type=media_type(kind), headers=headers)
 
     async def upload(self, request: Request) -> Response:
-        """Take a photograph, and lead to the question about it."""
+        """Store an uploaded photograph, and redirect to the question about it."""
         upload = await self.uploads.take(request)
         if upload.message:
             return self.page(request, upload.view, self._canonical(upload.question), upload.message, upload.status)
         return RedirectResponse(f"{upload.view}?{self._canonical(upload.question).address()}", upload.status)
 
     async def not_found(self, request: Request, error: Exception) -> Response:
-        """Return the page with a line about an address that leads nowhere, or a method that it does not take."""
+        """Return the page with a message about an unknown address, or a method that an address does not accept."""
         status = error.status_code if isinstance(error, HTTPException) else 404
         path = request.url.path.strip("/")
         message = f"There is nothing at {path[:80]!r}; choose one of the tabs"
-        if "/" in request.url.path[1:]:  # where the page's relative addresses would lead nowhere
+        if "/" in request.url.path[1:]:  # the page's relative addresses would not work there
             return PlainTextResponse(f"{message}\n", status)
         return self.page(request, "explain", Question(), "", status, fault=message)
 
     async def failed(self, request: Request, error: Exception) -> Response:
-        """Return the page with a line about a fault of the server."""
+        """Return the page with a message about an internal error of the server."""
         message = f"This could not be done ({type(error).__name__}); the server has logged why and goes on"
         return self.page(request, "explain", Question(), "", 500, fault=message)
 
@@ -181,13 +181,13 @@ class Page:
         """Return a tab with its panel.
 
         Args:
-            request: what is answered.
-            view: the tab.
-            question: what is asked.
-            message: of what went wrong with a photograph that was sent, at the form.
-            status: of HTTP.
-            fault: of what went wrong with the address, in the place of an answer.
-            answer: the answer, for a browser without scripts; others ask for it themselves.
+            request: the request.
+            view: the name of the tab.
+            question: the question.
+            message: an error message about an uploaded photograph, which is shown at the form.
+            status: the HTTP status.
+            fault: an error message about the address, which is shown in place of an answer.
+            answer: the answer for browsers without scripts; other browsers request it themselves.
         """
         content = frame_content(view, question, self.site, self.resources)
         messages = {"message": message, "fault": fault, "answer": Markup(answer), "is_scripted": not answer}  # noqa: S704 - made by templates
@@ -198,7 +198,7 @@ class Page:
         """Return the question of an address.
 
         Raises:
-            OptionError: as `Question.read`.
+            OptionError: for the same reasons as in `Question.read`.
         """
         return self._read(request.query_params.multi_items())
 
@@ -234,6 +234,6 @@ def _view(request: Request) -> View:
 
 
 async def _asset(request: Request) -> Response:
-    """Return a file that reports carry too."""
+    """Return a file that reports contain too."""
     name = request.url.path.rsplit("/", 1)[-1]
     return Response(read_asset(name), media_type=ASSETS[name], headers={"Cache-Control": "no-cache"})

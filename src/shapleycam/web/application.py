@@ -1,4 +1,4 @@
-"""The application that the server runs: the page's routes behind what guards them."""
+"""The application that the server runs: the page's routes, and the middleware that protects them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def build_application(site: Site, access: Access) -> Application:
 
     handlers = {HTTPException: page.not_found, Exception: page.failed}
     starlette = Starlette(routes=[*routes, *page_routes(page)], lifespan=lifespan, exception_handlers=handlers)
-    starlette.router.redirect_slashes = False  # its addresses are absolute, and lead astray behind a proxy
+    starlette.router.redirect_slashes = False  # its redirects are absolute, and wrong behind a proxy
     app: ASGIApp = starlette
     limits = {"/photographs": page.uploads.most_bytes, "/login": _LOGIN_BYTES}
     app = BodyLimit(app, limits, lambda request, status: _refuse_body(page, request, status))
@@ -69,14 +69,14 @@ def build_application(site: Site, access: Access) -> Application:
 
 
 async def _warm_up(page: Page) -> None:
-    """Answer the first question that every visitor sees, so that they need not wait for the model to load."""
+    """Make the answer that every visitor sees first, so that visitors need not wait for the model to load."""
     updates: AsyncGenerator[Update, None] = page.answers.follow(next(iter(VIEWS.values())), Question())
     try:
         async with aclosing(updates):
             async for _ in updates:
                 pass
     except QueueFullError:
-        pass  # the server stops already
+        pass  # the server is already stopping
 
 
 async def _clean_up(page: Page) -> None:

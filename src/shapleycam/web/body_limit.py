@@ -1,4 +1,4 @@
-"""The limits of requests: the length of the address, the size of the body, counted while it arrives, and its time."""
+"""Limits of requests: the length of the address, the size of the body (counted while it arrives), and its duration."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ADDRESS_BYTES = 16_000
 _OTHER_BYTES = 1_000
-"""The largest body where none is expected."""
+"""The largest body for paths that expect no body."""
 _SECONDS, _BYTES_A_SECOND = 20.0, 10_000
-"""A body may take so long, and longer where so many bytes arrive in each second of it."""
+"""The time that a body may always take, and the rate of bytes at which it may take longer."""
 _LINGER_SECONDS = 5.0
-"""How long what still arrives is thrown away after a refusal: a connection that is closed at once loses the refusal."""
+"""How long the rest of a refused body is read and ignored: closing the connection at once would lose the response."""
 
 Refuse = Callable[[Request, int], Response]
-"""Makes the response of a refusal, of the request and the status: 413 (too large), 408 (too slow), 414 (address)."""
+"""Returns a refusal's response, from the request and the status: 413 (too large), 408 (too slow) or 414 (address)."""
 
 
 class _RefusedError(Exception):
-    """Ends the application's reading of a body that is refused."""
+    """Stops the application from reading a body that is refused."""
 
 
 class BodyLimit:
-    """Middleware that refuses what is too large or too slow; `limits` are the bytes of the paths that take a body."""
+    """Middleware that refuses requests that are too large or too slow; `limits` has the bytes for paths with a body."""
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int], refuse: Refuse) -> None:
         self._app, self._limits, self._refuse = app, limits, refuse
@@ -45,7 +45,7 @@ class BodyLimit:
 
         async def watched_send(message: Message) -> None:
             nonlocal has_begun
-            if counted.refusal is None:  # what the application makes of a refusal is not sent
+            if counted.refusal is None:  # the application's own response to a refused body is not sent
                 has_begun = True
                 await send(message)
 
@@ -64,7 +64,7 @@ class BodyLimit:
         response.headers["Connection"] = "close"
         await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
         await send({"type": "http.response.body", "body": response.body, "more_body": True})
-        if "expect" not in Headers(scope=scope):  # a client that asked before has sent nothing
+        if "expect" not in Headers(scope=scope):  # a client with this header has not sent the body yet
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LINGER_SECONDS):
                     while (await receive()).get("more_body", False):
@@ -73,7 +73,7 @@ class BodyLimit:
 
 
 class _Counted:
-    """What a request receives, counted; `refusal` is the status by which it is refused."""
+    """Receives a request's body and counts its bytes; `refusal` is the status if the body is refused."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self.refusal: int | None = None
@@ -81,7 +81,7 @@ class _Counted:
         self._bytes, self._began, self._is_whole = 0, monotonic(), False
 
     async def __call__(self) -> Message:
-        if self._is_whole:  # what comes now is the visitor's leaving, which may take as long as it takes
+        if self._is_whole:  # the next message is the disconnection, which has no time limit
             return await self._receive()
         deadline = self._began + _SECONDS + self._bytes / _BYTES_A_SECOND
         try:

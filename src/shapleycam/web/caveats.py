@@ -1,4 +1,4 @@
-"""When a map should not be trusted, in plain words, and what to try instead."""
+"""Caveats: sentences for visitors about why a map may mislead, and which methods are better."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from shapleycam.explanations.summary import gap_of_values, sum_of_values
 from shapleycam.wording import number, percent
 
 GAP, _BENT, _UNLIKELY, _UNSURE = 0.15, 0.3, 0.05, 0.25
-"""From which on a gap, a curvature, a class and a share of cells are worth a word."""
+"""Thresholds of caveats: a gap, a curvature, the probability of a class, and a share of cells."""
 _CLOSER = ("pathcam-h", "sampledshapley")
-"""Methods whose values come closer to the sum; the second gives Shapley values themselves."""
+"""Methods whose values have a sum closer to the total; the second samples Shapley values."""
 
 
 @dataclass(frozen=True)
 class Caveat:
-    """A sentence, and methods that do better, each of which the page offers as a link."""
+    """A sentence, and better methods, which the page offers as links."""
 
     text: str
     methods: tuple[str, ...] = field(default=())
 
 
 def caveats(e: Explanation, grand: float, sign: Sign = "positive") -> Iterator[Caveat]:
-    """Yield what speaks against reading the map of one image as it looks; `sign` is that of the heatmap's values."""
+    """Yield the caveats for the map of one image; `sign` is the sign of the values that the heatmap shows."""
     method = METHODS[e.method]
     if e.remark is not None:
         yield Caveat(f"{e.remark[0].upper()}{e.remark[1:]}.")
@@ -68,14 +68,14 @@ def caveats(e: Explanation, grand: float, sign: Sign = "positive") -> Iterator[C
 
 
 def _of_blank(sign: Sign) -> Caveat:
-    """Return what a blank heatmap of this sign says."""
+    """Return the caveat for a blank heatmap of this sign."""
     if sign == "negative":
         return Caveat("The map is blank: no place speaks against this class. Choose another sign of the values.")
     return Caveat("The map is blank: no place speaks for this class. See the signed map, or choose another class.")
 
 
 def _of_sums(e: Explanation, grand: float) -> Iterator[Caveat]:
-    """Yield what the sum of the values, and the interaction between places, say."""
+    """Yield caveats about the sum of the values, and about the interaction between places."""
     basis = METHODS[e.method].basis
     gap, curvature = gap_of_values(e, grand), None if e.curvature is None else float(e.curvature[0])
     if gap is not None and gap > GAP:

@@ -1,4 +1,4 @@
-"""The lists of classes and layers that the page's boxes ask for when they are first opened, each made in the queue."""
+"""The lists of classes and layers. The page's boxes request them when they are first opened, and jobs make them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def _classes(resolved: ResolvedQuestion) -> list[tuple[str, str]]:
 
 
 LISTS: dict[str, _MakeList] = {"classes": _classes, "layers": list_layers}
-"""By the last part of their addresses: pairs of the text in an address, and its label."""
+"""The lists by the last part of their addresses; each has pairs of the text in an address and its label."""
 
 
 async def answer_list(request: Request, name: str, question: Question, answers: Answers) -> Response:
-    """Return a list about the question's model as JSON; nothing where the browser has it already.
+    """Return a list about the question's model as JSON, or status 304 if the browser already has it.
 
-    It depends on the model alone; where the visitor leaves, it is not made any more.
+    The list depends only on the model. Its job is cancelled if the visitor leaves.
 
     Raises:
-        QueueFullError: too many are waiting, or the server is stopping.
+        QueueFullError: too many jobs are waiting, the server is stopping, or the visitor has left.
     """
 
     def make(resolved: ResolvedQuestion) -> bytes:

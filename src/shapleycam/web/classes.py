@@ -1,4 +1,4 @@
-"""The classes of a model, as the page's boxes offer them and addresses name them."""
+"""The classes of a model: their names in addresses, and in the page's boxes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 def class_choices(labels: Sequence[str] | None) -> list[str]:
-    """Return the text by which an address names each class: its first name, or its number where that is not clear.
+    """Return the text for each class in addresses: its first name, or its number if this name is ambiguous.
 
-    The number has a sign where it is the label of another class.
+    The number has a sign if it is also the label of another class.
 
     Examples:
         >>> from shapleycam.web.classes import class_choices
@@ -36,13 +36,13 @@ def class_choices(labels: Sequence[str] | None) -> list[str]:
 
 
 def class_choice(number: int, labels: Sequence[str] | None) -> str:
-    """Return the text by which an address names one class."""
+    """Return the text for one class in addresses."""
     choices = class_choices(labels)
     return choices[number] if number < len(choices) else str(number)
 
 
 def class_title(number: int, labels: Sequence[str] | None) -> str:
-    """Return the name of a class, with its number where the name alone is not clear.
+    """Return the name of a class, with its number if the name is ambiguous.
 
     Examples:
         >>> from shapleycam.web.classes import class_title
@@ -55,5 +55,5 @@ def class_title(number: int, labels: Sequence[str] | None) -> str:
 
 
 def class_options(labels: Sequence[str] | None) -> list[tuple[str, str]]:
-    """Return for each class the text of an address, and its label: what a box of classes needs to know."""
+    """Return the options of a box of classes: for each class its text in addresses, and its label."""
     return list(zip(class_choices(labels), labels or (), strict=True))

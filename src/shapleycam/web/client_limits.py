@@ -1,4 +1,4 @@
-"""How much one client, and all together, may ask for at the same time."""
+"""Limits on the number of requests that one client, and all clients together, may have at the same time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from starlette.requests import HTTPConnection
 
 
 class TooManyError(Exception):
-    """A client, or all together, ask for too much at the same time."""
+    """A client, or all clients together, have too many requests at the same time."""
 
 
 class ClientLimit:
-    """At most `together` requests of a kind at the same time, and `each` of one client's address.
+    """Allows at most `together` requests of a kind at the same time, and at most `each` from one client address.
 
-    Used by the event loop alone. Many people may share an address, so that `each` is not small.
+    Only the event loop uses it, so it has no lock. Many people may share an address, so `each` should not be small.
     """
 
     def __init__(self, each: int, together: int) -> None:
@@ -26,10 +26,10 @@ class ClientLimit:
 
     @contextmanager
     def hold(self, client: str) -> Iterator[None]:
-        """Count a request while it lasts.
+        """Return a context that counts a request until it ends.
 
         Raises:
-            TooManyError: there are too many already.
+            TooManyError: there are already too many requests.
         """
         if self._counts[client] >= self._each or self._counts.total() >= self._together:
             raise TooManyError
@@ -43,6 +43,6 @@ class ClientLimit:
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """Return the address of the client of a request; of IPv6 the network, of which one client has all addresses."""
+    """Return the address of a request's client; for IPv6 its /64 network, because one client has all its addresses."""
     host = connection.client.host if connection.client else ""
     return str(ip_network((host, 64), strict=False)) if ":" in host and "%" not in host else host

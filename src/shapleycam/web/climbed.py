@@ -1,4 +1,4 @@
-"""The ladder of one photograph, layer by layer, for whoever watches: what each costs, and how close it comes."""
+"""The ladder of one photograph: for each layer the cost of its values, and their distance from the input's values."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ from shapleycam.web.classes import class_title
 from shapleycam.web.resolved import ResolvedQuestion
 
 _INPUT_SEED = 1
-"""As `InputQuestion.values` has it: another one than those of methods, which are compared with the values."""
+"""The seed of `InputQuestion.values`. It differs from those of methods, which are compared with these values."""
 
 
 @dataclass(frozen=True)
 class Climb:
-    """A ladder in the making.
+    """A ladder that is being computed.
 
     Attributes:
-        layers: all that it goes to, the last first, and the input at the end.
-        at_work: what is computed now; "" at the end.
-        runs: of the model that the input's values took so far, and of how many; (0, 0) where they are not sampled.
-        input: how sure the input's values are, and what these divide; None before.
-        input_passes: the time of the input's values, in plain forward passes.
-        distances: of the layers so far, those of a layer's own values before those of a method.
-        label: the class.
+        layers: all layers of the ladder, from the last to the input.
+        at_work: what is computed now, in words; "" at the end.
+        runs: the number of runs of the model for the input's values so far, and their total; (0, 0) if these values are
+            not sampled.
+        input: the precision of the input's values and the score that they divide; None before they are known.
+        input_passes: the time for the input's values, in plain forward passes.
+        distances: the distances for the layers so far; a layer's own values come before those of a method.
+        label: the name of the class.
     """
 
     layers: tuple[str, ...]
@@ -59,13 +60,13 @@ class Climb:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """Return the layers so far, without the input."""
+        """Return the layers that are done, without the input."""
         return tuple(dict.fromkeys(each.layer for each in self.distances if each.layer != INPUT))
 
 
 @dataclass(frozen=True)
 class InputTruth:
-    """The values of the input, and the game that they are of."""
+    """The game at the input, its values, and the time that these took in plain forward passes."""
 
     game: Game
     values: SplitValues
@@ -73,11 +74,11 @@ class InputTruth:
 
 
 def climb(resolved: ResolvedQuestion) -> Iterator[Climb]:
-    """Yield the ladder of the question's photograph after each step; what was measured of it before is not again.
+    """Yield the ladder of the question's photograph after each step; earlier results come from the cache.
 
     Raises:
-        OptionError: a layer that is named twice, or too few runs for the regions.
-        LayerError: no such layer.
+        OptionError: a layer is named twice, or the runs are too few for the regions.
+        LayerError: a layer does not exist.
     """
     explainer = resolved.explainer
     players = resolved.players or resolved.default_players
@@ -114,7 +115,7 @@ def class_label(explainer: Explainer, game: Game) -> str:
 def _input_values(
     resolved: ResolvedQuestion, at_input: Explainer, question: InputQuestion
 ) -> Iterator[tuple[tuple[int, int], InputTruth | None]]:
-    """Yield the runs so far, of how many, and at last the values of the input."""
+    """Yield the number of runs so far and in total, and in the last step the values of the input."""
     game = question.game(at_input, resolved.batch, resolved.utility)
     plain = time_plain_pass(at_input, resolved.batch)
     start = perf_counter()
@@ -140,7 +141,7 @@ def _distances(
             if layer != INPUT:
                 measured.append(own_values(at_layer, resolved.batch, truth.game, question, resolved.progress))
             methods = [_method(resolved)]
-            if METHODS[methods[0]].basis.fewest_runs is not None:  # it divides the layer's own game
+            if METHODS[methods[0]].basis.fewest_runs is not None:  # the method plays the layer's own game
                 methods = []
             if methods_at_input(methods, truth.game) if layer == INPUT else methods:
                 options = method_options(at_layer, resolved.batch, truth.game, question)
@@ -160,7 +161,7 @@ def _method(resolved: ResolvedQuestion) -> str:
 
 
 def _key(resolved: ResolvedQuestion, what: str) -> tuple[str, object]:
-    """Return the key of what is kept of a ladder, whatever its layers."""
+    """Return the cache key of a part of a ladder; it does not depend on which layers the ladder has."""
     fields = ("photo", "model", "utility", "removal", "players")
     return f"ladder at {what}", resolved.question.only(fields)
 

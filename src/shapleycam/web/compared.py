@@ -1,4 +1,4 @@
-"""Several methods' explanations of a question, from one forward pass."""
+"""Explanations of a question by several methods, from one forward pass."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.wording import counted, on_one_line, smoothing_phrase
 
 _QUICK_RUNS = 64
-"""Methods of so many runs are shown before the others."""
+"""Methods with at most this number of runs are shown before the others."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Explanations by method, and of methods that cannot run here, why not."""
+    """Explanations by method, and the reasons why other methods cannot run."""
 
     explanations: Mapping[str, Explanation]
     refused: Mapping[str, str]
@@ -63,10 +63,10 @@ def family_in_addresses(family: str) -> str:
 
 
 def methods_of(choice: str) -> list[str]:
-    """Return the methods that a set, or the name of a method, means.
+    """Return the methods of a set, or the one method of a name.
 
     Raises:
-        OptionError: neither.
+        OptionError: the text is neither a set nor a method.
     """
     sets = method_sets()
     name = canonical_name(choice or DEFAULT_METHODS, sets)
@@ -80,7 +80,7 @@ def methods_of(choice: str) -> list[str]:
 
 @torch.no_grad()
 def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
-    """Yield what is explained so far: first by the methods that take derivatives, then by those that sample too.
+    """Yield the comparison so far: first with the methods that need few runs, then with the slow ones too.
 
     Raises:
         ShapleyCamError: no method can run.
@@ -94,7 +94,7 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
     impossible = [row for row in rows if not _is_possible(row, game, most_coalitions)]
     refused = {row.name: _too_slow(row, game, most_coalitions) for row in impossible}
     possible = [row for row in rows if row.name not in refused]
-    conditional = [row.name for row in possible if row.basis.is_conditional]  # each may be refused by itself
+    conditional = [row.name for row in possible if row.basis.is_conditional]  # each may be refused separately
     quick = [row.name for row in possible if not row.basis.is_conditional and _is_quick(row, game)]
     slow = [row.name for row in possible if row.name not in {*conditional, *quick}]
     explanations, failures = _by_each(resolved, traced_batch, quick)
@@ -111,7 +111,7 @@ def compare(resolved: ResolvedQuestion) -> Iterator[Compared]:
 
 
 def compared_by(resolved: ResolvedQuestion, method: str) -> Explanation:
-    """Return one method's explanation as the comparison has it, or made by itself where that has left the cache."""
+    """Return one method's explanation from the comparison; if it is no longer in the cache, it is made again."""
     name = method_of(method).name
     made: Explanation = resolved.cached(_key(resolved, name), lambda: _alone(resolved, name))
     return made
@@ -120,9 +120,9 @@ def compared_by(resolved: ResolvedQuestion, method: str) -> Explanation:
 def _by_each(
     resolved: ResolvedQuestion, traced_batch: TracedBatch, names: Sequence[str]
 ) -> tuple[dict[str, Explanation], dict[str, str]]:
-    """Return the explanations by methods, and of those that cannot run, why not."""
+    """Return the explanations by method, and the reasons why other methods cannot run."""
     try:
-        explanations = dict(_by(resolved, traced_batch, names))  # what the methods share is computed once
+        explanations = dict(_by(resolved, traced_batch, names))  # common intermediate results are computed once
     except ShapleyCamError:
         return _one_by_one(resolved, traced_batch, names)
     for name, e in explanations.items():

@@ -1,4 +1,4 @@
-"""Connections that end where a request does not arrive."""
+"""A protocol that closes connections on which no request arrives."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _SECONDS = 20.0
-"""The head of a request may take so long, and no longer than twice that."""
+"""The head of a request may always take this time; after at most twice this time the connection is closed."""
 
 
 class TimedProtocol(H11Protocol):
-    """HTTP/1.1 as uvicorn speaks it, for connections that may not be held without a request."""
+    """uvicorn's HTTP/1.1 protocol with a limit on the time that a connection may be open without a request."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Begin to watch a connection."""
+        """Start to monitor a connection."""
         super().connection_made(transport)
         self._watch(None)
 
     def _watch(self, last: Any) -> None:
-        """Close the connection where there was no request since the last look, `last` the one that was there then."""
+        """Close the connection if it is idle and no request came since the last check, when `last` was the cycle."""
         if self.transport.is_closing():
             return
         is_idle = self.cycle is None or self.cycle.response_complete

@@ -1,4 +1,4 @@
-"""What a question asks for where its address does not say."""
+"""Defaults for the fields that are empty in a question."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from shapleycam.web.question import Question
 
 DEFAULT_LAYER, DEFAULT_METHODS = "before-pool", "paper"
 DEFAULT_METHOD_AT_INPUT = "sampledshapley"
-"""There each place of a layer is a pixel, of which a derivative says little."""
+"""At the input each place is a pixel, and derivatives by single pixels say little."""
 DEFAULT_REMOVAL = "zero"
 DEFAULT_UTILITY, DEFAULT_CONTRAST = "rest", "logit"
-"""Of two classes it is the difference of their logits: the log-odds between them."""
+"""The contrast of two classes is the difference of their logits: the log-odds between them."""
 
 
 def default_method(question: Question) -> str:
-    """Return the method of the first tab where the address does not say.
+    """Return the first tab's default method for a question.
 
     Examples:
         >>> from shapleycam.web.defaults import default_method

@@ -1,4 +1,4 @@
-"""What can be kept of an explanation: a figure with title and colour bar, bare pictures, numbers, a summary."""
+"""Downloads of an explanation: a figure with title and colour bars, plain pictures, the numbers, and a summary."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _KINDS: tuple[MapKind, ...] = ("heatmap", "values")
 
 
 def download_links(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[tuple[str, str, str]]:
-    """Return the label, address and file name of each download: it has the classes, the method and a chosen sign."""
+    """Return each download's label, address and file name, which has the classes, the method and a chosen sign."""
     stem, sign = file_stem(e, against), resolved.style.sign
     names = {kind: f"{sign}_{kind}" if sign and kind.endswith(".png") else kind for kind in _LABELS}
     return [(label, picture_address(resolved, kind), f"{stem}_{names[kind]}") for kind, label in _LABELS.items()]
 
 
 def file_stem(e: Explanation, against: int | None) -> str:
-    """Return the name of an explanation's files without their ending, as commands name them."""
+    """Return the name of an explanation's files without suffix; the command line uses the same names."""
     classes = [int(e.target[0]), *([] if against is None else [against])]
     question = "-not-".join(class_part(number, class_name(number, e.labels)) for number in classes)
     return f"{output_stem(Path(e.sources[0].name))}_{question}_{e.method}"
@@ -101,4 +101,4 @@ FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
     "heatmap-grid": ("application/json", _grid("heatmap")),
     "values-grid": ("application/json", _grid("values")),
 }
-"""Files by the kind in their address: media type, and the function that makes the content."""
+"""The media type and the function that makes the content, by the kind in the address."""

@@ -1,4 +1,4 @@
-"""The size of the photographs that the page draws on."""
+"""The size of photographs as backgrounds of the page's pictures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from PIL import Image
 from shapleycam.explaining.photographs import PreparedPhotograph
 
 _LONGEST_SIDE = 1280
-"""Pixels of a photograph that pictures are drawn on."""
+"""Maximum pixels of the longer side of a photograph that is a background."""
 
 
 def shrink_photograph(prepared: PreparedPhotograph) -> PreparedPhotograph:
-    """Return the same image with a photograph of at most `_LONGEST_SIDE` to draw on."""
+    """Return the same image with its photograph shrunk to a longer side of at most `_LONGEST_SIDE`."""
     photo, box = prepared.source.photo, prepared.source.box
     if not isinstance(photo, Image.Image):
         return prepared

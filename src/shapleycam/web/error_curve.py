@@ -1,4 +1,4 @@
-"""The curve of the standard error against the number of orders, both on logarithmic scales, as places in an SVG."""
+"""The curve of the standard error against the number of orders, on logarithmic scales, in coordinates of an SVG."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from math import log10
 
 WIDTH, HEIGHT = 360, 150
 _ERRORS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
-"""Where the scale of errors can have its ends and its marks."""
+"""Errors at which the scale can have its ends and its marks."""
 _ENDS = 4
-"""Marks at most on the scale of errors."""
+"""Maximum number of marks on the scale of errors."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark on a scale: its place in the drawing, and its text."""
+    """A mark on a scale: its coordinate in the drawing, and its text."""
 
     at: float
     text: str
@@ -23,7 +23,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class ErrorCurve:
-    """A curve to draw: its points, the height of the line that is to be reached, and the marks of both scales."""
+    """A curve to draw: its points, the vertical coordinate of the goal, and the marks of both scales."""
 
     points: tuple[tuple[float, float], ...]
     goal: float
@@ -34,12 +34,12 @@ class ErrorCurve:
 
     @property
     def line(self) -> str:
-        """Return the points as SVG has them."""
+        """Return the points as an SVG attribute."""
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
 
 
 def error_curve(steps: Sequence[tuple[int, float]], goal: float, orders: Sequence[int]) -> ErrorCurve:
-    """Return the curve of steps (orders, standard error); the scale of orders goes from the first to the last of them.
+    """Return the curve of steps (orders, standard error); the scale of orders extends from `orders[0]` to `orders[-1]`.
 
     Examples:
         >>> from shapleycam.web.error_curve import error_curve

@@ -1,4 +1,4 @@
-"""What the first tab says of an explanation: sentences, facts, the likeliest classes, and links to go on."""
+"""The content of the first tab for an explanation: sentences, facts, the likeliest classes, and links."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from shapleycam.web.sampling_content import further_runs
 from shapleycam.wording import measured_count, number, percent, signed
 
 _CLOSE, _SURE = 0.5, 0.8
-"""A second class is close with more than this share of the first one's probability; with so much the first is sure."""
+"""Above this share of the first class's probability the second is close; above this probability the first is sure."""
 Fact = tuple[str, str, str | None]
-"""A name, what it is, and the term of the glossary that says more."""
+"""The name of a fact, its text, and the term of the glossary that explains it."""
 
 
 @dataclass(frozen=True)
 class LikelyClass:
-    """A class with its probability, the address that explains it, and that of `why` the explained one, and not it."""
+    """A class, its probability, the address that explains it, and the address `why`: the explained class against it."""
 
     number: int
     label: str
@@ -47,7 +47,7 @@ class LikelyClass:
 
 
 def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, Any]:
-    """Return what the template of the first tab shows."""
+    """Return the content for the template of the first tab."""
     e = made.explanation
     probabilities = e.probabilities(0)
     label = class_title(int(e.target[0]), e.labels)
@@ -78,7 +78,7 @@ def explain_content(resolved: ResolvedQuestion, made: Explained) -> dict[str, An
 
 
 def odds_in_words(first: float, second: float) -> tuple[bool, str]:
-    """Return whether the first of two probabilities is the larger, and how many times as likely the likelier is.
+    """Return whether the first of two probabilities is the larger one, and in words by which factor they differ.
 
     Examples:
         >>> from shapleycam.web.explain_content import odds_in_words
@@ -94,7 +94,7 @@ def odds_in_words(first: float, second: float) -> tuple[bool, str]:
 
 
 def _odds(e: Explanation, against: int | None) -> tuple[bool, str] | None:
-    """Return how the two classes compare; None without another class, and where several classes may hold at once."""
+    """Return the odds of the two classes; None without a second class, and if several classes may apply at once."""
     probabilities = e.probabilities(0)
     if against is None or probabilities is None or _is_multi_label(e):
         return None
@@ -102,12 +102,12 @@ def _odds(e: Explanation, against: int | None) -> tuple[bool, str] | None:
 
 
 def _is_multi_label(e: Explanation) -> bool:
-    """Return whether several classes may hold at once, so that none is instead of another."""
+    """Return whether several classes may apply to an image at once."""
     return e.form == "sigmoid logits" or e.utility_name.startswith("sigmoid")
 
 
 def _certainty(e: Explanation) -> str | None:
-    """Return how far ahead of the second class the predicted one is; None where another one is explained."""
+    """Return a sentence that compares the predicted class with the second; None if another class is explained."""
     top = top_classes(e)
     if len(top) < 2 or top[0].number != int(e.target[0]) or _is_multi_label(e):
         return None
@@ -119,7 +119,7 @@ def _certainty(e: Explanation) -> str | None:
 
 
 def _likely_classes(resolved: ResolvedQuestion, e: Explanation, against: int | None) -> list[LikelyClass]:
-    """Return the likeliest classes, and the explained ones where they are not among them."""
+    """Return the likeliest classes, and the explained classes if they are not among them."""
     probabilities, explained = e.probabilities(0), int(e.target[0])
     if probabilities is None:
         return []
@@ -160,7 +160,7 @@ def _sentence(phrase: str) -> str:
 
 
 def _trust(e: Explanation, grand: float) -> str | None:
-    """Return what speaks for the map; None where nothing was checked, or where a caveat says the opposite."""
+    """Return a sentence that supports the map; None if there was nothing to check, or a caveat says the opposite."""
     gap = gap_of_values(e, grand)
     if gap is None or gap > GAP:
         return None
@@ -170,7 +170,7 @@ def _trust(e: Explanation, grand: float) -> str | None:
 
 
 def _regions(made: Explained) -> str | None:
-    """Return a sentence where the players are regions; None where they are the layer's places."""
+    """Return a sentence about regions as players; None if the players are the layer's places."""
     if made.regions is None:
         return None
     rows, columns = made.explanation.values.shape[1:]
@@ -186,7 +186,7 @@ def _regions(made: Explained) -> str | None:
 
 
 def _players(made: Explained) -> str:
-    """Return among whom the score is divided."""
+    """Return the players in words."""
     rows, columns = made.explanation.values.shape[1:]
     if made.regions is None:
         return f"{rows} x {columns}, the layer's places"
@@ -194,7 +194,7 @@ def _players(made: Explained) -> str:
 
 
 def _relative_error(e: Explanation, stderr: Tensor) -> float:
-    """Return the standard error as a share of the values: of regions, where these are the players."""
+    """Return the standard error as a share of the values; for regions as players, those of the regions."""
     regions = [(each.value, each.stderr or 0.0) for each in e.region_values(0)]
     if not regions:
         return float(stderr.norm() / e.values[0].norm().clamp(min=1e-30))

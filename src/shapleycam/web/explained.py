@@ -1,4 +1,4 @@
-"""The explanation of a question: what the first tab shows, and what its pictures and downloads are made of."""
+"""The explanation of a question, which the first tab, its pictures and its downloads show."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ from shapleycam.web.watched_input import Step, WatchedInput
 from shapleycam.wording import counted, smoothing_phrase
 
 _EXACT_SIDE, _CHEAP_SIDE = 3, 4
-"""Regions down and across for exact values: 512 coalitions, each a run of what comes after the layer; 65,536 where a
-shortcut makes them cheap (a third of a second of the default model)."""
+"""Regions down and across for exact values. 3 x 3 regions have 512 coalitions, each a run of the head. If a shortcut
+makes coalitions cheap, 4 x 4 regions have 65,536, which take a third of a second with the default model."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """An explanation of the question's image, and `grand`, what there was to divide among so many `players`.
+    """An explanation of the question's image.
 
-    `regions` says which the players are where the layer's cells are not, as "7 x 7 regions"; `against` is the number of
-    the other class, if any.
+    Attributes:
+        explanation: the explanation.
+        grand: the score that is divided.
+        players: the number of players.
+        regions: the players in words, such as "7 x 7 regions"; None if they are the layer's cells.
+        against: the number of the class that is explained against; None if there is none.
     """
 
     explanation: Explanation
@@ -47,13 +51,13 @@ class Explained:
 
     @property
     def has_no_error(self) -> bool:
-        """Return whether values that might be sampled are exact, since all the coalitions that they need were few."""
+        """Return whether values of a sampling method are exact, because all coalitions they need were evaluated."""
         stderr = self.explanation.stderr
         return stderr is not None and not bool(stderr.any())
 
 
 def explained(resolved: ResolvedQuestion) -> Explained:
-    """Return one method's explanation, from one forward pass and sampling, or from the cache."""
+    """Return one method's explanation, from the cache or from a forward pass and possibly sampling."""
     method = method_of(resolved.method).name
     question = resolved.question
     what = f"explained by {method}{smoothing_phrase(resolved.smooth)}, {question.players}, {question.runs}"
@@ -62,10 +66,10 @@ def explained(resolved: ResolvedQuestion) -> Explained:
 
 
 def explained_after(resolved: ResolvedQuestion, runs: str) -> Explained:
-    """Return the explanation after so many runs of the model, of a question whose sampling is watched.
+    """Return the explanation after this number of runs of the model, for a question whose sampling is watched.
 
     Raises:
-        OptionError: it is not watched, or has no such number.
+        OptionError: the question is not watched, or has no step with this number of runs.
     """
     watched = watched_input(resolved)
     for step in () if watched is None else watched.steps(resolved.run_plan, resolved.check):
@@ -84,7 +88,7 @@ def _of_step(resolved: ResolvedQuestion, watched: WatchedInput, step: Step) -> E
 
 
 def _in_words(players: Regions, game: Game) -> str | None:
-    """Return which the players are, where these are not the layer's cells."""
+    """Return the players in words; None if they are the layer's cells."""
     if players is None:
         return None
     if isinstance(players, tuple):
@@ -95,7 +99,7 @@ def _in_words(players: Regions, game: Game) -> str | None:
 
 
 def _longest_side(row: Method, game: Game) -> int | None:
-    """Return how many regions down and across are the players at most; None for any number."""
+    """Return the maximum number of regions down and across as players; None for no limit."""
     if row.basis is EXACT:
         structure = game.structure
         if structure.is_sum and game.is_affine:  # exact values have a closed form, for any number of players
@@ -107,7 +111,7 @@ def _longest_side(row: Method, game: Game) -> int | None:
 
 
 def _players(resolved: ResolvedQuestion, row: Method, game: Game) -> Regions:
-    """Return the players of a method: the address's, or as many regions as the page can divide among."""
+    """Return the players of a method: those in the address, or as many regions as the page can compute."""
     plays_game = row.basis.fewest_runs is not None
     if plays_game and resolved.players is not None:
         return resolved.players

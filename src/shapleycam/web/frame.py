@@ -1,4 +1,4 @@
-"""What a page shows around an answer: tabs, panel, messages. Nothing of it needs the model."""
+"""The content of a page around an answer: tabs and panel. It does not need the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapleycam.web.views import TABS, VIEWS
 
 
 def frame_content(view: str, question: Question, site: Site, resources: Resources) -> dict[str, Any]:
-    """Return what the template of a page shows of a question, beside the answer and messages."""
+    """Return the content for the template of a page, except the answer and messages."""
     fields = VIEWS[view].fields
     return {
         "views": TABS,

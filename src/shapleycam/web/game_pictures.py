@@ -1,4 +1,4 @@
-"""The pictures of Fidelity and Coalitions."""
+"""The pictures of the tabs Fidelity and Coalitions."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from shapleycam.web.resolved import ResolvedQuestion
 
 
 def draw_input(resolved: ResolvedQuestion) -> Image.Image:
-    """Return what the network sees of the photograph."""
+    """Return the photograph as the network gets it."""
     return Image.fromarray(played_game(resolved).image.picture(0).cpu().numpy())
 
 
 def draw_sampled(resolved: ResolvedQuestion) -> Image.Image:
-    """Return the values sampled by the question's number of orders, `part`, as colours.
+    """Return as colours the values that were sampled by the question's number of orders (`part`).
 
     Raises:
-        OptionError: the number is none of those that are shown.
+        OptionError: no state with this number is shown.
     """
     part = resolved.question.part
     if part not in map(str, ORDERS):

@@ -1,4 +1,4 @@
-"""Texts for visitors, in which no folder of the server is named."""
+"""`HiddenPaths`: remove the server's folders from texts for visitors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PATH = re.compile(rf"{_BEFORE}{_ROOT}(?:{_PART}+[\\/]+)+({_PART}*)")
 
 
 class HiddenPaths:
-    """Replaces models' names by their short ones, and paths by the last of their parts.
+    """Replaces models' names by their short names, and paths by their last parts.
 
     Args:
-        names: the short name of each model's full one.
-        folders: of which files may be named, also where they hold spaces.
+        names: the short name of each model by its full name.
+        folders: further folders to remove, whose names may contain spaces.
 
     Examples:
         >>> from shapleycam.web.hidden_paths import HiddenPaths

@@ -1,4 +1,4 @@
-"""Which questions are answered by values that come while somebody watches, and the games of these."""
+"""Watched questions: their values come step by step while the visitor watches. This module makes their games."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shapleycam.web.watched_input import WatchedInput
 
 @dataclass(frozen=True)
 class _Watched:
-    """How a method's values come: what draws them, and among whom they are divided where the address does not say."""
+    """How a method's values are computed while a visitor watches, and the default players."""
 
     make: Callable[[Game, Explanation], WatchedInput]
     default_players: str
@@ -33,23 +33,23 @@ _WATCHED = {
     "sampledshapley": _Watched(SampledInput, DEFAULT_PLAYERS),
     "owen": _Watched(RefinedInput, DEFAULT_NESTED_PLAYERS),
 }
-"""The methods that are watched at layer "input", where each run is one of the whole model."""
+"""The methods that are watched at layer "input", where each coalition is a run of the whole model."""
 
 
 def is_watched(resolved: ResolvedQuestion) -> bool:
-    """Return whether a question is answered by runs of the whole model that are worth to be watched."""
+    """Return whether a question is answered by many runs of the whole model, whose progress visitors can watch."""
     return method_of(resolved.method).name in _WATCHED and not resolved.smooth and resolved.is_at_input
 
 
 def watched_players(resolved: ResolvedQuestion) -> Regions:
-    """Return among whom a watched question divides."""
+    """Return the players of a watched question."""
     return resolved.players or read_players(_WATCHED[method_of(resolved.method).name].default_players)
 
 
 def watched_input(resolved: ResolvedQuestion) -> WatchedInput | None:
-    """Return the question's game at the input, from the cache where it is there.
+    """Return the question's game at the input, from the cache if possible.
 
-    None where it is not watched, or its coalitions need no run of the model each, so that there is nothing to wait for.
+    None if it is not watched, or if its coalitions do not each need a run of the model: there is nothing to wait for.
     """
     if not is_watched(resolved):
         return None
@@ -60,7 +60,7 @@ def watched_input(resolved: ResolvedQuestion) -> WatchedInput | None:
 
 @torch.no_grad()
 def _make(resolved: ResolvedQuestion, name: str) -> WatchedInput | None:
-    traced_batch = resolved.trace("shapleycam")  # so that the curvature can be had
+    traced_batch = resolved.trace("shapleycam")  # so that the curvature can be computed
     players = watched_players(resolved)
     game = resolved.game(traced_batch, players)
     if run_limit(game, EstimatorOptions()) is None:
@@ -68,6 +68,6 @@ def _make(resolved: ResolvedQuestion, name: str) -> WatchedInput | None:
     with ignore_warnings():
         options = EstimatorOptions(players=players)
         explanations = traced_batch.compare(["randomcam"], game.target, resolved.utility, options, curvature=True)
-    # randomcam needs no run of the model; of its explanation all but the values is of use.
+    # randomcam needs no run of the model; only the values of its explanation are not used.
     image = replace(explanations["randomcam"], method=METHODS[name].name, coalition_cost=game.coalition_cost)
     return _WATCHED[name].make(game, image)

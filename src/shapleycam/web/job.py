@@ -1,4 +1,4 @@
-"""What the page's threads work on: an answer in the making, and its states."""
+"""Jobs of the page's threads: a job makes one answer, and has states."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TypeAlias
 from shapleycam.errors import ShapleyCamError
 
 Content: TypeAlias = str | bytes | ShapleyCamError
-"""HTML, the bytes of a file, or why there is none."""
+"""HTML, the bytes of a file, or the error that explains why there is no file."""
 
 
 class Cancelled(BaseException):
-    """Ends the work from inside where nobody waits for it any more; no handler of errors is meant to catch it."""
+    """Raised inside a job's work when nobody waits for it any more; handlers of errors should not catch it."""
 
 
 @dataclass(frozen=True)
 class Update:
-    """State of a job: its place in the queue (0: at work), or its latest content.
+    """State of a job: its place in the queue (0: in progress), and its latest content.
 
-    With `is_last` nothing follows; the content is then the answer, or None where the work failed or was stopped.
+    If `is_last`, no state follows; the content is then the answer, or None if the work failed or was stopped.
     """
 
     place: int
@@ -29,13 +29,13 @@ class Update:
 
 
 Check = Callable[[], None]
-"""To be called as often as possible by work: raises `Cancelled` where nobody waits any more, and may pause."""
+"""A function that work should call often: it raises `Cancelled` if nobody waits any more, and it may pause."""
 Work = Callable[[Check], Generator[Content, None, None]]
-"""Makes an answer in steps, each content that replaces the one before."""
+"""A function that makes an answer in steps; each content replaces the previous one."""
 
 
 class Job:
-    """An answer in the making, shared by all who wait for it."""
+    """The making of an answer, shared by all who wait for it."""
 
     def __init__(self, key: Hashable, work: Work, order: tuple[int, int]) -> None:
         self.key, self.work, self.order = key, work, order
@@ -45,7 +45,7 @@ class Job:
         self.listeners: list[Callable[[], None]] = []
 
     def notify(self) -> None:
-        """Wake all who wait for it."""
+        """Wake all who wait for the job."""
         for listener in self.listeners:
             listener()
 

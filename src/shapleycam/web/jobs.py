@@ -1,4 +1,4 @@
-"""Work of the page: bounded threads, a queue in which everybody sees their place, and an end where nobody waits."""
+"""`Jobs`: a bounded number of threads, a queue with visible places, and cancellation of jobs nobody waits for."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from shapleycam.web.job import Cancelled, Content, Job, QueueFullError, Update, 
 
 _LOG = logging.getLogger(__name__)
 _TURN, _PAUSE = 1.0, 2.0
-"""Seconds after which a job makes way for those in the queue, and after which it goes on in any case."""
+"""Seconds after which a job pauses for those in the queue, and after which it continues in any case."""
 _THREADS_OF_PAUSED = 6
-"""Threads beyond those at work: so many long jobs may pause; where more are asked for, the next waits in the queue."""
+"""Threads for paused jobs: this number of long jobs may pause; the next job waits in the queue."""
 _SHORT_JOBS = 4
-"""Short jobs may be in the queue that many times the number of others: an answer has several pictures."""
+"""The queue may hold this many times more short jobs than others, because an answer has several pictures."""
 _SETTLE = 0.02
-"""Seconds between a change and the look at it, so that the last step and the end are one state."""
+"""Seconds between a change and the next state, so that the last step and the end are one state."""
 
 
 class Jobs:
-    """Threads that work on jobs, first come, first served; long ones pause while others are in the queue.
+    """Threads that run jobs in the order of their arrival; long jobs pause while others are in the queue.
 
-    A job works in one thread from beginning to end. When its turn is over and others are in the queue, `check` gives
-    its place away and waits: until the queue is empty, or for two seconds, after which it has another turn. So a long
-    job slows others down, but cannot keep them waiting, and it goes on itself.
+    A job runs in one thread from beginning to end. If its turn is over and others are in the queue, `check` lets
+    another job run and waits until the queue is empty, or for two seconds; then the job has another turn. So a long job
+    slows others down but cannot block them, and it also makes progress itself.
 
     Args:
-        at_once: jobs that are worked on at the same time.
-        most_waiting: jobs that may be in the queue.
+        at_once: the number of jobs that run at the same time.
+        most_waiting: the maximum number of jobs in the queue.
     """
 
     def __init__(self, at_once: int, most_waiting: int) -> None:
@@ -49,12 +49,12 @@ class Jobs:
             thread.start()
 
     async def follow(self, key: Hashable, work: Work, *, is_short: bool = False) -> AsyncGenerator[Update, None]:
-        """Yield the states of the job of a key, started if it is not there; ending this early may cancel it.
+        """Yield the states of the job with a key, which starts if it does not exist.
 
-        Short jobs come before all others in the queue.
+        The job is cancelled if all who follow it stop early. Short jobs come before all others in the queue.
 
         Raises:
-            QueueFullError: too many are waiting, or the server is stopping.
+            QueueFullError: too many jobs are waiting, or the server is stopping.
         """
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
@@ -78,7 +78,7 @@ class Jobs:
             self._leave(job, wake)
 
     def stop(self) -> None:
-        """Take no more jobs, and cancel all; whoever follows one is told at once."""
+        """Accept no more jobs, and cancel all; those who follow a job get its last state at once."""
         with self._changed:
             self._is_closed = True
             for job in self._jobs.values():
@@ -90,11 +90,11 @@ class Jobs:
 
     @property
     def is_closed(self) -> bool:
-        """Whether no more work is taken or finished."""
+        """Whether jobs are no longer accepted or finished."""
         return self._is_closed
 
     def close(self, seconds: float) -> bool:
-        """Stop, and return whether all threads ended in so many seconds: work ends only where it calls `check`."""
+        """Stop, and return whether all threads ended within this time: work ends only when it calls `check`."""
         self.stop()
         deadline = monotonic() + seconds
         for thread in self._threads:
@@ -124,14 +124,14 @@ class Jobs:
             if job in self._queue:
                 self._queue.remove(job)
                 self._notify_queue()
-            self._changed.notify_all()  # it may be pausing
+            self._changed.notify_all()  # the job may be paused
 
     def _state(self, job: Job) -> Update:
         with self._changed:
             if job.is_done:
                 return Update(0, job.content if job.is_complete else None, is_last=True)
             place = self._queue.index(job) + 1 if job in self._queue else 0
-            return Update(0 if place <= self._free else place, job.content)  # so many begin in the same moment
+            return Update(0 if place <= self._free else place, job.content)  # free threads start the first ones at once
 
     def _run(self) -> None:
         while True:
@@ -157,7 +157,7 @@ class Jobs:
             is_complete = True
         except Cancelled:
             pass
-        except Exception:  # noqa: BLE001 - a fault of the page, since failures of answers are HTML; the thread goes on
+        except Exception:  # noqa: BLE001 - an error of the page itself: answers that fail are HTML. The thread goes on
             _LOG.exception("an answer failed")
         with self._changed:
             self._free += 1
@@ -181,7 +181,7 @@ class Jobs:
             self._free += 1
             self._changed.notify_all()
             self._changed.wait_for(lambda: job.is_cancelled or (self._free > 0 and not self._queue), _PAUSE)
-            self._free -= 1  # below 0 where it goes on although nobody made way: otherwise it might never
+            self._free -= 1  # below 0 if no other job paused: otherwise this job might never continue
             job.turn_began = monotonic()
         if job.is_cancelled:
             raise Cancelled

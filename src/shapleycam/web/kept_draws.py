@@ -1,4 +1,4 @@
-"""What was drawn so far of a random sequence, continued by whoever needs more."""
+"""`KeptDraws`: a random sequence whose draws are stored, and continued when more are needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class KeptDraws(Generic[T]):
-    """The first draws of a sequence, which all who follow it share; one thread at a time draws the next.
+    """The first draws of a sequence, shared by all who iterate over it; one thread at a time makes the next draw.
 
     Args:
         more: the sequence.
@@ -32,7 +32,7 @@ class KeptDraws(Generic[T]):
         self._seconds = 0.0
 
     def follow(self, check: Callable[[], None] = lambda: None) -> Iterator[T]:
-        """Yield the draws from the first on; `check` is called before each that is new, while no lock is held."""
+        """Yield the draws from the first on; `check` is called before each new draw, while no lock is held."""
         place = 0
         while True:
             while len(self._kept) <= place:
@@ -47,9 +47,9 @@ class KeptDraws(Generic[T]):
 
     @property
     def seconds_each(self) -> float:
-        """Return how long a draw took on the average; 0 before the first."""
+        """Return the mean time of a draw; 0 before the first."""
         return self._seconds / len(self._kept) if self._kept else 0.0
 
     def __len__(self) -> int:
-        """Return how many were drawn."""
+        """Return the number of stored draws."""
         return len(self._kept)

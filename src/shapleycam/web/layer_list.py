@@ -1,4 +1,4 @@
-"""The layers of a model that the page's box offers beside the rules, the most useful first."""
+"""The layers of a model in the page's box, besides the rules; the most useful come first."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from shapleycam.tracing.suspension import in_full_precision
 from shapleycam.web.resolved import ResolvedQuestion
 
 _MOST = 200
-"""Layers of a list at most; any other can still be typed."""
+"""Maximum number of layers in the list; visitors can type any other."""
 
 
 @in_full_precision()
 def list_layers(resolved: ResolvedQuestion) -> list[tuple[str, str]]:
-    """Return the names of a model's layers, each with a text: the default, blocks from the last on, layers inside them.
+    """Return a model's layers as names and texts: the default, then blocks from the last on, then layers inside them.
 
     The model is run once, on the question's photograph.
 

@@ -1,4 +1,4 @@
-"""Links in answers: an answer is shared by all questions of which its view reads the same, its links are not."""
+"""Links in answers. Questions that differ only in fields that a view does not read share an answer, but not links."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from shapleycam.web.question import Question, address_names
 
 
 def carry(html: str, question: Question, fields: Iterable[str], tabs: Iterable[str]) -> str:
-    """Return an answer whose links to tabs also carry the fields of the question that its view does not read.
+    """Add to an answer's links to tabs the fields of the question that its view does not read.
 
-    A field that a link sets itself stays as the link has it.
+    Fields that a link already has are not changed.
 
     Examples:
         >>> from shapleycam.web.links import carry

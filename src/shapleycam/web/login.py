@@ -1,4 +1,4 @@
-"""The login page, and the check that lets in only who has logged in."""
+"""The login page, and the middleware that refuses visitors who have not logged in."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _COOKIE = "shapleycam-login"
 _OPEN = ("/login", "/healthz", "/robots.txt", "/favicon.ico")
 _OPEN_FOLDER = "/static/"
 _FOR_SCRIPTS = ("/picture", "/classes", "/layers")
-"""What the page asks for itself, and could not show a login page in the place of."""
+"""Requests of the page's scripts, which cannot show a login page in place of the response."""
 _DELAY = 0.5
 """Seconds before a failure is answered."""
 _MOST_AT_ONCE = 16
-"""Attempts that may wait for their turn: passwords are tried one after another, since each takes memory."""
+"""Maximum number of waiting attempts: passwords are checked one after another, because each check needs memory."""
 
 Render = Callable[..., str]
 
 
 class Login:
-    """The handlers of login and logout, and who is logged in."""
+    """The handlers of login and logout, and the sessions."""
 
     def __init__(self, accounts: Accounts, render: Render) -> None:
         self._accounts, self._render = accounts, render
@@ -40,7 +40,7 @@ class Login:
         self._turns = CapacityLimiter(1)
 
     def is_open(self, connection: HTTPConnection) -> bool:
-        """Return whether a request needs no login, or has one."""
+        """Return whether a request needs no login, or belongs to a session."""
         path = connection.url.path
         return path in _OPEN or path.startswith(_OPEN_FOLDER) or self._sessions.is_valid(self._token(connection))
 
@@ -49,11 +49,11 @@ class Login:
         return self._page(request.query_params.get("next", ""), "", 200)
 
     async def submit(self, request: Request) -> Response:
-        """Log in, and lead to where the visitor wanted to go."""
+        """Log in, and redirect to the page that the visitor requested."""
         try:
             async with request.form(max_files=0, max_fields=8, max_part_size=4096) as form:
                 user, password, destination = (_text(form, name) for name in ("user", "password", "next"))
-        except FormParserError:  # starlette's own errors are responses already
+        except FormParserError:  # starlette's own errors already are responses
             return self._page("", "This form could not be read; reload the page and try again", 400)
         client = address_of(request)
         wait = self._attempts.wait_of(client)
@@ -67,7 +67,7 @@ class Login:
         self._attempts.forgive(client)
         response = RedirectResponse(_own_address(destination), 303)
         is_secure = "https" in {request.url.scheme, urlsplit(request.headers.get("origin", "")).scheme}
-        response.set_cookie(  # without a path: that of the page, wherever a proxy has put it
+        response.set_cookie(  # no path means the path of the page, wherever a proxy serves it
             _COOKIE, self._sessions.begin(), HOURS * 3600, path=None, secure=is_secure, httponly=True, samesite="lax"
         )
         return response
@@ -80,7 +80,7 @@ class Login:
         return response
 
     def refuse(self, connection: HTTPConnection) -> Response:
-        """Return what a visitor gets who is not logged in: the login page; in the place of an answer a link to it."""
+        """Return the response for a visitor who is not logged in: the login page, or for an answer a link to it."""
         path = connection.url.path
         if path.startswith("/answer/"):
             return HTMLResponse(self._render("logged_out.html"), 401)
@@ -88,7 +88,7 @@ class Login:
             return PlainTextResponse("This needs a login; reload the page\n", 401)
         query = f"?{connection.url.query}" if connection.url.query else ""
         destination = f"{path.strip('/')}{query}" if path != "/" else ""
-        login = f"{'../' * path.count('/', 1)}login"  # relative, since a proxy may have the page under any path
+        login = f"{'../' * path.count('/', 1)}login"  # relative, since a proxy may serve the page under any path
         return RedirectResponse(f"{login}?{urlencode({'next': destination})}" if destination else login, 303)
 
     def _page(self, destination: str, message: str, status: int, headers: dict[str, str] | None = None) -> Response:
@@ -101,7 +101,7 @@ class Login:
 
 
 class LoginCheck:
-    """Middleware that lets in only who has logged in."""
+    """Middleware that refuses visitors who have not logged in."""
 
     def __init__(self, app: ASGIApp, login: Login) -> None:
         self._app, self._login = app, login
@@ -117,7 +117,7 @@ class LoginCheck:
 
 
 def _own_address(destination: str) -> str:
-    """Return an address of a tab; that of the first one for whatever is no tab's, so that nobody is led elsewhere."""
+    """Return an address if it is that of a tab, else the first tab's, so that it cannot redirect to another site."""
     view, _, _ = destination.partition("?")
     return destination if view in TABS or view == "glossary" else "explain"
 

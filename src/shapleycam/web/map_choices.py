@@ -1,4 +1,4 @@
-"""How maps are drawn, as the page's addresses say it."""
+"""Read the style of maps from the fields of a question."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from shapleycam.web.question import Question
 
 
 def read_style(question: Question) -> MapStyle:
-    """Return how the maps of a question are drawn.
+    """Return the style of a question's maps.
 
     Raises:
-        OptionError: an unknown colour map or sign, no share, or no number of contours.
+        OptionError: the colour map or sign is unknown, or the share or number of contours is not valid.
     """
     return MapStyle(
         question.colours or None,
@@ -24,10 +24,10 @@ def read_style(question: Question) -> MapStyle:
 
 
 def read_contours(text: str) -> int:
-    """Return the number of contours that an address says; 0 for none.
+    """Return the number of contours in an address; 0 for an empty text.
 
     Raises:
-        OptionError: it is no such number.
+        OptionError: the text is not such a number.
     """
     number = int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else None
     if text and (number is None or number > MOST_CONTOURS):
@@ -38,12 +38,12 @@ def read_contours(text: str) -> int:
 
 
 def read_sign(text: str) -> Literal["positive", "negative"] | None:
-    """Return the sign that an address says; None for what each map shows by itself.
+    """Return the sign in an address; None for an empty text, with which each map shows its usual sign.
 
-    Both signs at once are what the signed map shows, and no heatmap can show.
+    "both" is not accepted: the signed map shows both signs anyway, and a heatmap cannot.
 
     Raises:
-        OptionError: it is none.
+        OptionError: the text is not a sign.
     """
     match text:
         case "positive" | "negative":
@@ -54,10 +54,10 @@ def read_sign(text: str) -> Literal["positive", "negative"] | None:
 
 
 def read_share(text: str) -> float | None:
-    """Return the share that an address says; None for none.
+    """Return the share in an address; None for an empty text.
 
     Raises:
-        OptionError: it is no share.
+        OptionError: the text is not a share.
     """
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""A map on the page: the addresses of its pictures, where it lies on the photograph, and the value of each place."""
+"""A map on the page: the addresses of its pictures, its position on the photograph, and the value of each place."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MapKind = Literal["heatmap", "values"]
 
 _TITLES: dict[MapKind, str] = {"heatmap": "heatmap", "values": "signed map"}
 _SMALL = 0.25
-"""Of a photograph: a smaller crop is shown by itself at first, as of a panorama."""
+"""A crop below this share of the photograph is shown alone at first, for example in a panorama."""
 _MOST_INLINE = 1024
-"""Places whose values an answer carries itself; of more they are an address."""
+"""An answer contains the values of at most this number of places; if there are more, it contains their address."""
 
 
 @dataclass(frozen=True)
 class MapStage:
-    """What the component `map` shows; lengths are in pixels of the photograph, `box` is (left, top, width, height)."""
+    """Content of the component `map`; lengths are in pixels of the photograph, `box` is (left, top, width, height)."""
 
     kind: MapKind
     title: str
@@ -44,22 +44,22 @@ class MapStage:
     grid: str
     unit: str
     bar: str | None = None
-    """The address of its colour bar; None where the style sheet has it."""
+    """The address of the map's colour bar; None if the style sheet has this bar."""
     shown: str = ""
-    """A sentence about the places and lines that are shown; empty where it is all places, without lines."""
+    """A sentence about the places and lines that are shown; empty for all places without lines."""
     sign: Sign = "both"
-    """Of the values that are shown."""
+    """The sign of the values that are shown."""
 
     @property
     def view_box(self) -> tuple[float, ...]:
-        """Return the part that is shown at first: all, or the crop where it would be too small to be read."""
+        """Return the part that is shown at first: the whole photograph, or only the crop if it would be too small."""
         _, _, width, height = self.box
         is_small = width * height < _SMALL * self.width * self.height
         return self.box if is_small else (0, 0, self.width, self.height)
 
 
 def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind, part: str = "") -> MapStage:
-    """Return one of the two maps of an explanation; `part` says which of several, while its values are sampled."""
+    """Return one of the two maps of an explanation; while values are sampled, `part` identifies the state."""
     width, height, box = _place(e)
     values = e.values[0]
     regions = drawn_regions(e, DrawnMap(kind=kind, style=resolved.style))
@@ -88,26 +88,26 @@ def map_stage(resolved: ResolvedQuestion, e: Explanation, kind: MapKind, part: s
 
 
 def evidence_in_words(e: Explanation, sign: Sign) -> str:
-    """Return where a map of this sign has its evidence for the class, or that it shows none of it."""
+    """Return in words where the evidence for the class is, or that a map of this sign shows what speaks against it."""
     return "what speaks against the class" if sign == "negative" else describe_evidence(e.values[0])
 
 
 def bar_address(resolved: ResolvedQuestion, kind: MapKind) -> str | None:
-    """Return the address of the colour bar of a kind of map; None where the style sheet has it."""
+    """Return the address of the colour bar for a kind of map; None if the style sheet has this bar."""
     style = resolved.style
     has_other_colours = style.colours is not None or (kind == "values" and style.sign is not None)
     return picture_address(resolved, f"{kind}-bar") if has_other_colours else None
 
 
 def shown_sentence(style: MapStyle, sign: Sign) -> str:
-    """Return a sentence about the sign, the places and the lines that a style shows; "" where all is as usual."""
+    """Return a sentence about the sign, the places and the lines that a style shows; "" for the usual style."""
     alone = f"{style.sign} values alone" if style.sign else ""
     phrase = "; ".join(part for part in (alone, style.describe(sign)) if part)
     return f"{phrase[0].upper()}{phrase[1:]}." if phrase else ""
 
 
 def grid_of_values(values: Tensor, kind: MapKind, style: MapStyle = DEFAULT_STYLE) -> str:
-    """Return the value of each place as JSON, written as people read it; of a heatmap its share of the strongest."""
+    """Return the value of each place as JSON, formatted for people; for a heatmap its share of the strongest place."""
     if kind == "heatmap":
         strengths = style.strengths(values, sign_of(kind, style))
         texts = [percent(share) for share in min_max(strengths[None])[0].flatten().tolist()]
@@ -120,7 +120,7 @@ def grid_of_values(values: Tensor, kind: MapKind, style: MapStyle = DEFAULT_STYL
 def grid_of_regions(regions: RegionMap, values: Sequence[RegionValue]) -> str:
     """Return the value of each region, and the region of each place, as JSON.
 
-    Places are in reading order, as runs of one region: its number, how many places, and so on.
+    Places are in reading order and run-length encoded: the number of a region, the number of places in it, and so on.
 
     Examples:
         >>> import torch
@@ -139,18 +139,18 @@ def grid_of_regions(regions: RegionMap, values: Sequence[RegionValue]) -> str:
 
 
 def unit_of(e: Explanation) -> str:
-    """Return the unit of an explanation's values in words."""
+    """Return in words the unit of an explanation's values."""
     return utility_word(e) if e.divides_score else "(no units)"
 
 
 def utility_word(e: Explanation) -> str:
-    """Return the utility in words, without the number of the class that it is against."""
+    """Return the utility in words, without the number of the class in a contrast."""
     name, against, _ = e.utility_name.partition(" against ")
     return "log-odds" if against and name == "logit" else name
 
 
 def _place(e: Explanation) -> tuple[int, int, tuple[float, ...]]:
-    """Return the width and height of what is shown, and where the network's crop lies in it."""
+    """Return the width and height of the picture that is shown, and the position of the network's crop in it."""
     source = e.sources[0]
     if source.photo is None or source.box is None or not hasattr(source.photo, "size"):
         height, width = e.heatmap.shape[1:]

@@ -1,4 +1,4 @@
-"""The models that the operator offers, the last ones used kept loaded."""
+"""`ModelCache`: the models that the operator offers; the most recently used ones stay loaded."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from shapleycam.web.shared_cache import SharedCache
 
 _LOG = logging.getLogger(__name__)
 _EXPLAINERS = 4
-"""Explainers that a loaded model keeps, one a layer."""
+"""Maximum number of cached explainers of a loaded model, one for each layer."""
 
 
 class LoadedModel:
-    """A model, with its explainers by layer and the operator's photographs as it takes them, which leave with it."""
+    """A model with its explainers by layer, and the operator's reference photographs, preprocessed for this model."""
 
     def __init__(self, network: Network, device: str | None, reference: Sequence[Path] = ()) -> None:
         self.network, self._device, self._reference = network, device or default_device(), reference
@@ -37,14 +37,18 @@ class LoadedModel:
 
     @cached_property
     def reference_samples(self) -> ReferenceSamples:
-        """The removal by the operator's photographs."""
+        """The removal that takes the operator's reference photographs for absent places."""
         return ReferenceSamples(batch_of(list(self._reference), self.network.preprocess, self.network.model))
 
 
 class ModelCache:
-    """`offered` are names as `--model` takes them, the first the default; `most` of them are loaded at a time.
+    """Loads the offered models, and keeps the most recently used ones.
 
-    `reference` are photographs that may stand in for absent places.
+    Args:
+        offered: names as in the option `--model`; the first is the default.
+        most: the maximum number of models that are loaded at a time.
+        device: where the models run; None for the default device.
+        reference: photographs that may replace absent places.
     """
 
     def __init__(
@@ -55,22 +59,22 @@ class ModelCache:
         self._identities: dict[str, tuple[str, ...]] = {}
 
     def get(self, name: str, check: Callable[[], None] = lambda: None) -> LoadedModel:
-        """Return a model, loaded if it is not; the first that is offered for an empty name.
+        """Return a model, and load it if necessary; an empty name means the first offered model.
 
-        `check` is called while another thread loads it, and may end the waiting by an error.
+        `check` is called while another thread loads the model, and may raise an error to stop waiting.
 
         Raises:
-            ModelError: it is not offered, or cannot be loaded, or is another one than when it was loaded before.
+            ModelError: the model is not offered, cannot be loaded, or has changed since it was loaded before.
         """
         full = self.names.full(name)
         return self._loaded.get(full, lambda: self._load(full), check)
 
     def is_loaded(self, name: str) -> bool:
-        """Return whether a model is loaded already."""
+        """Return whether a model is loaded."""
         return self._loaded.peek(self.names.full(name)) is not None
 
     def _load(self, full: str) -> LoadedModel:
-        """Load a model under its short name; why it cannot be loaded is the operator's affair, and is logged."""
+        """Load a model under its short name; if this fails, the reason is logged for the operator."""
         short = self.names.canonical(full)
         try:
             network = zoo.load_network(full)
@@ -84,10 +88,10 @@ class ModelCache:
         return LoadedModel(replace(network, name=short), self.device, self.reference)
 
     def _check_unchanged(self, full: str, short: str, network: Network) -> None:
-        """Refuse a model that was exchanged while it was not loaded.
+        """Refuse a model that was replaced while it was not loaded.
 
-        Answers, pictures and games of the earlier one are kept, and open in visitors' browsers: parts of one answer
-        would be of two models.
+        Answers, pictures and games of the earlier model are cached, and open in visitors' browsers, so parts of one
+        answer would come from two models.
         """
         identity = (weights_hash(network.model), code_hash(network.model, full), repr(network.labels))
         if self._identities.setdefault(full, identity) != identity:
@@ -98,5 +102,5 @@ class ModelCache:
             )
 
     def __len__(self) -> int:
-        """Return how many are loaded."""
+        """Return the number of loaded models."""
         return len(self._loaded)

@@ -1,4 +1,4 @@
-"""The models that the operator offers, by names that tell visitors no path of the server."""
+"""Short names of the models that the operator offers, which do not show the server's paths to visitors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _DIGITS = 6
 
 
 class ModelNames:
-    """The offered models by short names: a model of a file is called FILE:FUNCTION, one of a local folder hf:FOLDER.
+    """The offered models by short names: FILE:FUNCTION for a model in a file, hf:FOLDER for one in a local folder.
 
-    Where two would have the same name, those of files get digits that depend on the whole path, so that an address
-    never comes to mean another model when the operator offers one more. The names that the operator gave are accepted
-    too, since addresses of earlier versions have them.
+    If several models would have the same name, those with a path get digits that depend on the whole path. So an
+    address never means another model when the operator offers one more. The names that the operator gave are accepted
+    too, because addresses from earlier versions contain them.
 
     Args:
-        offered: names as `--model` takes them.
+        offered: names as in the option `--model`.
 
     Examples:
         >>> from shapleycam.web.model_names import ModelNames
@@ -53,14 +53,14 @@ class ModelNames:
         return self._short
 
     def canonical(self, name: str) -> str:
-        """Return the short name of a model that an address names in either way; other texts as they are."""
+        """Return the short name for a model's short or full name; other texts are not changed."""
         return name if name in self._full else self._short.get(name, name)
 
     def full(self, name: str) -> str:
-        """Return the name as `--model` takes it, of either name; of the first model for an empty one.
+        """Return a model's full name, as in `--model`, for its short or full name; "" means the first model.
 
         Raises:
-            ModelError: it is not offered.
+            ModelError: the model is not offered.
         """
         short = self.canonical(name) if name else self.short[0]
         if short not in self._full:
@@ -83,7 +83,7 @@ def short_name(name: str) -> str:
 
 
 def file_of(name: str) -> str:
-    """Return the path of the file or folder that a model's name holds, as it is written there; "" where there is none.
+    """Return the path of a file or folder in a model's name, as it is written there; "" if there is none.
 
     Examples:
         >>> from shapleycam.web.model_names import file_of
@@ -106,6 +106,6 @@ def _is_local_hub(name: str) -> bool:
 
 
 def _absolute(name: str) -> str:
-    """Return a name whose path does not depend on how it is written."""
+    """Return a name with its path made absolute, so that different spellings of a path are equal."""
     place = file_of(name)
     return name.replace(place, str(Path(place).resolve()), 1) if place else name

@@ -1,4 +1,4 @@
-"""Which requests are answered: those to the page's own names, and expensive ones only of its own pages."""
+"""Refuse requests to other names than the page's own, and expensive requests from pages of other sites."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from shapleycam.web.access import Access
 _OPEN = "/healthz"
 _EXPENSIVE = ("/answer/", "/picture", "/classes", "/layers")
 _OWN = ("same-origin", "none")
-"""Values of Sec-Fetch-Site: of the page itself, and of an address that the visitor typed or kept."""
+"""Values of Sec-Fetch-Site for requests by the page itself, and for addresses that the visitor typed or bookmarked."""
 
 
 class OriginCheck:
-    """Middleware that refuses requests to foreign names, and those of foreign pages that change or cost something.
+    """Middleware that refuses requests to other names, and requests by pages of other sites that change or cost much.
 
-    Browsers say in Sec-Fetch-Site whose page a request is of, where the page is reached by https or on this machine;
-    otherwise Origin or Referer is compared with Host. What says none of these is no browser's.
+    If the page is served by https or on this machine, browsers say in Sec-Fetch-Site which site a request comes from.
+    Otherwise Origin or Referer is compared with Host. A request without these headers does not come from a browser.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -59,7 +59,7 @@ class OriginCheck:
 
 
 def _name_of(address: str) -> str | None:
-    """Return the host of an address, None where it has none or is no address."""
+    """Return the host of an address; None if it has no host or is not an address."""
     try:
         name = urlsplit(address).hostname
     except ValueError:

@@ -1,4 +1,4 @@
-"""The panel beside every answer: what the boxes of its form offer, and what they show now."""
+"""The panel beside every answer: the options of its form's boxes, and which of them are chosen."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LAYERS = {
     "before-pool": "the last features that have places, before they are pooled",
     "last-conv": "the output of the last convolution",
 }
-"""The rules by which a layer is found, in one line each."""
+"""A line about each rule that finds a layer."""
 REMOVALS = {
     "zero": "the paper's",
     "mean": "over the image's own positions",
@@ -46,7 +46,7 @@ REMOVALS = {
     "drop": "patches left out of a vision transformer, at layer input",
     SAMPLES.name: "each of this page's reference photographs in turn, at layer input",
 }
-"""The removals that have a name, in one line each."""
+"""A line about each removal that has a name."""
 _GRID = "grid"
 _PLAYERS = {
     _GRID: "grid: as fine as the runs allow, 7 x 7 for sampledshapley, 8 x 8 for owen",
@@ -56,7 +56,7 @@ _PLAYERS = {
     "superpixels:20": "superpixels:20: 20 of them",
     "patches": "patches: those of a vision transformer",
 }
-"""Players on the photograph, in one line each; an address may have any other grid or number."""
+"""A line about each choice of players at the input; an address may have any other grid or number."""
 _RUNS = ("250", "500", str(DEFAULT_RUNS), "2000", "5000")
 _SETS = {
     "paper": "the ten of the paper",
@@ -64,7 +64,7 @@ _SETS = {
     "field": "every method: slow",
     **{family_in_addresses(family): line for family, line in FAMILIES.items()},
 }
-"""The sets of methods in one line each."""
+"""A line about each set of methods."""
 
 _OWN_COLOURS, _NO_CONTOURS, _USUAL_SIGN, _ALL_PLACES = "own", "0", "usual", "all"
 _COLOURS = {
@@ -75,27 +75,27 @@ _COLOURS = {
     "gray": "gray",
     "coolwarm": "coolwarm: two sides, for the signed map",
 }
-"""Colour maps in one line each; an address may have any other of matplotlib's."""
+"""A line about each colour map; an address may have any other colour map of matplotlib."""
 _CONTOURS = {_NO_CONTOURS: "none", "4": "at 4 steps of the scale", "9": "at 9 steps of the scale"}
-"""Numbers of contours; an address may have any other."""
+"""A line about each number of contours; an address may have any other."""
 _SIGNS = {
     _USUAL_SIGN: "usual: heatmaps what speaks for the class, signed maps both",
     "positive": "positive: what speaks for the class",
     "negative": "negative: what speaks against it",
 }
-"""The signs that all maps can show, in one line each."""
+"""A line about each sign that all maps can show."""
 _PLACES = {
     _ALL_PLACES: "all",
     "0.5": "those that hold 50% of the value",
     "0.8": "those that hold 80% of the value",
 }
-"""Shares of the value, as `top_value` of `MapStyle`."""
+"""A line about each share of the value, as in `top_value` of `MapStyle`."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Option:
-    """One entry of a box: its value in the address, and its text."""
+    """One option of a box: its value in the address, its text, and whether it is chosen."""
 
     value: str
     text: str
@@ -104,7 +104,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Box:
-    """A box of the form: its groups of options by heading; a heading may be empty."""
+    """A box of the form, with groups of options by heading; a heading may be empty."""
 
     name: str
     label: str
@@ -115,9 +115,9 @@ class Box:
 def panel_boxes(
     question: Question, models: Sequence[str], fields: Iterable[str], *, has_reference: bool = False
 ) -> list[Box]:
-    """Return the boxes that choose among a few things, of those fields that a view reads.
+    """Return the boxes that offer a few options, for the fields that a view reads.
 
-    Removal "samples" is among them only where there are reference photographs.
+    They offer removal "samples" only if there are reference photographs.
     """
     removals = {name: line for name, line in REMOVALS.items() if has_reference or name != SAMPLES.name}
     boxes = {
@@ -149,27 +149,27 @@ def panel_boxes(
         "top_value": _places_box(question.top_value),
     }
     shown = set(fields)
-    if "layer" in shown and question.layer != INPUT:  # what is of the photograph alone is there where it was chosen
+    if "layer" in shown and question.layer != INPUT:  # these fields are for the input; elsewhere only if they are set
         shown -= {name for name in ABOUT_PLAYERS if not getattr(question, name)}
     return [boxes[field] for field in boxes if field in shown]
 
 
 def hidden_pairs(question: Question, fields: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the names and values that a view's form carries along: the photograph, and what other views read.
+    """Return the hidden names and values of a view's form: the photograph, and the fields that only other views read.
 
-    The players that a coalition leaves out are not carried: another layer has other places.
+    The absent players of a coalition are not included, because another layer has other places.
     """
     own = dict(parse_qsl(question.but(photo="").only(fields).address()))
     return [(name, value) for name, value in parse_qsl(question.address()) if name not in own and name != "absent"]
 
 
 def upload_pairs(question: Question) -> list[tuple[str, str]]:
-    """Return the names and values that stay as they are for another photograph."""
+    """Return the names and values that stay the same for a new photograph."""
     return parse_qsl(question.but(photo="", target="", against="", absent="").address())
 
 
 def layer_options() -> list[tuple[str, str]]:
-    """Return the rules by which the page can find a layer, each with its line."""
+    """Return the rules that find a layer, each with its value in the address and its text."""
     return [("" if rule == DEFAULT_LAYER else rule, _named(rule, LAYERS[rule])) for rule in RULES]
 
 
@@ -196,7 +196,7 @@ def _utility_box(question: Question) -> Box:
 
 
 def _player_options(question: Question) -> tuple[dict[str, dict[str, str]], str, str]:
-    """Return the options of players, the one that is chosen, and the default."""
+    """Return the options for players, the chosen option, and the default."""
     texts, text = dict(_PLAYERS), question.players
     if _valid(text, lambda: read_players(text)) is not None and text not in texts:
         texts[text] = text
@@ -204,7 +204,7 @@ def _player_options(question: Question) -> tuple[dict[str, dict[str, str]], str,
 
 
 def _run_options(question: Question) -> tuple[dict[str, dict[str, str]], str, str]:
-    """Return the options of the number of runs, the one that is chosen, and the default."""
+    """Return the options for the number of runs, the chosen option, and the default."""
     texts = {text: f"{int(text):,}" for text in _RUNS}
     plan = _valid(question.runs, lambda: read_runs(question.runs))
     if plan is not None and plan.is_stopped:
@@ -215,7 +215,7 @@ def _run_options(question: Question) -> tuple[dict[str, dict[str, str]], str, st
 
 
 def _smoothing_box(text: str) -> Box:
-    """Return the box of smoothings; several at once, which an address may have, are an entry of their own."""
+    """Return the box of smoothings; several smoothings in an address become one more option."""
     texts = {NONE: "none", **{name: _named(name, row.summary) for name, row in SMOOTHINGS.items()}}
     chosen = _valid(text, lambda: smoothing_name(parse_smoothing(text or None)))
     if chosen is not None and chosen not in texts:
@@ -224,14 +224,14 @@ def _smoothing_box(text: str) -> Box:
 
 
 def _colours_box(text: str) -> Box:
-    """Return the box of colour maps: a few, and any other of matplotlib that the address has."""
+    """Return the box of colour maps; another colour map of matplotlib in an address becomes one more option."""
     chosen = _valid(text, lambda: find_colour_map(text) if text else "")
     texts = dict(_COLOURS) if not chosen or chosen in _COLOURS else {**_COLOURS, chosen: chosen}
     return _box("colours", "Colours of the maps", None, {"": texts}, chosen or text, _OWN_COLOURS)
 
 
 def _contours_box(text: str) -> Box:
-    """Return the box of contours; another number that the address has is an entry too."""
+    """Return the box of contours; another number in an address becomes one more option."""
     texts, contours = dict(_CONTOURS), _valid(text, lambda: read_contours(text))
     if contours is not None and text not in texts:
         texts[text] = f"at {counted(contours, 'step')} of the scale"
@@ -239,7 +239,7 @@ def _contours_box(text: str) -> Box:
 
 
 def _places_box(text: str) -> Box:
-    """Return the box of the places that maps show; another share that the address has is an entry too."""
+    """Return the box of the places that maps show; another share in an address becomes one more option."""
     texts, share = dict(_PLACES), _valid(text, lambda: read_share(text))
     if share is not None and text not in texts:
         texts[text] = f"those that hold {percent(share)} of the value"
@@ -247,7 +247,7 @@ def _places_box(text: str) -> Box:
 
 
 def _valid(text: str, read: Callable[[], T]) -> T | None:
-    """Return what a text of the address means; None for nothing, or where the answer will say what is wrong with it."""
+    """Return the value of a text in an address; None if it is empty, or wrong: the answer then reports the error."""
     try:
         return read() if text else None
     except OptionError:
@@ -255,7 +255,7 @@ def _valid(text: str, read: Callable[[], T]) -> T | None:
 
 
 def _box(name: str, label: str, term: str | None, groups: dict[str, dict[str, str]], chosen: str, default: str) -> Box:
-    """Return a box; the default has an empty value, which addresses leave out, and what is unknown is an entry too."""
+    """Return a box. The default option has an empty value, which addresses omit; an unknown value becomes an option."""
     known = {value for texts in groups.values() for value in texts}
     options = {
         heading: [

@@ -1,4 +1,4 @@
-"""Accounts of visitors: passwords as scrypt hashes."""
+"""Accounts of visitors, with passwords as scrypt hashes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from shapleycam.errors import OptionError
 
 _KIND, _N, _R, _P = "scrypt", 2**15, 8, 1
-"""scrypt's parameters: some 0.1 s and 32 MB for each password that is tried."""
+"""scrypt's parameters: each password check takes about 0.1 s and 32 MB."""
 _SALT_BYTES, _HASH_BYTES = 16, 32
 _MEMORY = 64 * 2**20
 
@@ -32,16 +32,16 @@ class Accounts:
     hashes: Mapping[str, str]
 
     def accept(self, user: str, password: str) -> bool:
-        """Return whether user and password belong together; it takes as long for a user who is not there."""
+        """Return whether a password is that of a user; an unknown user takes the same time."""
         expected = self.hashes.get(user, next(iter(self.hashes.values())))
         return _matches(password, expected) and user in self.hashes
 
     @classmethod
     def read(cls, path: Path) -> Accounts:
-        """Return the accounts of a file with a line USER:HASH for each; empty lines and those with # are left out.
+        """Read the accounts in a file with one line USER:HASH for each; empty lines and lines with # are ignored.
 
         Raises:
-            OptionError: it cannot be read, has another line, a user twice, or nobody.
+            OptionError: the file cannot be read, has a wrong line, has a user twice, or has no user.
         """
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -66,10 +66,10 @@ class Accounts:
 
     @classmethod
     def of_text(cls, text: str, name: str) -> Accounts:
-        """Return the one account of USER:PASSWORD; `name` says where the text is from.
+        """Return the single account of a text USER:PASSWORD; `name` says in messages where the text comes from.
 
         Raises:
-            OptionError: it has no user or no password.
+            OptionError: the text has no user or no password.
         """
         user, _, password = text.partition(":")
         if not (user and password):
@@ -78,7 +78,7 @@ class Accounts:
 
 
 def hash_password(password: str) -> str:
-    """Return the hash of a password, with its salt and the parameters of scrypt."""
+    """Return the hash of a password, including its salt and scrypt's parameters."""
     salt = secrets.token_bytes(_SALT_BYTES)
     parts = (_KIND, str(_N), str(_R), str(_P), _text_of(salt), _text_of(_scrypt(password, salt, _N, _R, _P)))
     return "$".join(parts)

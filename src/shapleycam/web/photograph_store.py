@@ -1,4 +1,4 @@
-"""Photographs that visitors sent, by their content: in memory only, bounded in bytes and in time."""
+"""`PhotographStore`: uploaded photographs by their content, only in memory, limited in bytes and in time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from shapleycam.web.photographs import Limits, Photograph, check_photograph
 
 _KEY_DIGITS = 32
 _OVERHEAD = 2_000
-"""Bytes of an entry beside the photograph's, so that many tiny ones are bounded as well."""
+"""Bytes that an entry counts in addition to the photograph's, so that many tiny photographs are limited too."""
 
 
 class PhotographGoneError(ImageError):
-    """The photograph of an address is not in the store (any more)."""
+    """The photograph in an address is not, or no longer, in the store."""
 
 
 @dataclass
@@ -34,11 +34,11 @@ class _Entry:
 
 
 class PhotographStore:
-    """Examples by name, and what visitors sent by a keyed hash of the content, which nobody can guess or compute.
+    """Stores examples by name, and uploads by a keyed hash of their content, which visitors cannot guess or compute.
 
-    Two visitors with the same photograph share one entry; nothing that a visitor does removes it: it goes when it was
-    not used for `keep_hours`, or when newer ones need its bytes. What was made of it is to go with it: each function
-    in `listeners` is called with the keys that went, while no lock is held.
+    Two visitors with the same photograph share one entry, and visitors cannot remove it. It is removed if it was not
+    used for `keep_hours`, or if newer photographs need its bytes. Everything that was made from it must be removed too:
+    each function in `listeners` is called with the removed keys, while no lock is held.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PhotographStore:
         """Store a photograph, and return its key.
 
         Raises:
-            ImageError: over a limit, empty, not a photograph, or damaged.
+            ImageError: the photograph is over a limit, empty, not a photograph, or damaged.
         """
         photograph = check_photograph("photograph", content, self._limits)
         key = hmac.digest(self._secret, content, "sha256").hex()[:_KEY_DIGITS]
@@ -73,10 +73,10 @@ class PhotographStore:
         return key
 
     def get(self, key: str) -> Photograph:
-        """Return the photograph of a key; the first example for an empty one.
+        """Return the photograph of a key; an empty key means the first example.
 
         Raises:
-            PhotographGoneError: it is not there (any more).
+            PhotographGoneError: the photograph is not, or no longer, in the store.
         """
         if not key and self.examples:
             return next(iter(self.examples.values()))
@@ -92,7 +92,7 @@ class PhotographStore:
             return entry.photograph
 
     def remove_old(self) -> None:
-        """Remove what was not used for too long, and the oldest where there are too many bytes."""
+        """Remove photographs that were not used for too long, and the oldest ones if there are too many bytes."""
         removed = []
         with self._lock:
             oldest = self._clock() - self._seconds
@@ -108,7 +108,7 @@ class PhotographStore:
                 listener(frozenset(removed))
 
     def __len__(self) -> int:
-        """Return how many photographs that visitors sent are there."""
+        """Return the number of uploaded photographs in the store."""
         return len(self._entries)
 
     def _remove(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""The pictures and files of answers, each made on demand from its address."""
+"""The pictures and files in answers, which are made on demand from their addresses."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ FILES: dict[str, tuple[str, Callable[[ResolvedQuestion], bytes]]] = {
     "run-drawing": ("image/svg+xml", picture_of_run),
     "run-map": ("image/jpeg", picture_of_run),
 }
-"""What is bytes already, by kind: the media type, and the function that makes it."""
+"""Files that are not WebP pictures, by kind: the media type, and the function that makes the bytes."""
 _THUMBNAIL = 240
-"""Pixels of the longer side of a photograph in the panel."""
+"""Pixels of the longer side of the photograph in the panel."""
 _WITH_LINES = 640
-"""Pixels at least of the longer side of a map with borders or contours, which a browser would blur in a smaller one."""
+"""Minimum pixels of the longer side of a map with borders or contours: a browser would blur them in a smaller map."""
 _BAR = (255, 8)
-"""Pixels of a colour bar; the middle one is zero."""
+"""Width and height of a colour bar in pixels; the middle column is zero."""
 
 
 def draw_picture(kind: str, resolved: ResolvedQuestion) -> bytes:
-    """Return a picture as the bytes of a WebP file, without loss where it is transparent; or a file of `FILES`.
+    """Return a picture as the bytes of a WebP file (lossless if it is transparent), or a file of `FILES`.
 
     Raises:
-        OptionError: an unknown kind.
+        OptionError: the kind is unknown.
         ShapleyCamError: the question has no answer.
     """
     if kind in FILES:
@@ -53,7 +53,7 @@ def draw_picture(kind: str, resolved: ResolvedQuestion) -> bytes:
 
 
 def media_type(kind: str) -> str:
-    """Return the media type of what `draw_picture` returns."""
+    """Return the media type of the bytes that `draw_picture` returns."""
     return FILES[kind][0] if kind in FILES else "image/webp"
 
 
@@ -65,7 +65,7 @@ def _thumbnail(resolved: ResolvedQuestion) -> Image.Image:
 
 def _photo(resolved: ResolvedQuestion) -> Image.Image:
     watched = watched_input(resolved)
-    e = explained(resolved).explanation if watched is None else watched.image  # which is there from the first run on
+    e = explained(resolved).explanation if watched is None else watched.image  # this exists before the first run
     return e.overlay(opacity=0)
 
 
@@ -74,7 +74,7 @@ def _heatmap(resolved: ResolvedQuestion) -> Image.Image:
 
 
 def _values(resolved: ResolvedQuestion) -> Image.Image:
-    """Return the signed map, or that after some of the runs of the model."""
+    """Return the signed map, at the end or after the number of runs in `part`."""
     part = resolved.question.part
     e = (explained_after(resolved, part) if part else explained(resolved)).explanation
     return _with_lines(e, DrawnMap(kind="values", opacity=1.0, style=resolved.style))
@@ -87,7 +87,7 @@ def _with_lines(e: Explanation, drawn: DrawnMap) -> Image.Image:
         return colours
     scale = -(-_WITH_LINES // max(colours.size))
     size = (scale * colours.width, scale * colours.height)
-    # Regions have hard edges, which are under their borders.
+    # Regions keep hard edges, which lie under their borders.
     how = Image.Resampling.NEAREST if drawn_regions(e, drawn) is not None else Image.Resampling.BILINEAR
     return Image.alpha_composite(colours.resize(size, how), over.draw(size))
 
@@ -118,4 +118,4 @@ PICTURES: dict[str, Callable[[ResolvedQuestion], Image.Image]] = {
     "heatmap-bar": _bar("heatmap"),
     "values-bar": _bar("values"),
 }
-"""The kinds of picture; a view's own are added to its file and to this table."""
+"""The kinds of pictures. To add one for a view, write its function in the view's file and list it here."""

@@ -1,4 +1,4 @@
-"""The game of a question, which Fidelity samples and Coalitions plays: made once, and its samples continued by both."""
+"""The game of a question in the tabs Fidelity and Coalitions, which share the game and its samples."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from shapleycam.web.kept_draws import KeptDraws
 from shapleycam.web.resolved import ResolvedQuestion
 
 _SIDE = 8
-"""Cells a side at most: in larger grids regions are the players, so that each step is short."""
+"""Maximum number of cells along a side. In larger grids regions are the players, so that each step is short."""
 _FIRST, _THEN = (1, 1, 2, 4), 8
-"""Samples of four orders each that are drawn between two looks at whether somebody still waits; few at first, so that
-there is something to be seen."""
+"""Samples of four orders each that are drawn between two checks whether somebody still waits; few at first, so that
+the first result appears soon."""
 ORDERS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
-"""After so many random orders Fidelity shows a state; the last number ends the sampling in any case."""
+"""Numbers of random orders after which Fidelity shows a state; the sampling ends at the last one in any case."""
 ORDERS_OF_A_SAMPLE = 4
 _SEED = 1
-"""Another one than that of sampledshapley, which would else be measured against its own samples."""
+"""This seed differs from that of sampledshapley, which otherwise would be measured against its own samples."""
 METHODS_MEASURED = tuple(name for name, method in METHODS.items() if method.spread is not None and "all" in method.sets)
 """The methods that are measured: those of the set `all` that do not play the game."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Each method's values by player (1, n), and the methods that need second derivatives that the model lacks."""
+    """Each method's values by player (1, n), and the methods that need second derivatives, if the model has none."""
 
     values: dict[str, Float[Tensor, "1 n"]]
     missing: list[str]
@@ -49,13 +49,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class PlayedGame:
-    """A game of one image on a board of places.
+    """A game of one image whose players form a grid of places.
 
     Attributes:
-        game: its players are the places, row by row; prefix tokens together are one more, the last.
-        probability: the game of the class's probability; None where the output has no probabilities.
-        image: an explanation of the image, of which only what it says of the image and the class is of use.
-        rows, columns: of the board.
+        game: the game. Its players are the places, row by row; the prefix tokens, if any, are the last player.
+        probability: the game of the class's probability; None if the output has no probabilities.
+        image: an explanation of the image, of which everything except the values is used.
+        rows, columns: the size of the grid.
         are_regions: whether a place is a region of several cells of the layer.
     """
 
@@ -69,18 +69,18 @@ class PlayedGame:
 
     @property
     def places(self) -> int:
-        """Return how many players have a place in the image."""
+        """Return the number of players that have a place in the image."""
         return self.rows * self.columns
 
     @property
     def is_exact(self) -> bool:
-        """Return whether there are so few players that all coalitions are evaluated."""
+        """Return whether all coalitions are evaluated, because there are few players."""
         return self.game.n_players <= MOST_EXACT
 
     def shares(self, orders: int, check: Callable[[], None]) -> ShapleyValues:
-        """Return the Shapley values sampled by so many random orders; the exact ones where there are few players.
+        """Return the Shapley values that are sampled by this number of random orders; exact ones for few players.
 
-        The same number of orders always gives the same values, whoever asked for more or less before.
+        The same number of orders always gives the same values, whatever was requested before.
         """
         with torch.no_grad():
             if self.is_exact:
@@ -98,17 +98,17 @@ class PlayedGame:
         return torch.cat(blocks, 1)[:, :count]
 
     def cells(self, values: Float[Tensor, "1 n"]) -> Float[Tensor, "1 h w"]:
-        """Return for each cell of the layer the value of its place: a region's own, in each of its cells."""
+        """Return for each cell of the layer the value of its place; all cells of a region have the region's value."""
         member = self.game.players.member
         return self.game.layout.cells(values.gather(1, member)).float().cpu()
 
     def draw(self, values: Float[Tensor, "1 n"]) -> Image.Image:
-        """Return the players' values as the colours of a signed map, in the size of the network's input."""
+        """Return the players' values as the colours of a signed map with the size of the network's input."""
         return replace(self.image, values=self.cells(values)).shade(0, "values")
 
     @property
     def sides(self) -> tuple[list[int], list[int]]:
-        """Return how many cells of the layer each row, and each column, of the board has."""
+        """Return the number of the layer's cells in each row and in each column of the grid."""
         game = self.game
         labels = game.players.member[0, game.layout.prefix :].unflatten(0, game.layout.grid)
         rows, columns = (line.unique_consecutive(return_counts=True)[1] for line in (labels[:, 0], labels[0]))
@@ -122,7 +122,7 @@ class PlayedGame:
 
 
 def played_game(resolved: ResolvedQuestion) -> PlayedGame:
-    """Return the question's game, from the cache where it is there.
+    """Return the question's game, from the cache if possible.
 
     Raises:
         OptionError: the layer's grid is not that of an image.
@@ -133,7 +133,7 @@ def played_game(resolved: ResolvedQuestion) -> PlayedGame:
 
 @torch.no_grad()
 def _make(resolved: ResolvedQuestion) -> PlayedGame:
-    traced_batch = resolved.trace("shapleycam")  # so that second derivatives can be had
+    traced_batch = resolved.trace("shapleycam")  # so that second derivatives can be computed
     game = resolved.game(traced_batch)
     regions = resolved.regions(game, _SIDE)
     if regions is not None:
@@ -142,7 +142,7 @@ def _make(resolved: ResolvedQuestion) -> PlayedGame:
     name = "sigmoid_probability" if game.utility.name.startswith("sigmoid") else "probability"
     with ignore_warnings():
         explanations = traced_batch.compare(["randomcam"], game.target, resolved.utility, EstimatorOptions())
-    # randomcam needs no derivative, which a model may not have; of its explanation all but the values is of use.
+    # randomcam needs no derivative, which a model may not have; only the values of its explanation are not used.
     image = replace(explanations["randomcam"], method="sampledshapley")
     probability = None
     if image.probabilities(0) is not None:

@@ -1,4 +1,4 @@
-"""Among whom the first tab divides, and in how many runs, as the page's addresses say it."""
+"""Read the first tab's players and number of runs from the fields of a question."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from shapleycam.game.players import Regions
 from shapleycam.values.run_limit import RUNS_AT_INPUT
 
 DEFAULT_PLAYERS, DEFAULT_RUNS = "7x7", RUNS_AT_INPUT
-"""At the input."""
+"""The defaults at the input."""
 DEFAULT_NESTED_PLAYERS = "8x8"
-"""At the input, of the method that divides among regions of regions: halves of halves."""
+"""The default at the input for the method with nested groups of regions, which are halves of halves."""
 _MOST_RUNS = 20_000
-"""Which visitors may ask for."""
+"""The maximum number of runs in an address."""
 
 
 def read_players(text: str) -> Regions:
-    """Return the players that an address says; None for none.
+    """Return the players in an address; None for an empty text.
 
     Raises:
-        OptionError: neither a grid nor a name of regions.
+        OptionError: the text is neither a grid nor a name of regions.
     """
     if not text:
         return None
@@ -39,9 +39,9 @@ def read_players(text: str) -> Regions:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """How many runs may be made: `most`, of so many `planned`, which are more where somebody stopped before.
+    """The number of runs that may be made (`most`), of those that were `planned`: fewer if a visitor stopped them.
 
-    `text` is what an address says; `label` is how it reads in a box.
+    `text` is the plan in an address, and `label` the plan in a box.
 
     Examples:
         >>> from shapleycam.web.player_choices import RunPlan
@@ -59,20 +59,20 @@ class RunPlan:
 
     @property
     def text(self) -> str:
-        """Return the plan as addresses have it."""
+        """Return the plan as a text in an address."""
         return f"{self.most}of{self.planned}" if self.is_stopped else str(self.most)
 
     @property
     def label(self) -> str:
-        """Return the plan as people read it."""
+        """Return the plan as a text for people."""
         return f"{self.most:,} of {self.planned:,}" if self.is_stopped else f"{self.most:,}"
 
 
 def read_runs(text: str) -> RunPlan | None:
-    """Return the number of runs that an address says, "500" or "62of1000"; None for none.
+    """Return the plan of runs in an address, such as "500" or "62of1000"; None for an empty text.
 
     Raises:
-        OptionError: it is no number, or one that is out of range.
+        OptionError: the text is not a number, or a number is out of range.
     """
     if not text:
         return None
@@ -87,6 +87,6 @@ def read_runs(text: str) -> RunPlan | None:
 
 
 def _read_number(text: str) -> int | None:
-    """Return a number of runs that visitors may ask for; None for anything else."""
+    """Return the number of runs that a text stands for; None if visitors may not choose it."""
     is_number = text.isascii() and text.isdecimal() and len(text) < 9
     return int(text) if is_number and 1 <= int(text) <= _MOST_RUNS else None

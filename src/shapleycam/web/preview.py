@@ -1,4 +1,4 @@
-"""The address of the picture that other programs show beside a link to the page."""
+"""The address of the preview picture, which other programs show beside a link to the page."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _OF_PROXIES = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-fo
 
 
 def preview_address(request: Request, access: Access) -> str:
-    """Return the absolute address of the preview picture; "" where it is not known.
+    """Return the absolute address of the preview picture; "" if it is not known.
 
-    It is of the scheme and host of the request itself, whose host is one of the page's own names (`OriginCheck`).
-    Behind a reverse proxy it is known only where the proxy is trusted, hands on a public name, and says under which
-    path the page is, in X-Forwarded-Prefix.
+    It has the scheme and host of the request, whose host is one of the page's own names (`OriginCheck`). Behind a
+    reverse proxy it is known only if the proxy is trusted, forwards a public name, and gives the path of the page in
+    X-Forwarded-Prefix.
     """
     prefix = "/"
     if any(name in request.headers for name in _OF_PROXIES):

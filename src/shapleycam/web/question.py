@@ -1,4 +1,4 @@
-"""The question of a view: what its address says, and nothing else."""
+"""The question of a view: the content of its address, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from shapleycam.errors import OptionError, nearest
 
 _ADDRESS_NAMES = {"target": "class"}
-"""Fields that have another name in addresses, since Python has taken it."""
+"""Fields that have another name in addresses, because this name is a keyword of Python."""
 _LONGEST = 1000
 
 
@@ -18,33 +18,33 @@ _LONGEST = 1000
 class Question:
     """Everything that an answer of the page depends on; each field is one parameter of the address.
 
-    A field that is empty has its default, which the address then leaves out. A later field is one more line here.
+    An empty field means the default, and the address omits it. A new field is one more line here.
 
     Attributes:
         photo: the key of a photograph in the store, or the name of an example; empty for the first example.
-        model: one of the models that are offered; empty for the first.
+        model: one of the offered models; empty for the first.
         layer: a dotted name, or a rule of `shapleycam.layers`; empty for the default.
         target: the class that is explained, a number or a label; empty for the predicted one.
         against: the class that it is explained against; empty for none.
         utility: what is explained; empty for the default.
-        removal: what stands in for absent places, "mean"; empty for the default.
+        removal: the name of what replaces absent places, such as "mean"; empty for the default.
         method: the method of the first tab; empty for the default.
-        players: among whom the first tab divides, a grid such as "7x7", or "superpixels", "superpixels:80" or
-            "patches" at layer "input"; empty for the default.
-        runs: of the model at layer "input", or of what comes after another, that the first tab may make at most; empty
-            for the default. "62of1000" are 62 of 1,000 that were planned, where the first tab was stopped.
-        methods: those of Compare: a set or one method; empty for the paper's ten.
-        smooth: how maps are smoothed, as names joined by commas; empty for not at all.
+        players: the players of the first tab: a grid such as "7x7", or at layer "input" "superpixels",
+            "superpixels:80" or "patches"; empty for the default.
+        runs: the maximum number of runs that the first tab may make, of the model at layer "input" and of the head at
+            other layers; empty for the default. "62of1000": 1,000 were planned, and a visitor stopped after 62.
+        methods: the methods of the tab Compare, a set or one method; empty for the paper's ten.
+        smooth: the smoothings of maps, as names joined by commas; empty for none.
         colours: the colour map of the maps, by matplotlib's name; empty for the library's own.
-        contours: the number of lines of equal heat or value; empty for none.
-        sign: of the values that maps show, "positive" or "negative"; empty for what each map shows by itself.
+        contours: the number of contours in the maps; empty for none.
+        sign: the sign of the values that maps show, "positive" or "negative"; empty for the usual sign of each map.
         top_value: the share of the value whose places are shown; empty for all places.
-        layers: those that the ladder has been to, as names joined by commas; empty for a few of the model's.
+        layers: the layers of the ladder, as names joined by commas; empty for a few of the model's layers.
         error: the standard error to which Fidelity samples, in percent of the values; empty for the default.
-        absent: the players that a coalition leaves out, as their numbers joined by dots; empty for none.
-        run: one of the runs that are offered; empty for the first.
+        absent: the players that are not in a coalition, as numbers joined by dots; empty for none.
+        run: one of the offered runs of `evaluate`; empty for the first.
         metric: the metric by which the images of a run are ordered; empty for the default.
-        part: which of several pictures of a kind, as the number of orders of sampled values; empty for the only one.
+        part: identifies one of several pictures of a kind, such as the number of orders; empty for the only one.
 
     Examples:
         >>> from shapleycam.web.question import Question
@@ -81,7 +81,7 @@ class Question:
         """Return the question of an address's parameters.
 
         Raises:
-            OptionError: an unknown parameter, one that is there twice, or one that is far too long.
+            OptionError: a parameter is unknown, occurs twice, or is far too long.
         """
         pairs = [(name, value.strip()) for name, value in parameters]
         names = {name: field for field, name in address_names().items()}
@@ -100,11 +100,11 @@ class Question:
         return replace(self, **changes)
 
     def only(self, names: Iterable[str]) -> Question:
-        """Return the question with no other fields than these, which is what an answer that reads only these is of."""
+        """Return the question with only these fields: the key of an answer that depends on no other fields."""
         return Question(**{name: getattr(self, name) for name in names})
 
     def address(self, **more: str) -> str:
-        """Return the question as the query of an address, encoded; empty fields are left out."""
+        """Return the question as the encoded query of an address, without empty fields."""
         pairs = [(name, getattr(self, field)) for field, name in address_names().items()]
         return urlencode([(name, value) for name, value in (*pairs, *more.items()) if value])
 

@@ -1,7 +1,7 @@
-"""Owen values of regions of the photograph: the coarse groups first, then finer ones, while somebody watches.
+"""Owen values of regions of the photograph: first of coarse groups, then of finer ones, while a visitor watches.
 
-What comes next depends on how many runs were planned, so that the states of each plan are kept by themselves. The worth
-of each coalition is kept for all plans: none is evaluated twice, also where somebody left in the midst of a state.
+The next state depends on the number of planned runs, so the states of each plan are stored separately. The worth of
+coalitions is stored for all plans, so that none is evaluated twice, even if a visitor leaves in the middle of a state.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from shapleycam.web.watched_input import TOLERANCE, Step, WatchedInput
 
 _SEED = EstimatorOptions().seed
 _AT_ONCE = 16
-"""Coalitions that are evaluated between two looks at whether somebody still waits."""
+"""Coalitions that are evaluated between two checks whether somebody still waits."""
 _SECONDS_TO_CHECK = 0.1
 _PLANS = 4
-"""Plans whose states are kept; of others they are made again, without runs."""
+"""Number of plans whose states are stored; those of other plans are made again, without runs of the model."""
 _EVERYBODY = torch.zeros(1, dtype=torch.long, device="cpu")
-"""The one image of a question."""
+"""The index of the only image of a question."""
 State = tuple[Int[Tensor, " n"], PlayerValues]
-"""The group of each region among those whose values are known, and these values."""
+"""The group of each region, for the groups whose values are known, and the values of these groups."""
 
 
 @dataclass
 class _States:
-    """The states of one plan so far, and what makes the next; None before it began and after it was interrupted."""
+    """The states of one plan so far, and the iterator for the next; None before the start and after an interruption."""
 
     kept: list[State] = field(default_factory=list)
     more: Iterator[OwenValues] | None = None
@@ -52,7 +52,7 @@ class _States:
 
 
 class RefinedInput(WatchedInput):
-    """A game of one photograph's regions, the worth of its coalitions, and the states of each plan so far."""
+    """A game of the regions of one photograph, the worth of its coalitions, and the states of each plan so far."""
 
     def __init__(self, game: Game, image: Explanation) -> None:
         super().__init__(game, image)
@@ -64,10 +64,10 @@ class RefinedInput(WatchedInput):
         self._check: Callable[[], None] = lambda: None
 
     def steps(self, plan: RunPlan, check: Callable[[], None]) -> Iterator[Step]:
-        """Yield the values of the groups that are known after each look, until the plan's runs.
+        """Yield the values of the groups that are known after each state, until the plan's number of runs.
 
-        Of an unstopped plan the last are those of `Explainer.explain` with these runs. A state for which no run was
-        made, since all of its coalitions were known, is a step only as the last one.
+        If the plan was not stopped, the last step has the values of `Explainer.explain` with this number of runs. A
+        state without new runs, because all of its coalitions were known, is a step only if it is the last one.
         """
         check_runs(self.game, [METHODS["owen"]], plan.planned, plan.planned)
         step, unseen = None, None
@@ -92,12 +92,12 @@ class RefinedInput(WatchedInput):
             )
 
     def runs_drawn(self, plan: RunPlan) -> int:
-        """Return how many runs the newest state of the plan was made of, whoever asked for it."""
+        """Return the number of runs in the newest state of the plan, whichever visitor caused them."""
         states = self._states.peek(plan.planned)
         return self._runs_of(states.kept[-1]) if states and states.kept else 0
 
     def stopped_at(self, step: Step, plan: RunPlan) -> RunPlan:
-        """Return the plan that was stopped at the step."""
+        """Return the plan for stopping at this step."""
         return RunPlan(step.runs, plan.planned)
 
     def _runs_of(self, state: State) -> int:
@@ -124,7 +124,7 @@ class RefinedInput(WatchedInput):
             place += 1
 
     def _extend(self, states: _States, place: int, planned: int, check: Callable[[], None]) -> None:
-        """Make the next state of a plan, unless somebody else has made it by now; one thread at a time makes any."""
+        """Make the next state of a plan, unless another thread has made it; only one thread at a time makes states."""
         check()
         while not self._lock.acquire(timeout=_SECONDS_TO_CHECK):
             check()
@@ -135,7 +135,7 @@ class RefinedInput(WatchedInput):
             more, states.more = states.more or self._begin(planned, len(states.kept)), None
             with torch.no_grad():
                 shares = next(more, None)
-            # Where that was interrupted, a generator is of no more use: the next begins anew, with all that is known.
+            # After an interruption the generator cannot continue. The next one starts again, with all that is known.
             states.more, states.is_whole = more, shares is None
             if shares is not None:
                 states.kept.append(known_groups(self._tree, shares))
@@ -143,11 +143,11 @@ class RefinedInput(WatchedInput):
             self._lock.release()
 
     def _begin(self, planned: int, skipped: int) -> Iterator[OwenValues]:
-        """Return the states of a plan behind so many; those before take no runs, since their coalitions are known."""
+        """Return the states of a plan after the first `skipped`, which need no runs: their coalitions are known."""
         return islice(owen_within(self.game, planned, TOLERANCE, _SEED, worth=self._evaluate), skipped, None)
 
     def _evaluate(self, coalitions: Bool[Tensor, "s n"]) -> Float[Tensor, " s"]:
-        """Return the worth of coalitions, a few at a time; those that are known are not evaluated."""
+        """Return the worth of coalitions; unknown ones are evaluated, a few at a time."""
         keys = [coalition.numpy().tobytes() for coalition in coalitions]
         new = [row for row, key in enumerate(keys) if key not in self._worth]
         for start in range(0, len(new), _AT_ONCE):

@@ -1,4 +1,4 @@
-"""A question with what it names: the photograph, the loaded model, the class, and the explanations of it."""
+"""`ResolvedQuestion`: a question with the objects that it names: photograph, model, class, and explanations."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from shapleycam.web.question import Question
 from shapleycam.web.resources import Resources
 
 ABOUT_A_PHOTOGRAPH = ("photo", "model", "layer", "target", "against", "utility", "removal")
-"""The fields of every view of a photograph."""
+"""The fields that every view of a photograph reads."""
 ABOUT_PLAYERS = ("players", "runs")
-"""The fields of the view that divides among regions of the photograph."""
+"""The fields of the view in which regions of the photograph can be players."""
 ABOUT_MAPS = ("smooth", "colours", "contours", "sign", "top_value")
 """The fields of the views that draw maps: how these are smoothed and drawn."""
 
 
 @dataclass(frozen=True)
 class ResolvedQuestion:
-    """A question, and what it names, found where it is first needed; `check` raises where nobody waits any more."""
+    """A question with the objects that it names, each found on first use; `check` raises if nobody waits any more."""
 
     question: Question
     resources: Resources
@@ -73,7 +73,7 @@ class ResolvedQuestion:
 
     @cached_property
     def batch(self) -> Batch:
-        """The photograph as the network takes it; for drawing it is kept no larger than pictures are."""
+        """The preprocessed photograph; the original for drawing is shrunk to the size of pictures."""
         transform = self.explainer.preprocess
         if transform is None:
             raise ModelError(f"model {self.model_name!r} does not say how it wants photographs; the operator must")
@@ -87,19 +87,19 @@ class ResolvedQuestion:
 
     @cached_property
     def against(self) -> int | None:
-        """The class that it is explained against; None for no one class."""
+        """The class that it is explained against; None if there is no such class."""
         return self._class(self.question.against)
 
     @cached_property
     def utility(self) -> Utility:
-        """What is explained of it."""
+        """The utility: the score of the class that is explained."""
         if self.against is None:
             return resolve_utility(self.question.utility or DEFAULT_UTILITY)
         return contrast(class_choice(self.against, self.explainer.labels), self.question.utility or DEFAULT_CONTRAST)
 
     @cached_property
     def removal(self) -> str:
-        """The name of what stands in for absent places."""
+        """The name of the removal: what replaces absent places."""
         name = canonical_name(self.question.removal or DEFAULT_REMOVAL, NAMED)
         if name is None:
             raise OptionError(f"removal {self.question.removal!r} is unknown; {nearest(self.question.removal, NAMED)}")
@@ -112,12 +112,12 @@ class ResolvedQuestion:
 
     @property
     def chosen_removal(self) -> str | ReferenceSamples:
-        """What stands in for absent places, as explainers take it."""
+        """The removal as explainers take it."""
         return self.loaded.reference_samples if self.removal == SAMPLES.name else self.removal
 
     @property
     def method(self) -> str:
-        """The method of the first tab, as the address has it, or the default."""
+        """The method of the first tab: the text in the address, or the default."""
         return self.question.method or default_method(self.question)
 
     @property
@@ -127,23 +127,23 @@ class ResolvedQuestion:
 
     @property
     def default_players(self) -> Regions:
-        """Among whom sampled values of the photograph are divided where the address does not say."""
+        """The players for sampled values at the input if the address has none."""
         return read_players(DEFAULT_PLAYERS)
 
     @cached_property
     def players(self) -> Regions:
-        """Among whom the first tab divides: a grid, or a name of regions; None where the address does not say."""
+        """The players of the first tab: a grid, or a name of regions; None if the address has none."""
         return read_players(self.question.players)
 
     @cached_property
     def runs(self) -> int | None:
-        """How many runs the first tab may make of what comes after the layer; None for the default."""
+        """The number of runs of the head that the first tab may make; None for the default."""
         plan = read_runs(self.question.runs)
         return None if plan is None else plan.most
 
     @property
     def run_plan(self) -> RunPlan:
-        """How many runs of the whole model the first tab may make at layer "input"."""
+        """The plan of runs of the whole model for the first tab at layer "input"."""
         return read_runs(self.question.runs) or RunPlan(DEFAULT_RUNS, DEFAULT_RUNS)
 
     @cached_property
@@ -153,19 +153,19 @@ class ResolvedQuestion:
 
     @cached_property
     def style(self) -> MapStyle:
-        """How maps are drawn."""
+        """The style of maps."""
         return read_style(self.question)
 
     @property
     def style_keywords(self) -> StyleKeywords:
-        """The same as keywords of an explanation's methods that draw."""
+        """The style as keywords for the drawing methods of an explanation."""
         style = self.style
         return StyleKeywords(colours=style.colours, contours=style.contours, sign=style.sign, top_value=style.top_value)
 
     def explain(
         self, traced_batch: TracedBatch, methods: Sequence[str], options: EstimatorOptions, *, curvature: bool = False
     ) -> Mapping[str, Explanation]:
-        """Return explanations by method: of one forward pass, or smoothed, by passes of their own."""
+        """Return explanations by method: from the given forward pass, or with smoothing from further passes."""
         self.check()
         if not self.smooth:
             return traced_batch.compare(methods, self.target, self.utility, options, curvature=curvature)
@@ -182,7 +182,7 @@ class ResolvedQuestion:
         return comparison
 
     def trace(self, *methods: str) -> TracedBatch:
-        """Return one forward pass, after which methods can be asked for and games played."""
+        """Run one forward pass for these methods, and return it; it can explain, and make games."""
         self.check()
         return self.explainer.trace(self.batch, list(methods), self.utility, replay=True, removal=self.chosen_removal)
 
@@ -191,7 +191,7 @@ class ResolvedQuestion:
         return traced_batch.game(self.target, self.utility, players)
 
     def regions(self, game: Game, side: int) -> tuple[int, int] | None:
-        """Return (down, across), so many regions that there are at most `side` of them; None: each cell is its own.
+        """Return the numbers of regions (down, across), each at most `side`; None if the cells are that few.
 
         Raises:
             OptionError: the layer's grid is not that of an image.
@@ -204,16 +204,16 @@ class ResolvedQuestion:
         return None if max(grid) <= side else (min(grid[0], side), min(grid[1], side))
 
     def cached(self, what: str, make: Callable[[], Any]) -> Any:
-        """Return a result of what the question says of the photograph that several views need, made once."""
+        """Return a result that several views of the photograph share, from the cache or by `make`."""
         return self.resources.results.get((what, self.question.only(ABOUT_A_PHOTOGRAPH)), make, self.check)
 
     def cached_game(self, make: Callable[[], Any], what: str = "game", *, players: bool = False) -> Any:
-        """Return the question's game as the page plays it, made once for all views; of its own players on demand."""
+        """Return the question's game, cached for all views; if `players`, the question's players are in the key."""
         fields = (*ABOUT_A_PHOTOGRAPH, "players") if players else ABOUT_A_PHOTOGRAPH
         return self.resources.games.get((what, self.question.only(fields)), make, self.check)
 
     def progress(self, *_: object) -> None:
-        """End the work where nobody waits for it; to be given to estimators."""
+        """Stop the work if nobody waits for it; estimators take this method as their progress listener."""
         self.check()
 
     def _class(self, text: str) -> int | None:

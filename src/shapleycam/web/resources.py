@@ -1,4 +1,4 @@
-"""All that the answers of one server share: models, photographs, runs, and the caches of what was made of them."""
+"""`Resources`: what all answers of a server share: models, photographs, runs, and caches of results."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shapleycam.web.visitor_words import visitor_words
 
 _LOG = logging.getLogger(__name__)
 _CACHED, _CACHED_MEGABYTES = 24, 64
-"""Explanations and other results that are kept, whatever they are of: some 1.5 MB of a usual photograph."""
+"""Limits of the cache of explanations and other results; a usual photograph has about 1.5 MB of them."""
 _GAMES = 6
-"""Games that are kept, each with what its forward pass recorded."""
+"""Maximum number of cached games; each holds the recordings of its forward pass."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """All that questions can reach."""
+    """The objects that all answers share."""
 
     models: ModelCache
     photographs: PhotographStore
@@ -40,7 +40,7 @@ class Resources:
         return cls(models, photographs, runs, results, SharedCache(_GAMES), hidden)
 
     def words_of(self, error: ShapleyCamError) -> str:
-        """Return why something cannot be done, as a visitor can follow it; what is left out is logged."""
+        """Return the message of an error in words for visitors; if they differ, the original message is logged."""
         text = self.hidden.hide(visitor_words(str(error)))
         if text != str(error):
             _LOG.warning("an answer was refused: %s", error)
@@ -48,5 +48,5 @@ class Resources:
 
     @property
     def caches(self) -> tuple[SharedCache[Any], ...]:
-        """The caches of what was made of photographs."""
+        """The caches of results that were made from photographs."""
         return tuple(value for value in vars(self).values() if isinstance(value, SharedCache))

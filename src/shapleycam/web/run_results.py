@@ -1,4 +1,4 @@
-"""What the tab Results shows of a run of `evaluate`: tables, figures, and the photographs on which methods differ."""
+"""Results of a run of `evaluate` for the tab Results: tables, figures, and photographs on which methods differ."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.visitor_words import visitor_words
 
 _MAPS = 3
-"""Photographs on which methods differ whose maps are shown."""
+"""Number of photographs on which methods differ whose maps are shown."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SettingResults:
 
 @dataclass(frozen=True)
 class RunResults:
-    """The results of a run as far as it was measured; `state` is another text where it or any chunk of it is."""
+    """The results of a run so far; `state` identifies the version of the run, and changes with any of its chunks."""
 
     state: str
     images: int
@@ -65,12 +65,12 @@ class RunResults:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """Return all pictures, in the order of their numbers in addresses."""
+        """Return all pictures; their order gives their numbers in addresses."""
         return tuple(picture for setting in self.settings for picture in setting.pictures())
 
 
 def run_results(resolved: ResolvedQuestion) -> RunResults:
-    """Return the results of the question's run, from the cache where it and its chunks are the same as then.
+    """Return the results of the question's run, from the cache if the run and its chunks have not changed.
 
     Raises:
         OptionError: the run is not offered, has no results yet, or did not measure the question's metric.
@@ -85,7 +85,7 @@ def run_results(resolved: ResolvedQuestion) -> RunResults:
 
 
 def _metric(text: str, measured: Sequence[Metric]) -> str | None:
-    """Return the name of the metric that an address asks for; None for the default."""
+    """Return the name of the metric in an address; None for the default."""
     if not text:
         return None
     names = [metric.name for metric in measured]
@@ -96,7 +96,7 @@ def _metric(text: str, measured: Sequence[Metric]) -> str | None:
 
 
 def _trusted(store: Store, offered: Sequence[str]) -> str | None:
-    """Return the model of a run that the operator offers too, so that its code may run; None without one."""
+    """Return a model of a run that the operator also offers, so that its code may run; None if there is none."""
     return next((name for name in offered if printable_name(name) in store.manifest["order"]), None)
 
 
@@ -132,7 +132,7 @@ def _read(store: Store, metric: str | None, state: str, resolved: ResolvedQuesti
 
 
 def _names(store: Store, offered: ModelNames) -> dict[str, str]:
-    """Return the short name of each model of a run, each another one."""
+    """Return a unique short name for each model of a run."""
     measured = {name: original_name(name) for name in store.manifest["order"]}
     short = ModelNames([*offered.by_full_name, *measured.values()])
     return {name: short.canonical(original) for name, original in measured.items()}

@@ -10,7 +10,7 @@ from shapleycam.experiments import Store
 
 
 class Runs:
-    """The runs that the operator offers, by short names; no other is opened.
+    """The runs that the operator offers, by short names; no other run can be opened.
 
     Examples:
         >>> from shapleycam.web.runs import Runs
@@ -34,10 +34,10 @@ class Runs:
         return list(self._places.values())
 
     def open(self, name: str) -> Store:
-        """Return a run; the first for an empty name.
+        """Open a run; an empty name means the first.
 
         Raises:
-            OptionError: none is offered, or not this one, or it holds no results.
+            OptionError: no run is offered, this one is not offered, or it has no results.
         """
         if not self._places:
             raise OptionError("no run is offered by this page; ask its operator for one")
@@ -47,7 +47,7 @@ class Runs:
 
 
 def _shortest_name(parts: Sequence[str], all_parts: Sequence[Sequence[str]]) -> str:
-    """Return as many parts of a place, from its end, as tell it from all others."""
+    """Return the fewest parts from the end of a place that identify it among all places."""
     for count in range(1, len(parts)):
         if sum(each[-count:] == parts[-count:] for each in all_parts) == 1:
             return "/".join(parts[-count:])

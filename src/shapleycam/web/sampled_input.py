@@ -1,7 +1,7 @@
-"""Shapley values of regions of the photograph, sampled by runs of the whole model while somebody watches.
+"""Shapley values of regions of the photograph, sampled by runs of the whole model while a visitor watches.
 
-The random orders that were drawn are kept: who stops after some runs, or allows more, asks another question, whose
-answer goes on from there.
+The random orders are stored. If a visitor stops after some runs, or allows more, this is another question, and its
+answer continues with the stored orders.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from shapleycam.web.watched_input import TOLERANCE, Step, WatchedInput
 
 _SEED = EstimatorOptions().seed
 _EVERYBODY = torch.zeros(1, dtype=torch.long, device="cpu")
-"""The one image of a question."""
+"""The index of the only image of a question."""
 _FIRST_SHOWN = 3
-"""Samples of four orders from which on a standard error means something."""
+"""Number of samples, of four orders each, from which a standard error is meaningful."""
 Order = tuple[Int[Tensor, "1 1 1 n"], Float[Tensor, "1 1 1 n"]]
-"""The places of the players in one random order, and what each adds to those before it."""
+"""The places of the players in one random order, and each player's marginal contribution to those before it."""
 
 
 class SampledInput(WatchedInput):
-    """A game of one photograph's regions, and the random orders that were drawn of it so far."""
+    """A game of the regions of one photograph, and the random orders that were drawn so far."""
 
     def __init__(self, game: Game, image: Explanation) -> None:
         super().__init__(game, image)
         self._orders: KeptDraws[Order] = KeptDraws(_single_orders(game))
 
     def steps(self, plan: RunPlan, check: Callable[[], None]) -> Iterator[Step]:
-        """Yield the values after each sample of four orders, within so many runs of the model.
+        """Yield the values after each sample of four orders, within the plan's number of runs of the model.
 
-        They are those of `Explainer.explain` with these runs, whatever was planned.
+        They are the values of `Explainer.explain` with this number of runs, whatever number was planned.
         """
         n, each, runs = self.game.n_players, self.game.runs_per_coalition, plan.most
         if fewest_runs(n) * each > runs:
@@ -59,11 +59,11 @@ class SampledInput(WatchedInput):
                 yield Step(made, allowed, shares, self.game.players, left, is_shown=orders >= 4 * _FIRST_SHOWN)
 
     def runs_drawn(self, plan: RunPlan) -> int:  # noqa: ARG002 - orders are the same for all plans
-        """Return how many runs of the model were made for whole samples, by whoever asked."""
+        """Return the number of runs of the model for complete samples, whichever visitor caused them."""
         return len(self._orders) // 4 * 4 * (self.game.n_players - 1) * self.game.runs_per_coalition
 
     def stopped_at(self, step: Step, plan: RunPlan) -> RunPlan:  # noqa: ARG002
-        """Return the plan of the step's own runs."""
+        """Return a plan with the step's number of runs."""
         return RunPlan(step.runs, step.runs)
 
     def _draw(self, check: Callable[[], None]) -> Draw:
@@ -77,7 +77,7 @@ class SampledInput(WatchedInput):
 
 
 def _single_orders(game: Game) -> Iterator[Order]:
-    """Yield random orders one by one, so that whoever waits no more ends the work soon; four are a sample."""
+    """Yield random orders one by one, so that the work can be cancelled soon; four orders are a sample."""
     (stream,) = order_streams(game, _SEED)
     while True:
         drawn = stream.draw(1)[None]

@@ -1,4 +1,4 @@
-"""What Explain shows while values of the photograph's regions are sampled: a running picture, and how sure it is."""
+"""The content of Explain while values of the photograph's regions are sampled: the map so far, and its error."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from shapleycam.web.watched_input import Step
 from shapleycam.wording import percent, signed
 
 _AIM = 0.1
-"""The standard error at which the curve has its dashed line."""
+"""The standard error of the dashed line in the curve."""
 _FURTHER = (500, 1000, 2000, 5000, 10_000)
-"""Numbers of runs that are offered to go on to."""
+"""Larger numbers of runs that are offered to continue."""
 _WORTH = 1.5
-"""How many times the runs that were made others must be to be offered."""
+"""A larger number of runs is offered if it is at least this multiple of the planned runs."""
 _MINUTE = 60
 
 
 def sampling_states(resolved: ResolvedQuestion, render: Callable[..., str]) -> Iterator[str]:
-    """Yield the states of an answer until its last runs: what was kept of earlier questions is not shown again."""
+    """Yield the states of an answer before its last step; steps that earlier questions have passed are not shown."""
     yield render("progress.html", text="The model is prepared for runs on parts of the photograph …")
     watched = watched_input(resolved)
     if watched is None:
@@ -53,7 +53,7 @@ def sampling_states(resolved: ResolvedQuestion, render: Callable[..., str]) -> I
 
 
 def progress_of(runs: int, allowed: int, seconds: float) -> str:
-    """Return how many runs of the model were made, of how many, and how long the others take.
+    """Return in words the number of runs so far, the total, and the time that is left.
 
     Examples:
         >>> from shapleycam.web.sampling_content import progress_of
@@ -65,7 +65,7 @@ def progress_of(runs: int, allowed: int, seconds: float) -> str:
 
 
 def further_runs(resolved: ResolvedQuestion, made: Explained) -> tuple[str, list[tuple[str, str]]] | None:
-    """Return what the runs reached, and labels and addresses of questions that go on; None where none were watched."""
+    """Return a sentence about the runs, and labels and addresses of continuing questions; None if not watched."""
     e = made.explanation
     if not is_watched(resolved) or not e.notes:
         return None
@@ -74,7 +74,7 @@ def further_runs(resolved: ResolvedQuestion, made: Explained) -> tuple[str, list
 
 
 def _further(resolved: ResolvedQuestion, made: Explained) -> Iterator[tuple[str, str]]:
-    """Yield labels and addresses of questions that go on; none where the values are exact."""
+    """Yield labels and addresses of questions that continue the sampling; none if the values are exact."""
     plan = resolved.run_plan
     if plan.is_stopped:
         yield f"Go on to the {plan.planned:,} runs planned", _with_runs(resolved, RunPlan(plan.planned, plan.planned))
@@ -89,7 +89,7 @@ def _with_runs(resolved: ResolvedQuestion, plan: RunPlan) -> str:
 
 
 def _content(resolved: ResolvedQuestion, made: Explained, step: Step) -> dict[str, object]:
-    """Return what the template of a running answer shows."""
+    """Return the content for the template of a running answer."""
     e = made.explanation
     other = None if made.against is None else class_title(made.against, e.labels)
     regions = e.region_values(0)
@@ -109,7 +109,7 @@ def _content(resolved: ResolvedQuestion, made: Explained, step: Step) -> dict[st
 
 
 def _curve(steps: Sequence[Step]) -> ErrorCurve | None:
-    """Return the curve of the error; None where there is no room for one."""
+    """Return the curve of the error; None if its range of runs is too small."""
     first, last = steps[0].runs, steps[0].allowed
     if last < 2 * first:
         return None

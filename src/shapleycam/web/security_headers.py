@@ -1,4 +1,4 @@
-"""Headers by which browsers guard the page, and its visitors."""
+"""HTTP headers that make browsers protect the page and its visitors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _CONTENT_SECURITY = {
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
 }
-"""Nothing comes from elsewhere or goes there, no script or style stands in the HTML, and no site may frame the page."""
+"""Nothing is loaded from or sent to other sites, the HTML has no inline scripts or styles, and no site may frame it."""
 HEADERS = {
     "Content-Security-Policy": "; ".join(f"{name} {sources}" for name, sources in _CONTENT_SECURITY.items()),
     "X-Content-Type-Options": "nosniff",
-    # not "no-referrer", with which browsers say "Origin: null" of our own form, as of a foreign one
+    # not "no-referrer": with it browsers send "Origin: null" for the page's own form, as for a form on another site
     "Referrer-Policy": "same-origin",
     "X-Robots-Tag": "noindex, nofollow",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -29,7 +29,7 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Middleware that adds them to every response."""
+    """Middleware that adds these headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,7 +41,7 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                headers.setdefault("Cache-Control", "no-cache")  # a page of yesterday's version is never shown
+                headers.setdefault("Cache-Control", "no-cache")  # so that no page from an earlier version is shown
             await send(message)
 
         await self._app(scope, receive, add)

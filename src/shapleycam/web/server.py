@@ -1,4 +1,4 @@
-"""The server of the page: nothing from elsewhere, nothing to elsewhere, nothing on the disk."""
+"""The server of the page: it loads nothing from other sites, sends nothing to them, and writes nothing to the disk."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ except ModuleNotFoundError:
 _FIRST_PORT, _PORTS = 7860, 100
 _BACKLOG, _CONNECTIONS = 512, 800
 _HEADER_BYTES = 32_768
-"""The longest address and headers together."""
+"""Maximum bytes of the address and headers together."""
 _SECONDS_TO_END = 1
-"""For the connections, and again for the work, which ends at the next batch."""
+"""Time limit for closing connections, and again for the work, which ends at its next batch."""
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104  # where a browser is to go
 
 
 def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str], None]) -> None:
-    """Serve the page until it is stopped; `listener` gets its address.
+    """Serve the page until it is stopped; `listener` is called with the page's address.
 
     Raises:
-        OptionError: the port is taken, or the host is not one of this machine.
+        OptionError: the port is taken, or the host is not an address of this machine.
 
     Examples:
         >>> from shapleycam.web import Access, Site, serve
         >>> serve(Site(), Access(port=7860), browser=True, listener=print)  # doctest: +SKIP
         http://127.0.0.1:7860
     """
-    warnings.simplefilter("ignore", ShapleyCamWarning)  # the page says these things itself
+    warnings.simplefilter("ignore", ShapleyCamWarning)  # the page shows them itself
     return_large_blocks()
-    # jobs share the cores: where each takes all of them, PyTorch's threads wait for each other in busy loops
+    # Jobs share the cores: if each used all of them, PyTorch's threads would wait for each other in busy loops.
     torch.set_num_threads(max(1, torch.get_num_threads() // site.threads))
     bound = _listen(access.host, access.port)
     application, port = build_application(site, access), bound.getsockname()[1]
@@ -87,21 +87,21 @@ def serve(site: Site, access: Access, *, browser: bool, listener: Callable[[str]
 
 
 class _Server(uvicorn.Server):
-    """A server that ends its work with its connections: none has to wait for an answer that nobody will see."""
+    """A server that stops its jobs before its connections, which then need not wait for answers that nobody reads."""
 
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
         self._application = application
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop the work, then the connections; what is cut off now is no error."""
+        """Stop the jobs, then the connections; interrupted requests are not logged as errors."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._application.page.jobs.stop()
         await super().shutdown(sockets)
 
 
 def _end_at_once(exit_code: int) -> None:
-    """End the process while a thread computes: Python would end it in the midst of PyTorch's code, which can crash."""
+    """Exit while a thread computes: a normal exit of Python would interrupt PyTorch's code, which can crash."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)
@@ -124,10 +124,10 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 
 def _bind(family: int, place: tuple[Any, ...]) -> socket.socket:
-    # named, TCP makes asyncio send at once: a response in two parts would else wait 40 ms for the visitor's next packet
+    # asyncio sends at once only if TCP is named; otherwise a response in two parts waits 40 ms for the visitor's packet
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if sys.platform != "win32":  # where it would let two servers share a port
+        if sys.platform != "win32":  # on Windows, this option would let two servers share a port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(place)
         bound.listen(_BACKLOG)

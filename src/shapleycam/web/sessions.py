@@ -1,4 +1,4 @@
-"""Who has logged in, and who has tried too often."""
+"""The sessions of visitors who have logged in, and the failed attempts of clients."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from time import monotonic
 
 HOURS = 12
-"""How long a visitor stays logged in."""
+"""Hours that a visitor stays logged in."""
 _MOST_SESSIONS, _MOST_CLIENTS = 10_000, 10_000
 _FREE_ATTEMPTS, _LONGEST_WAIT, _FORGET = 5, 60, 900
-"""Attempts without a wait, and seconds: the longest wait between two, and after which failures are forgotten."""
+"""The number of attempts without a wait; the longest wait, and the time to forget failures, in seconds."""
 
 
 class Sessions:
-    """The visitors who have logged in, by random tokens, of which the server keeps no more than hashes."""
+    """The visitors who have logged in, by random tokens; the server stores only hashes of these."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._expiries: OrderedDict[bytes, float] = OrderedDict()
 
     def begin(self) -> str:
-        """Return the token of a new session; where there are far too many, the oldest ends."""
+        """Start a session, and return its token; if there are too many sessions, the oldest ends."""
         token = secrets.token_urlsafe(32)
         self._expiries[_hash(token)] = self._clock() + HOURS * 3600
         while len(self._expiries) > _MOST_SESSIONS:
@@ -32,7 +32,7 @@ class Sessions:
         return token
 
     def is_valid(self, token: str) -> bool:
-        """Return whether a token is one of a session that has not ended."""
+        """Return whether a token belongs to a session that has not ended."""
         return self._expiries.get(_hash(token), 0.0) > self._clock()
 
     def end(self, token: str) -> None:
@@ -51,14 +51,14 @@ class _Failures:
 
 
 class Attempts:
-    """The failed attempts of each client: after five, each next one has to wait twice as long, a minute at most."""
+    """The failed attempts of each client: after five, the wait before the next doubles each time, up to a minute."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 
     def wait_of(self, client: str) -> int:
-        """Return the seconds until a client may try again; 0: now."""
+        """Return the seconds until a client may try again; 0 if it may try now."""
         failures = self._failures.get(client)
         if failures is None or failures.count < _FREE_ATTEMPTS:
             return 0
@@ -66,7 +66,7 @@ class Attempts:
         return max(0, round(failures.last + wait - self._clock() + 0.5))
 
     def count(self, client: str) -> None:
-        """Count an attempt, which is a failure until it is forgiven."""
+        """Count an attempt; it is a failure unless `forgive` is called."""
         before = self._failures.pop(client, None)
         now = self._clock()
         counts = before is not None and now - before.last < _FORGET
@@ -75,5 +75,5 @@ class Attempts:
             self._failures.popitem(last=False)
 
     def forgive(self, client: str) -> None:
-        """Forget the failures of a client, who has logged in."""
+        """Remove the failures of a client after a successful login."""
         self._failures.pop(client, None)

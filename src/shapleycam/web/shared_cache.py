@@ -1,4 +1,4 @@
-"""A bounded cache of what is expensive to make, each entry made once however many ask for it at the same time."""
+"""A bounded cache for expensive results; an entry is made once, even if several threads request it at the same time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS_TO_CHECK = 0.1
 
 
 class _Entry(Generic[Value]):
-    """One entry, which one thread makes while others wait for it."""
+    """One entry; one thread makes its value while others wait."""
 
     def __init__(self, *values: Value) -> None:
         self.lock, self.values = Lock(), list(values)
@@ -23,7 +23,7 @@ class _Entry(Generic[Value]):
 
 
 class SharedCache(Generic[Value]):
-    """The `most` entries that were used last, together no more than so many megabytes; the newest stays in any case.
+    """Keeps the `most` most recently used entries, up to `megabytes` together; the newest one is always kept.
 
     Examples:
         >>> from shapleycam.web.shared_cache import SharedCache
@@ -38,9 +38,9 @@ class SharedCache(Generic[Value]):
         self._entries: OrderedDict[Hashable, _Entry[Value]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Value], check: Callable[[], None] = lambda: None) -> Value:
-        """Return the value of a key, made if it is not there; where making fails, the next who asks tries again.
+        """Return the value of a key, and make it if it is missing; if making fails, the next call tries again.
 
-        `check` is called while another thread makes it, and may end the waiting by an error.
+        `check` is called while another thread makes the value, and may raise an error to stop waiting.
         """
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
@@ -65,7 +65,7 @@ class SharedCache(Generic[Value]):
         self._count(key, entry)
 
     def peek(self, key: Hashable) -> Value | None:
-        """Return the value of a key, or None where it is not there yet."""
+        """Return the value of a key; None if it does not exist yet."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None or not entry.values:
@@ -74,19 +74,19 @@ class SharedCache(Generic[Value]):
             return entry.values[0]
 
     def remove_where(self, is_unwanted: Callable[[Hashable], bool]) -> None:
-        """Remove the entries of some keys."""
+        """Remove the entries whose keys fulfil a condition."""
         with self._lock:
             for key in [key for key in self._entries if is_unwanted(key)]:
                 self._remove(key)
 
     def __len__(self) -> int:
-        """Return how many entries there are."""
+        """Return the number of entries."""
         return len(self._entries)
 
     def _count(self, key: Hashable, entry: _Entry[Value]) -> None:
         size = size_in_bytes(entry.values[0])
         with self._lock:
-            if self._entries.get(key) is entry:  # it may have been removed while it was made
+            if self._entries.get(key) is entry:  # the entry may have been removed while its value was made
                 entry.size = size
                 self._bytes += size
                 self._remove_oldest()

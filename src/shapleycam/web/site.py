@@ -1,4 +1,4 @@
-"""What an operator offers."""
+"""`Site`: what an operator offers, and the limits of use."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from shapleycam.web.photographs import Limits
 
 @dataclass(frozen=True)
 class Site:
-    """What an operator offers, and what is too much.
+    """What an operator offers, and the limits of use.
 
     Attributes:
-        models: names as `--model` takes them; no other is loaded. The first is the default.
-        loaded: how many models are kept loaded at a time.
-        device: where they run; None for the GPU if there is one.
+        models: names as in the option `--model`; no other model is loaded. The first is the default.
+        loaded: the maximum number of models that stay loaded.
+        device: the device of the models; None for the GPU if there is one.
         runs: results of evaluate that visitors may open.
-        examples: photographs to begin with.
-        reference: photographs that stand in for absent places, in turn, by removal "samples"; without any the page does
-            not offer it.
-        limits: of a photograph.
-        keep_hours: how long a photograph stays after it was last used.
-        store_megabytes: bytes of all visitors' photographs together.
-        threads: answers that are worked on at once.
-        most_waiting: answers that may wait.
-        has_login: whether visitors have logged in, and may log out.
+        examples: example photographs.
+        reference: photographs that replace absent places, one after another, in removal "samples"; without them the
+            page does not offer this removal.
+        limits: the limits for a photograph.
+        keep_hours: the time that a photograph is stored after its last use.
+        store_megabytes: the limit for all uploaded photographs together.
+        threads: the number of answers that are made at the same time.
+        most_waiting: the maximum number of answers that wait.
+        has_login: whether visitors log in, and may log out.
 
     Examples:
         >>> from shapleycam.web import Site

@@ -1,4 +1,4 @@
-"""How much memory a result holds."""
+"""The memory that a result takes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 _OTHER = 100
-"""Bytes that are counted for whatever is not looked into."""
+"""Bytes that are counted for each container, and for each object whose contents are not examined."""
 
 
 def size_in_bytes(value: Any) -> int:
-    """Return the bytes of the tensors, arrays, pictures and texts in a value, each counted once.
+    """Return the bytes of the tensors, arrays, pictures and texts in a value; each is counted once.
 
-    Containers and dataclasses are looked into; all other objects count little, whatever they hold.
+    The contents of containers and dataclasses are counted; all other objects count little, whatever they contain.
 
     Examples:
         >>> import torch

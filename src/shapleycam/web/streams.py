@@ -1,4 +1,4 @@
-"""Responses that end where the visitor leaves: streams of server-sent events, and work that is waited for."""
+"""Responses that end if the visitor leaves: streams of server-sent events, and the results of jobs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 _HEARTBEAT = 15.0
-"""Seconds between comments in a stream: without them proxies take it for dead, and nobody sees that a visitor left."""
+"""Seconds between comments in a stream: without them proxies may close it, and a visitor's leaving is not noticed."""
 
 
 class EventStream(Response):
-    """A response of server-sent events, each the lines of one HTML; where the visitor leaves, `events` is closed."""
+    """A response of server-sent events, each with one piece of HTML; if the visitor leaves, `events` is closed."""
 
     media_type = "text/event-stream"
 
     def __init__(self, events: AsyncGenerator[str, None]) -> None:
-        # X-Accel-Buffering: nginx is to hand on each event at once
+        # X-Accel-Buffering makes nginx forward each event at once.
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["Content-Length"]
         self._events = events
@@ -48,7 +48,7 @@ class EventStream(Response):
 
 
 async def until_left(work: Coroutine[Any, Any, Any], receive: Receive) -> Any:
-    """Return what a coroutine returns; None, the coroutine cancelled, where the visitor leaves before."""
+    """Return the result of a coroutine; if the visitor leaves before, cancel it and return None."""
     task, watch = asyncio.create_task(work), asyncio.create_task(_left(receive))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)

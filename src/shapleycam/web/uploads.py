@@ -1,4 +1,4 @@
-"""Photographs that visitors send: read into memory alone, few at a time, and decoded in a thread."""
+"""Uploads of photographs: a few at a time, read into memory only, and decoded in a thread."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from shapleycam.web.views import VIEWS
 
 _FIELDS, _FIELD_BYTES = 32, 8_000
 _FORM_BYTES = 64_000
-"""Bytes of a form beside the photograph."""
+"""Maximum bytes of a form in addition to the photograph."""
 _OF_ONE_CLIENT, _AT_ONCE, _DECODED_AT_ONCE = 8, 16, 2
 _MEGA = 1_000_000
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What came of a form with a photograph: the question about it, or why there is none."""
+    """The result of a form with a photograph: the question about it, or a message why there is none."""
 
     view: str = "explain"
     question: Question = field(default_factory=Question)
@@ -35,7 +35,7 @@ class Upload:
 
 
 class Uploads:
-    """Takes forms with a photograph."""
+    """Receives forms with a photograph."""
 
     def __init__(self, photographs: PhotographStore, limits: Limits) -> None:
         self._photographs, self._limits = photographs, limits
@@ -48,13 +48,13 @@ class Uploads:
         return int(self._limits.megabytes * _MEGA) + _FORM_BYTES
 
     def describe_refusal(self, status: int) -> str:
-        """Return why a body was refused, by the status of the refusal."""
+        """Return a message that says why a body was refused, for the status of the refusal."""
         if status == 413:
             return f"The photograph is over the limit of {self._limits.megabytes:g} MB; make it smaller"
         return "The photograph did not arrive in time; try again, or make it smaller"
 
     async def take(self, request: Request) -> Upload:
-        """Store the photograph of a form, and return the question about it, of the class that the model predicts."""
+        """Store the photograph of a form, and return the question about it, for the class that the model predicts."""
         try:
             with self._arriving.hold(address_of(request)):
                 view, question, content = await _read(request)
@@ -64,7 +64,7 @@ class Uploads:
                     return Upload(view, question, str(error), 422)
         except TooManyError:
             return Upload(message="Too many photographs are arriving just now; try again in a minute", status=503)
-        except (MultiPartException, FormParserError, ShapleyCamError) as error:  # which, is up to starlette's version
+        except (MultiPartException, FormParserError, ShapleyCamError) as error:  # the type depends on starlette
             return Upload(message=f"This form could not be read ({error}); reload the page", status=422)
         except ClientDisconnect:
             return Upload(message="The visitor has left", status=400)
@@ -86,6 +86,6 @@ async def _read(request: Request) -> tuple[str, Question, bytes]:
 
 
 class _InMemory(MultiPartParser):
-    """Never writes a part to the disk: the whole body is bounded already."""
+    """A parser that never writes a part to the disk; this is safe because the size of the whole body is limited."""
 
     spool_max_size = 2**62

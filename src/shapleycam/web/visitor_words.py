@@ -1,4 +1,4 @@
-"""The library's messages in the words of the page: they name Python arguments and commands, a visitor has boxes."""
+"""Convert the library's messages, which name Python arguments and commands, to the words of the page and its boxes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _PHRASES = (
     (r", which is run only if asked: give trusted=.*", ", which this page does not offer"),
     (r"\bpreprocess= ", "the model's preprocessing "),
 )
-"""What a visitor can do, in the words of the boxes in which it is done."""
+"""Patterns of advice that a visitor can follow, and their replacements, which name the page's boxes."""
 _QUOTED = r"(?<!\w)(?:'[^'\n]*'|\"[^\"\n]*\")(?!\w)"
 _OPERATOR = (
     r"\b[a-z][a-z_]*=(?!=)|(?<![\w-])--[a-z]|\bpip install|\bshapleycam[ .][A-Za-z]|\b(?:torch|model)\.[a-z]"
     r"|\b[A-Za-z_]\w*\(\)"
 )
-"""What only who runs the server can do: Python arguments, options of commands, calls."""
+"""Advice that only the operator can follow: Python arguments, options of commands, calls."""
 _FIND = re.compile(rf"{_QUOTED}|(?P<operator>{_OPERATOR})")
 _SEPARATOR = re.compile(r", or |, and |; |: | \(")
 _ALTERNATIVES = (", or ", ", and ")
@@ -31,9 +31,9 @@ _REMEDY = "choose another model or layer, or tell the operator of this page"
 
 
 def visitor_words(message: str) -> str:
-    """Return a message of the library as a visitor of the page can follow it.
+    """Return a message of the library in words for a visitor of the page.
 
-    Advice for whoever runs the server is left out, with the rest of the message: what was found stands before it.
+    Advice for the operator is omitted, with the rest of the message; the problem is described before it.
 
     Examples:
         >>> from shapleycam.web.visitor_words import visitor_words

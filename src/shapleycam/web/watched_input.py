@@ -1,7 +1,7 @@
-"""Values of regions of the photograph that come by runs of the whole model while somebody watches: what methods share.
+"""The base class for values of regions that are computed by runs of the whole model while a visitor watches.
 
-What was drawn is kept with the question, whatever number of runs it allows, so that who stops and goes on, or looks at
-the picture of an earlier state, has none made again.
+Draws are stored for the question, independently of its number of runs. So no run is repeated if a visitor stops and
+continues, or opens the picture of an earlier state.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Step:
     """The values after some runs of the model.
 
     Attributes:
-        runs: made so far.
-        allowed: that may be made, as far as they are of use.
-        shares: the values of the regions.
-        players: these regions, or groups of them as long as the values of the regions have no standard error.
-        seconds_left: how long the runs that are left will take, if all are made.
-        is_shown: whether the standard error means something.
+        runs: the number of runs so far.
+        allowed: the number of runs that may be made and are useful.
+        shares: the values of the players.
+        players: the regions, or groups of regions while the values of single regions have no standard error.
+        seconds_left: the expected time for the remaining runs, if all are made.
+        is_shown: whether the standard error is meaningful.
     """
 
     runs: int
@@ -51,11 +51,11 @@ class Step:
 
 
 class WatchedInput(ABC):
-    """A game of one photograph's regions, and what was drawn of it so far.
+    """A game of the regions of one photograph, and the draws so far.
 
     Args:
-        game: its players are the regions.
-        image: an explanation of the photograph, of which all but the values is of use.
+        game: the game, whose players are the regions.
+        image: an explanation of the photograph, of which everything except the values is used.
     """
 
     def __init__(self, game: Game, image: Explanation) -> None:
@@ -63,24 +63,24 @@ class WatchedInput(ABC):
 
     @abstractmethod
     def steps(self, plan: RunPlan, check: Callable[[], None]) -> Iterator[Step]:
-        """Yield ever better values, each after more runs of the model, until the plan's; the last are the answer.
+        """Yield values after more and more runs of the model, until the plan's number; the last ones are the answer.
 
-        The same plan always gives the same values. `check` raises where nobody waits any more.
+        The same plan always gives the same values. `check` raises if nobody waits any more.
 
         Raises:
-            OptionError: too few runs for a standard error.
+            OptionError: the runs are too few for a standard error.
         """
 
     @abstractmethod
     def runs_drawn(self, plan: RunPlan) -> int:
-        """Return how many runs the newest step that there is so far was made of, whoever asked for it."""
+        """Return the number of runs in the newest step so far, whichever visitor caused them."""
 
     @abstractmethod
     def stopped_at(self, step: Step, plan: RunPlan) -> RunPlan:
-        """Return the plan of which a step is the answer."""
+        """Return the plan whose answer is this step."""
 
     def explanation(self, step: Step) -> Explanation:
-        """Return the explanation that values of the regions make."""
+        """Return the explanation with the values of a step."""
         with ignore_warnings():
             noted = with_run_notes(step.shares, TOLERANCE, self.game.runs_per_coalition)
         values = values_of_players(step.players, noted)

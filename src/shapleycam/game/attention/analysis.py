@@ -1,4 +1,4 @@
-"""Following the tokens through a head: the form of every tensor that it computes from them."""
+"""Find the form of every tensor that a head computes from the tokens of an activation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POINTWISE = Pointwise()
 
 @dataclass(frozen=True)
 class Producer:
-    """What computes a tensor: an operation of a kind, and which of its results the tensor is."""
+    """The operation that computes a tensor, its kind, and the index of the tensor among the operation's results."""
 
     operation: Operation
     kind: Kind
@@ -32,7 +32,7 @@ class Producer:
 
 @dataclass(frozen=True)
 class FollowedHead:
-    """A head's data flow with the form of each tensor, and what computes those whose form is known."""
+    """A head's data flow with the form of each tensor, and the producers of the tensors that a rule covers."""
 
     dataflow: Dataflow
     forms: tuple[Form, ...]
@@ -42,7 +42,7 @@ class FollowedHead:
 
 
 def follow_tokens(dataflow: Dataflow, layout: Layout) -> FollowedHead:
-    """Return the forms of all tensors that a head computes from the activation."""
+    """Return a head's data flow with the form of each tensor that it computes from the activation."""
     tensors = dataflow.tensors
     leaf_axes = axes_of_activation(layout, tuple(tensors[LEAF].shape))
     forms: list[Form] = [UNKNOWN] * len(tensors)
@@ -60,7 +60,7 @@ def follow_tokens(dataflow: Dataflow, layout: Layout) -> FollowedHead:
 
 
 def _operation(call: Call, dataflow: Dataflow, forms: list[Form], prefix: int) -> Operation | None:
-    """Return a call with the forms of its operands, None where one of these is not known."""
+    """Return a call with the forms of its operands; None if one of these forms is unknown."""
     places, operand_forms, shapes = [], [], []
     for place, operand in enumerate(call.operands):
         if isinstance(operand, Value):
@@ -87,5 +87,5 @@ def _forms_of(operation: Operation, kind: Kind) -> list[Form]:
 
 
 def _fits(form: Form, shape: tuple[int, ...]) -> bool:
-    """Return whether a form has the shape of its tensor: a rule that was wrong ends the proof, not the explanation."""
+    """Return whether a form matches its tensor's shape; a wrong rule then ends the proof, and not the explanation."""
     return form is UNKNOWN or (not isinstance(form, str) and form is not None and shape_of_axes(form.axes) == shape)

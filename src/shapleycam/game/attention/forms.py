@@ -1,4 +1,4 @@
-"""How a tensor depends on the tokens, as far as the proof of a head with attention follows it, and parts of it."""
+"""The forms of a head's tensors: their dependence on tokens, as the proof of a head with attention tracks it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from torch import Tensor
 from shapleycam.game.axes import Axis, AxisContent
 
 NO_TOKEN: Final = -1
-"""Stands where the index of a token could: this row depends on no token."""
+"""Takes the place of a token's index for a row that depends on no token."""
 ROW: Final = "position"
-"""What axes call the rows of a tensor: of tokens, or of the queries of an attention."""
+"""The content of an axis of rows; each row belongs to a token, or to a query of an attention."""
 RowChoice: TypeAlias = "tuple[int, ...] | None"
-"""Indices of rows; None where all are meant, or where there are none to choose from."""
+"""Indices of rows; None for all rows, and for a tensor without an axis of rows."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A tensor whose rows, along its axis of positions, are computed each by itself; without that axis it is one row.
+    """A tensor whose rows, along its axis of positions, are computed separately; without this axis it is one row.
 
-    `tokens`: for each row, in order, the token that it depends on alone. None: a row may depend on all tokens, since it
-    was computed from the result of an attention.
+    Attributes:
+        axes: the axes of the tensor.
+        tokens: the only token that each row depends on, in the order of the rows; `NO_TOKEN` for none. None if a row
+            may depend on all tokens, because it was computed from the result of an attention.
     """
 
     axes: tuple[Axis, ...]
@@ -33,9 +35,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Scores:
-    """Attention's scores of keys for queries: an entry depends on the token of its key, and that of its query.
+    """Attention scores of queries and keys: an entry depends only on the token of its key and that of its query.
 
-    `keys`: the token of each entry along the axis of keys. `is_normalized`: after the softmax over the keys.
+    Attributes:
+        axes: the axes of the scores.
+        keys: the token of each entry along the axis of keys.
+        is_normalized: whether the softmax over the keys was applied; an entry then depends on all keys.
     """
 
     axes: tuple[Axis, ...]
@@ -45,12 +50,12 @@ class Scores:
 
 CONSTANT: Final = None
 UNKNOWN: Final = "unknown"
-"""The form of a tensor that may depend on several tokens in another way."""
+"""The form of a tensor that may depend on several tokens in any other way."""
 Form: TypeAlias = "Rows | Scores | str | None"
 
 
 def count_rows(axes: Sequence[Axis]) -> int:
-    """Return how many rows a tensor has."""
+    """Return the number of rows of a tensor."""
     rows = 1
     for axis in axes:
         for factor in axis:
@@ -59,19 +64,20 @@ def count_rows(axes: Sequence[Axis]) -> int:
 
 
 def has(axes: Sequence[Axis], *contents: AxisContent) -> bool:
-    """Return whether any of some contents lies along axes."""
+    """Return whether the axes have a factor with one of these contents."""
     return any(factor.content in contents for axis in axes for factor in axis)
 
 
 def is_row_axis(axis: Axis) -> bool:
-    """Return whether all rows in their order, and nothing else, lie along an axis."""
+    """Return whether an axis consists of rows only, in their order."""
     return len(axis) == 1 and axis[0].content == ROW and axis[0].step == 1
 
 
 def without_rows(form: Rows, prefix: int) -> Rows | None:
-    """Return a tensor's form when its rows are looked at together, None where these are of tokens of the grid.
+    """Return a tensor's form with its rows as channels; None if a row depends on a single token of the grid.
 
-    The rows are then channels like any other. `prefix` is the number of prefix tokens, which are one player.
+    An operation that combines rows reads them like channels. Rows of the `prefix` prefix tokens may be combined, since
+    these tokens are one player.
     """
     if not has(form.axes, ROW):
         return form
@@ -85,7 +91,7 @@ def without_rows(form: Rows, prefix: int) -> Rows | None:
 
 
 def sizes_of(axes: Sequence[Axis], batch: int, rows: int | None) -> list[int]:
-    """Return the shape of a tensor with these axes, of another number of batch entries, and rows if not None."""
+    """Return the shape of a tensor with these axes, `batch` batch entries, and `rows` rows (None: all its rows)."""
     shape = []
     for axis in axes:
         size = 1
@@ -97,9 +103,9 @@ def sizes_of(axes: Sequence[Axis], batch: int, rows: int | None) -> list[int]:
 
 
 def take(tensor: Tensor, axes: Sequence[Axis], content: AxisContent, indices: Tensor) -> Tensor:
-    """Return the chosen entries of a tensor along the factor of its axes that has this content.
+    """Select entries of a tensor along the factor of its axes that has this content.
 
-    The tensor may have fewer dimensions than axes, those at the end, and dimensions of size 1: it is broadcast.
+    The tensor may be one that is broadcast to the axes: the first dimensions may be missing, and others have size 1.
     """
     aligned = axes[len(axes) - tensor.dim() :]
     for dim, axis in enumerate(aligned):

@@ -1,4 +1,4 @@
-"""Operations that only move numbers: reshapes, permutations, and repetitions by views."""
+"""Operations that only move numbers: reshapes, permutations, and repetitions by views (`expand`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapleycam.game.axes import Axis, reshape_axes
 
 
 class _Move(Kind):
-    """One operand that depends on the activation, whose numbers are all kept."""
+    """Moves the numbers of its only operand; the result contains all of them."""
 
     def forms(self, operation: Operation) -> Sequence[Form] | None:
         (form,) = operation.forms
@@ -26,7 +26,7 @@ class _Move(Kind):
 
 
 class Reshape(_Move):
-    """The numbers keep their order."""
+    """Changes the shape; the numbers keep their order."""
 
     def axes(self, operation: Operation, axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
         return reshape_axes(axes, operation.shapes[0])
@@ -37,7 +37,7 @@ class Reshape(_Move):
 
 
 class Permute(_Move):
-    """The dimensions change places."""
+    """Permutes the dimensions."""
 
     def axes(self, operation: Operation, axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
         order = list(range(len(axes)))
@@ -50,7 +50,7 @@ class Permute(_Move):
 
 
 class Expand(_Move):
-    """Dimensions of size 1 are repeated by a view; those that are new are of channels."""
+    """Repeats dimensions of size 1 by a view; repeated and new dimensions are channels."""
 
     def axes(self, operation: Operation, axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
         shape = operation.shapes[0]

@@ -1,4 +1,4 @@
-"""A call of an operation in a head with attention, with the forms of what it takes."""
+"""`Operation`: a call in a head with attention, and the forms of its operands. `Kind`: rules for such operations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ from shapleycam.game.dataflow import Call, Value
 
 @dataclass(frozen=True)
 class Operation:
-    """A call, the forms of the tensors among its operands, the shapes of its results, and the number of prefix tokens.
+    """A call in a head, with the forms of its operands and the shapes of its results.
 
-    `tensors` are the places of the tensors among the call's operands, `forms` the forms of these.
+    Attributes:
+        call: the call.
+        tensors: the indices of the tensors among the call's operands.
+        forms: the forms of these tensors.
+        operand_shapes: the shapes of these tensors.
+        shapes: the shapes of the results.
+        prefix: the number of prefix tokens.
     """
 
     call: Call
@@ -40,7 +46,7 @@ class Operation:
         return [form for form in self.forms if form is not CONSTANT]
 
     def argument(self, name: str, default: Any = None) -> Any:
-        """Return an argument by its name in the operation's schema; tensors computed from the activation as `Value`."""
+        """Return an argument by its name in the operation's schema; `Value` for a tensor from the activation."""
         args, keywords = tree_unflatten(list(self.call.operands), self.call.structure)
         if name in keywords:
             return keywords[name]
@@ -51,10 +57,10 @@ class Operation:
         return default
 
     def run(self, tensors: Sequence[Tensor]) -> Any:
-        """Return what the operation returns of other tensors; nothing is written to.
+        """Run the operation on other tensors, and return its result; an operation in place writes into a copy.
 
-        What is detached stays connected: autograd itself detaches results that it keeps (of tanh, ReLU), and whoever
-        asks for derivatives means those of the numbers.
+        Detached tensors stay connected to autograd's graph: autograd itself detaches results that it saves (of tanh,
+        ReLU), and derivatives should be those of the function that the head computes.
         """
         if self.name == "detach":
             return tensors[0]
@@ -68,27 +74,27 @@ class Operation:
 
 
 class Kind(ABC):
-    """A kind of operations: what becomes of the rows of their operands, and how a part of the rows is computed."""
+    """Rules for a kind of operations: the forms of their results, and how some rows of a result are computed."""
 
     needs_whole_constants: bool = False
-    """Whether constants of the batch must be as long as it, because they are not broadcast."""
+    """Whether constants need the size of the batch along its axis, because the operation does not broadcast them."""
 
     @abstractmethod
     def forms(self, operation: Operation) -> Sequence[Form] | None:
-        """Return the forms of all results; None where this is not known."""
+        """Return the forms of all results; None if they are unknown."""
 
     def demand(self, operation: Operation, result: int, rows: RowChoice) -> list[RowChoice]:
-        """Return which rows of each tensor among the operands are needed for rows of a result: by default the same."""
+        """Return the rows of each tensor operand that these rows of a result need; by default the same rows."""
         del result
         return [rows for _ in operation.tensors]
 
     def constant_axes(self, operation: Operation, tensor: int, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
-        """Return the axes of a constant operand, by default those of the result that it is broadcast to."""
+        """Return the axes of a constant operand; by default those of the result, to which it is broadcast."""
         del operation, tensor
         return axes
 
     def run(self, operation: Operation, result: int, tensors: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
-        """Return a result, of `shape`, for a part of the rows and another batch."""
+        """Return a result with shape `shape`, for some of the rows and for another batch."""
         del shape
         results = operation.run(tensors)
         value: Tensor = results if isinstance(results, Tensor) else results[result]
@@ -96,7 +102,7 @@ class Kind(ABC):
 
 
 def rows_of(form: Form) -> Rows | None:
-    """Return a form if it is of rows."""
+    """Return the form if it is a `Rows`, else None."""
     return form if isinstance(form, Rows) else None
 
 

@@ -1,4 +1,4 @@
-"""Operations that cut tensors into pieces, along channels or rows, and those that put pieces together."""
+"""Operations that cut tensors into pieces along channels or rows, and operations that join pieces."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from shapleycam.game.attention.pointwise import broadcast_axes, merge_tokens
 from shapleycam.game.axes import Axis, make_axis
 
 NO_ROWS = torch.empty(0, dtype=torch.float32, device="cpu")
-"""Stands for an operand of which no row is needed."""
+"""Takes the place of an operand of which no row is needed."""
 
 
 class Cut(Kind):
-    """The results are pieces of the operand along one dimension: `select`, `slice`, `split` and their like."""
+    """Cuts the operand into pieces along one dimension: `select`, `slice`, `split` and similar operations."""
 
     def forms(self, operation: Operation) -> Sequence[Form] | None:
         form = self._operand(operation)
@@ -60,12 +60,12 @@ class Cut(Kind):
     def run(self, operation: Operation, result: int, tensors: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
         form = self._operand(operation)
         if form is not None and is_row_axis(form.axes[self._dim(operation, form)]):
-            return tensors[0].reshape(tuple(shape))  # these rows are all that was computed
+            return tensors[0].reshape(tuple(shape))  # the operand was computed for the rows of this piece only
         return super().run(operation, result, tensors, shape)
 
     @staticmethod
     def _operand(operation: Operation) -> Rows | None:
-        """Return the form of the operand; its rows are channels where they lie on one axis with these."""
+        """Return the operand's form; its rows count as channels if the cut axis contains both. None if unknown."""
         (form,) = operation.forms
         if not isinstance(form, Rows):
             return None
@@ -78,7 +78,7 @@ class Cut(Kind):
         return int(operation.argument("dim", 0)) % len(form.axes)
 
     def _pieces(self, operation: Operation, form: Rows) -> list[range]:
-        """Return the indices along the dimension of each result."""
+        """Return the indices of each result along the dimension."""
         dim = self._dim(operation, form)
         size = operation.operand_shapes[0][dim]
         if operation.name == "select":
@@ -93,7 +93,7 @@ class Cut(Kind):
 
 
 class Join(Kind):
-    """The operands follow each other along one dimension: `cat`. Along rows, each keeps the rows that it has."""
+    """Concatenates the operands along one dimension: `cat`. Along rows, the result has the rows of all operands."""
 
     needs_whole_constants = True
 
@@ -102,7 +102,7 @@ class Join(Kind):
         dim = self._dim(operation)
         rows = [form for form in operation.dependent if isinstance(form, Rows)]
         if len(rows) != len(operation.dependent) or any(len(each) != len(shape) for each in operation.operand_shapes):
-            return None  # PyTorch joins empty tensors of one dimension to any others
+            return None  # PyTorch concatenates empty tensors of one dimension with tensors of any shape
         along = [form.axes[dim] for form in rows]
         beside = [Rows((*form.axes[:dim], (), *form.axes[dim + 1 :]), form.tokens) for form in rows]
         axes = broadcast_axes(beside, [*shape[:dim], 1, *shape[dim + 1 :]])
@@ -118,7 +118,7 @@ class Join(Kind):
 
     @staticmethod
     def _joins_rows(along: Sequence[Axis], axes: Sequence[Axis]) -> bool:
-        """Return whether rows are put together: each operand has them along the dimension, or is a single row."""
+        """Return whether rows are concatenated: each operand has rows along the dimension, or is a single row."""
         return not has(axes, ROW) and all(not axis or is_row_axis(axis) for axis in along)
 
     @staticmethod
@@ -141,7 +141,7 @@ class Join(Kind):
         return tuple(tokens)
 
     def is_along_rows(self, operation: Operation) -> bool:
-        """Return whether the operands follow each other along the rows of the result."""
+        """Return whether the operands are concatenated along the rows of the result."""
         (form,) = self.forms(operation) or [None]
         return isinstance(form, Rows) and has((form.axes[self._dim(operation)],), ROW)
 
@@ -168,7 +168,7 @@ class Join(Kind):
 
 
 class Stack(Kind):
-    """The operands lie side by side along a new dimension of channels: `stack`."""
+    """Stacks the operands along a new dimension of channels: `stack`."""
 
     needs_whole_constants = True
 

@@ -1,4 +1,4 @@
-"""Operations that compute each number from those at its place: sums, products, activation functions."""
+"""Operations that compute each number from the numbers at the same place: sums, products, activation functions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shapleycam.game.dataflow import operation_name
 from shapleycam.tracing.elementwise import is_marked_elementwise
 
 _UNMARKED = {"hardswish", "hardswish_", "_prelu_kernel", "leaky_relu", "leaky_relu_"}
-"""Operations of this kind that PyTorch does not declare to be: `leaky_relu` in 2.11, the others in 2.15 neither."""
+"""Pointwise operations without PyTorch's tag for them: `leaky_relu` has none in 2.11, the others none even in 2.15."""
 COPIES = {"clone", "_to_copy", "detach", "alias", "contiguous", "lift_fresh"}
 
 
 def is_pointwise(function: object) -> bool:
-    """Return whether PyTorch declares an operation to compute each number from those at its place, without chance.
+    """Return whether an operation of PyTorch computes each number from those at the same place, and not at random.
 
-    Operations of other libraries are not believed to.
+    PyTorch's own tags say so, or the lists of this module. Operations of other libraries are not trusted.
     """
     name, tags = operation_name(function), getattr(function, "tags", ())
     if "." in name:
@@ -31,7 +31,7 @@ def is_pointwise(function: object) -> bool:
 
 
 class Pointwise(Kind):
-    """The operands are broadcast; each row of the result depends on what the same row of them depends on."""
+    """Broadcasts the operands; a row of the result depends on the tokens that the same row of the operands does."""
 
     def forms(self, operation: Operation) -> Sequence[Form] | None:
         shape = operation.shapes[0]
@@ -55,7 +55,7 @@ class Pointwise(Kind):
 
 
 def broadcast_axes(forms: Sequence[Rows], shape: Sequence[int]) -> tuple[Axis, ...] | None:
-    """Return the axes of a result of this shape that tensors are broadcast to; None where theirs do not agree."""
+    """Return the axes of a result of this shape, to which tensors are broadcast; None if their axes conflict."""
     axes = []
     for dim in range(-len(shape), 0):
         present = {form.axes[dim] for form in forms if len(form.axes) >= -dim and form.axes[dim]}
@@ -67,7 +67,7 @@ def broadcast_axes(forms: Sequence[Rows], shape: Sequence[int]) -> tuple[Axis, .
 
 
 def merge_tokens(forms: Sequence[Rows], axes: Sequence[Axis]) -> tuple[int, ...] | None:
-    """Return the token that each row depends on; None where one depends on several, or on all of them."""
+    """Return the token that each row of a result depends on; None if a row may depend on several tokens."""
     count = count_rows(axes)
     merged = [NO_TOKEN] * count
     for form in forms:
@@ -82,5 +82,5 @@ def merge_tokens(forms: Sequence[Rows], axes: Sequence[Axis]) -> tuple[int, ...]
 
 
 def with_axes(form: Rows, axes: tuple[Axis, ...]) -> Rows:
-    """Return the form with other axes, the rows being the same."""
+    """Return the form with other axes and the same rows."""
     return replace(form, axes=axes)

@@ -1,4 +1,4 @@
-"""Matrix products: of each row with constants, of queries with keys, and of attention's weights with values."""
+"""Matrix products: of rows with constants, of queries with keys, and of attention weights with values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shapleycam.game.attention.operation import Kind, Operation, channels
 from shapleycam.game.axes import Axis, make_axis
 
 _FACTORS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "linear": (0, 1)}
-"""Where the factors are among the tensors that a product takes; a third one is added to it."""
+"""The indices of the two factors among the tensor operands of a product; a third tensor is added to the product."""
 
 
 class _Sides(NamedTuple):
@@ -29,7 +29,7 @@ class _Sides(NamedTuple):
 
 
 class Product(Kind):
-    """A product of two matrices, or of two batches of them."""
+    """Multiplies two matrices, or two batches of matrices."""
 
     needs_whole_constants = True
 
@@ -41,7 +41,7 @@ class Product(Kind):
         form: Form = None
         if isinstance(left, Rows) and right is CONSTANT:
             form = self._times_constant(operation, left, -1)
-        elif operation.name == "linear":  # its right factor lies the other way, and may be a vector
+        elif operation.name == "linear":  # its right factor is transposed, and may be a vector
             return None
         elif isinstance(left, Rows) and isinstance(right, Rows):
             form = _scores(left, right)
@@ -52,7 +52,7 @@ class Product(Kind):
         return None if form is None else [form]
 
     def _times_constant(self, operation: Operation, rows: Rows, summed: int) -> Rows | None:
-        """Return the form of rows times a constant, which sums over one of the last two dimensions."""
+        """Return the form of a product of rows and a constant, which sums over dimension `summed` (-1 or -2)."""
         whole = without_rows(rows, operation.prefix) if has((rows.axes[summed],), ROW) else rows
         if whole is None or has((whole.axes[summed],), "batch"):
             return None
@@ -82,13 +82,13 @@ class Product(Kind):
 
 
 def is_attention(operation: Operation) -> bool:
-    """Return whether an operation sums tokens by the weights of an attention."""
+    """Return whether an operation sums the values of tokens with attention weights."""
     places = _FACTORS.get(operation.name, ())
     return any(isinstance(operation.forms[place], Scores) for place in places)
 
 
 def _scores(queries: Rows, keys: Rows) -> Scores | None:
-    """Return the form of the products (g, q, d) x (g, d, k) of queries with keys, g a batch of heads."""
+    """Return the form of the product (g, q, d) x (g, d, k) of queries and keys; g counts images and their heads."""
     if len(queries.axes) != 3 or keys.tokens is None or queries.tokens is None:
         return None
     is_shaped = is_row_axis(keys.axes[2]) and not has((keys.axes[1], queries.axes[2]), "batch", ROW)
@@ -99,7 +99,7 @@ def _scores(queries: Rows, keys: Rows) -> Scores | None:
 
 
 def _attended(weights: Scores, values: Rows) -> Rows | None:
-    """Return the form of the sums (g, q, k) x (g, k, d) of values by their weights."""
+    """Return the form of the product (g, q, k) x (g, k, d): the sums of values with attention weights."""
     is_of_heads = [factor.content for factor in weights.axes[0]] in (["batch"], ["batch", "channel"])
     is_shaped = (
         weights.is_normalized

@@ -1,4 +1,4 @@
-"""Part of a head as a program: the steps that compute some rows of a tensor, for any batch of coalitions."""
+"""`Program`: the steps of a head that compute some rows of a tensor, for any batch of coalitions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shapleycam.game.dataflow import Value
 
 
 class NotProvenError(Exception):
-    """The head is not of the form that a shortcut needs; the message says where."""
+    """The head does not have the form that a shortcut needs; the message says why."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A tensor that a program starts from, by its number, and which rows of it."""
+    """An input of a program: the number of a tensor, and the rows of it that are needed."""
 
     number: int
     rows: RowChoice
@@ -30,26 +30,26 @@ class Source:
 
 @dataclass(frozen=True)
 class _Constant:
-    """A constant operand, cut to the rows that are needed. `is_whole`: it has to be as long as the batch."""
+    """A constant operand with the rows that are needed. `is_whole`: it needs the size of the batch along its axis."""
 
     tensor: Tensor
     axes: tuple[Axis, ...]
     is_whole: bool
 
     def of_batch(self, batch: int) -> Tensor:
-        """Return it for a batch of this size."""
+        """Return the constant for a batch of this size."""
         if not self.is_whole:
             return self.tensor
         return take(self.tensor, self.axes, "batch", torch.zeros(batch, dtype=torch.long, device="cpu"))
 
 
 _Operand = int | _Constant | None
-"""A slot, a constant, or nothing: of what is joined along rows some is not needed."""
+"""A slot, a constant, or None: operands of a concatenation along rows may not be needed."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """Computes rows of a tensor, which has these axes, from its operands."""
+    """Computes some rows of a tensor from its operands; `axes` are those of the whole tensor."""
 
     producer: Producer
     operands: tuple[_Operand, ...]
@@ -59,17 +59,17 @@ class _Step:
 
 @dataclass(frozen=True)
 class Program:
-    """The steps that compute rows of a tensor of a head; each fills a slot, the last one the output."""
+    """The steps that compute some rows of a tensor; the result of each step has a slot, and the last is the output."""
 
     steps: tuple[Source | _Step, ...]
 
     @property
     def sources(self) -> list[Source]:
-        """Return what the program starts from."""
+        """Return the inputs of the program."""
         return [step for step in self.steps if isinstance(step, Source)]
 
     def run(self, batch: int, source: Callable[[Source], Tensor]) -> Tensor:
-        """Return the rows, for a batch of this size; `source` gives the tensors to start from."""
+        """Compute the rows for a batch of this size; `source` returns the program's inputs."""
         slots: dict[int, Tensor] = {}
         last_use = {operand: slot for slot, step in enumerate(self.steps) for operand in _slots_of(step)}
         for slot, step in enumerate(self.steps):
@@ -94,18 +94,19 @@ def _run_step(step: _Step, slots: dict[int, Tensor], batch: int) -> Tensor:
 
 
 def make_program(head: FollowedHead, number: int, rows: RowChoice, is_source: Callable[[int], bool]) -> Program:
-    """Return the program that computes rows of a tensor of a head.
+    """Return the program that computes some rows of a tensor of a head.
 
-    The softmax of attention's scores is left out: what is made of them depends on the coalition.
+    The softmax of attention scores is left out, because its result depends on which keys a coalition has.
 
     Args:
-        head: with the forms of its tensors.
-        number: of the tensor.
-        rows: which of its rows.
-        is_source: returns whether a tensor is given to the program, and not computed by it.
+        head: the head, with the forms of its tensors.
+        number: the number of the tensor.
+        rows: the rows to compute.
+        is_source: a function that takes the number of a tensor, and returns whether this is an input of the program.
 
     Raises:
-        NotProvenError: a tensor that is needed is not followed, or a constant differs between rows of the same image.
+        NotProvenError: a tensor that is needed has no known form, its rows lie along several axes, or a constant
+            differs between rows of the same image.
     """
     builder = _Builder(head, is_source)
     builder.add(number, rows)
@@ -113,7 +114,7 @@ def make_program(head: FollowedHead, number: int, rows: RowChoice, is_source: Ca
 
 
 class _Builder:
-    """Adds the steps that a tensor needs, operands first."""
+    """Collects the steps that a tensor needs, operands first."""
 
     def __init__(self, head: FollowedHead, is_source: Callable[[int], bool]) -> None:
         self._head, self._is_source = head, is_source
@@ -121,7 +122,7 @@ class _Builder:
         self._slots: dict[tuple[int, RowChoice], int] = {}
 
     def add(self, number: int, rows: RowChoice) -> int:
-        """Return the slot of rows of a tensor, after adding the steps that compute it."""
+        """Add the steps that compute rows of a tensor, unless they exist, and return the slot of the result."""
         form = self._head.forms[number] if number >= 0 else None
         if not isinstance(form, Rows | Scores):
             raise NotProvenError("a tensor that the output is computed from is not followed")
@@ -155,7 +156,7 @@ class _Builder:
 
 
 def _normalize_rows(axes: tuple[Axis, ...], rows: RowChoice) -> RowChoice:
-    """Return None for all rows, and where there are none to choose from.
+    """Return None if the rows are all rows or the tensor has no axis of rows, else the same rows.
 
     Raises:
         NotProvenError: the rows lie along several axes.
@@ -168,10 +169,10 @@ def _normalize_rows(axes: tuple[Axis, ...], rows: RowChoice) -> RowChoice:
 
 
 def _constant(tensor: Tensor, axes: tuple[Axis, ...], rows: RowChoice, *, is_whole: bool) -> _Constant:
-    """Return a constant operand that is broadcast to axes, cut to the rows that are needed.
+    """Return a constant operand that is broadcast to `axes`, with the rows that are needed.
 
     Raises:
-        NotProvenError: it differs between the rows of the recorded batch, which are of the same image.
+        NotProvenError: it differs between the rows of the recorded batch, which belong to the same image.
     """
     tensor = tensor.detach()
     if rows is not None:
@@ -189,7 +190,7 @@ def _constant(tensor: Tensor, axes: tuple[Axis, ...], rows: RowChoice, *, is_who
 
 
 def axes_of_rows(axes: tuple[Axis, ...], rows: RowChoice) -> tuple[Axis, ...]:
-    """Return the axes of a tensor of which only these rows are left."""
+    """Return the axes of a tensor after these rows were selected."""
     if rows is None:
         return axes
     return tuple(

@@ -1,4 +1,4 @@
-"""Operations that look at several channels of a row together: norms, softmaxes, means."""
+"""Operations that combine several channels of a row: norms, softmaxes, means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shapleycam.game.axes import make_axis
 
 
 class Reduction(Kind):
-    """Numbers are looked at together along some dimensions, which may be gone from the result."""
+    """Combines the numbers along some dimensions; the result may have these dimensions, or not."""
 
     def forms(self, operation: Operation) -> Sequence[Form] | None:
         form = operation.forms[0]
@@ -44,7 +44,7 @@ class Reduction(Kind):
 
 
 class LayerNorm(Reduction):
-    """The last dimensions are normalised; weight and bias are constants of these."""
+    """Normalises the last dimensions; weight and bias are constants of their shape."""
 
     def _dims(self, operation: Operation, form: Rows) -> set[int]:
         count = len(operation.argument("normalized_shape"))
@@ -52,7 +52,7 @@ class LayerNorm(Reduction):
 
 
 class Softmax(Reduction):
-    """Of attention's scores over their keys it makes weights; elsewhere it is a reduction that keeps the channels."""
+    """Turns attention scores into weights, over the keys; for other tensors it is a reduction that keeps the shape."""
 
     def forms(self, operation: Operation) -> Sequence[Form] | None:
         form = operation.forms[0]
@@ -66,7 +66,7 @@ class Softmax(Reduction):
 
     @staticmethod
     def _of_constant_queries(form: Rows, dim: int) -> Sequence[Form] | None:
-        """Return the form of scores whose queries are constant: before the softmax each depends on its key alone."""
+        """Return the form of weights whose queries are constant: each score depends only on the token of its key."""
         keys = make_axis(ROW, len(form.tokens or ()), 1)
         if form.axes[dim] != keys:
             return None

@@ -145,7 +145,7 @@ def _weights(scores: Float[Tensor, "states 2 heads queries keys"]) -> Float[Tens
     for dtype in dtypes:
         exact = scores.to(dtype)
         weights = (exact - exact.amax((1, 4), keepdim=True)).exp()
-        least = weights.amin(1).sum(-1)  # of each token the state that adds less
+        least = weights.amin(1).sum(-1)  # each token in the state that adds less
         if bool((least > _SMALLEST_SUM[dtype]).all()):
             return weights
     raise NotProvenError("coalitions may leave only tokens that attention gives next to no weight")

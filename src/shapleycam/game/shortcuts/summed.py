@@ -14,7 +14,7 @@ from shapleycam.tracing import Trace
 
 
 class SummedRunner(HeadRunner):
-    """Runs the head once on each position alone, present and removed; coalitions are sums of these outputs."""
+    """Runs the head once on each single position, present and removed; the output of a coalition is their mean."""
 
     def __init__(self, trace: Trace, contents: Contents) -> None:
         alone = torch.cat([contents.positions, contents.absent_positions], 1)

@@ -1,4 +1,4 @@
-"""Following the positions through a head: the form of every tensor, up to the one sum that the output is made of."""
+"""Prove that a head's output is a function of one sum over windows, by finding the form of each of its tensors."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _POOLS = {"mean", "sum", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_a
 _CUTS = {"select", "slice"}
 _PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "linear"}
 _CONSTANTS = {"new_ones", "new_zeros", "new_full", "ones_like", "zeros_like", "full_like"}
-"""Operations that look at the shape of what they take, and not at its numbers."""
+"""Operations that use the shape of their operand, and not its numbers."""
 _FEWER = 4
-"""By how much fewer parts than windows a sum must have to be worth a table."""
+"""A sum of several parts is worth a table if it has more than this number of windows for each part."""
 
 
 def prove_window_sum(recording: HeadRecording, layout: Layout) -> WindowSum | None:
-    """Return the sum over windows that a head's output is a function of, None where its operations prove none.
+    """Return the sum over windows that a head's output is a function of; None if its operations do not prove one.
 
     Args:
-        recording: of the head, on a batch of two or more.
-        layout: of the activation.
+        recording: a recording of the head, on a batch of two or more.
+        layout: the layout of the activation.
 
     Examples:
         >>> import torch
@@ -69,7 +69,7 @@ def prove_window_sum(recording: HeadRecording, layout: Layout) -> WindowSum | No
 
 
 class _FollowedPositions:
-    """The form of each tensor of a data flow."""
+    """Finds the form of each tensor of a data flow."""
 
     def __init__(self, dataflow: Dataflow, layout: Layout) -> None:
         self._dataflow, self._layout = dataflow, layout
@@ -84,7 +84,7 @@ class _FollowedPositions:
             self._follow(number, call)
 
     def sum_behind(self, number: int) -> WindowSum | None:
-        """Return the sum that a tensor is computed from."""
+        """Return the sum that a tensor is computed from; None if there is none."""
         form = self._as_of_sum(self._forms[number])
         if form is None:
             return None
@@ -116,7 +116,7 @@ class _FollowedPositions:
         return CallPlace(call.name, call.occurrence, self._dataflow.counts[call.name])
 
     def _follow(self, number: int, call: Call) -> None:
-        """Note the forms of a call's results."""
+        """Store the forms of a call's results."""
         operation, forms = self._operation(call)
         dependent = [form for form in forms if form is not CONSTANT]
         if call.name in _CONSTANTS or not dependent:
@@ -141,7 +141,7 @@ class _FollowedPositions:
                 self._forms[result] = OfSum(first.call, first.tensor, is_affine)
 
     def _checked(self, result: int, form: Form) -> Form:
-        """Return the form of a tensor if it fits its shape; a piece without numbers, as of no tokens, is a constant."""
+        """Return the form of a tensor if it matches its shape, else `UNKNOWN`; an empty tensor is a constant."""
         shape = tuple(self._dataflow.tensors[result].shape)
         if 0 in shape:
             return CONSTANT
@@ -150,7 +150,7 @@ class _FollowedPositions:
     def _of_positions(
         self, number: int, operation: Operation, maps: Sequence[PositionMap | None]
     ) -> Sequence[Form] | None:
-        """Return the forms of the results of a call on tensors with positions, None where no rule knows it."""
+        """Return the forms of the results of a call on tensors with positions; None if no rule covers it."""
         name, call = operation.name.removesuffix("_"), operation.call
         first = next((form for form in maps if form is not None), None)
         mixed = None if first is None else self._as_mixture(number, operation, maps, first)
@@ -166,14 +166,14 @@ class _FollowedPositions:
         if name in MOVE_NAMES:
             return apply_move(operation, maps)
         if all(form is None or is_single_sum(form) for form in maps):
-            return None  # computed from sums alone: there are no positions left
+            return None  # computed only from single sums, which have no positions
         rule = RULES.get(name) or (apply_pointwise if is_pointwise(call.function) else None)
         return rule and rule(operation, [form and without_mixing(form) for form in maps])
 
     def _as_mixture(
         self, number: int, operation: Operation, maps: Sequence[PositionMap | None], first: PositionMap
     ) -> PositionMap | None:
-        """Return the form of sums over the rows of what a call takes, None where it takes no such sums."""
+        """Return the form of a result that is sums over rows of a call's operands; None if the call has none."""
         name = operation.name.removesuffix("_")
         if name in _POOLS | _CUTS and len(maps) == 1:
             return pool(operation, first, number)
@@ -186,9 +186,10 @@ class _FollowedPositions:
         return None
 
     def _belongs_to_sum(self, name: str, form: PositionMap) -> bool:
-        """Return whether a move is a part of the sum before it: its shape is made for the number of rows of the map.
+        """Return whether a move belongs to the sum before it, because its shape depends on the map's number of rows.
 
-        So it is in products of more dimensions, which PyTorch computes of matrices with rows and channels together.
+        This occurs in products with more dimensions: PyTorch computes them with matrices that have rows and channels
+        on one axis.
         """
         if form.mixing is None:
             return False
@@ -197,7 +198,7 @@ class _FollowedPositions:
 
     @staticmethod
     def _with_numbers(form: PositionMap, call: Call) -> PositionMap:
-        """Return a form whose mixing names the tensors of the call: what it took, if it was the first, and returned."""
+        """Return a form whose mixing has the numbers of the call's result and, if it is the first call, operand."""
         if form.mixing is None:
             return form
         source = call.values[0] if form.mixing.source < 0 else form.mixing.source
@@ -205,7 +206,7 @@ class _FollowedPositions:
 
     @staticmethod
     def _as_of_sum(form: Form) -> OfSum | None:
-        """Return a tensor as one computed from a sum, None where it is not one that is worth a table."""
+        """Return the form of a tensor that is, or is computed from, a sum; None if no sum is worth a table."""
         if isinstance(form, OfSum):
             return form
         mixing = form.mixing if isinstance(form, PositionMap) else None
@@ -236,5 +237,5 @@ class _FollowedPositions:
 
 
 def _fits(form: Form, shape: tuple[int, ...]) -> bool:
-    """Return whether a form has the shape of its tensor: a rule that was wrong ends the proof."""
+    """Return whether a form matches its tensor's shape; a wrong rule then ends the proof."""
     return isinstance(form, PositionMap) and shape_of_axes(form.axes) == shape

@@ -100,7 +100,7 @@ class CoordinateTracker(TorchDispatchMode):
         reads_content: whether code has read numbers that depend on the image, so that it may run other operations for
             another image.
         reads_other: whether it has read other numbers (weights, further inputs of the model), or moved elements to
-            where such a tensor says.
+            places that a tensor gives.
         channels: the axis of the image that the first weight sums over.
 
     Examples:
@@ -133,7 +133,7 @@ class CoordinateTracker(TorchDispatchMode):
         return self._store.get(tensor)
 
     def knows(self, operand: Any) -> bool:
-        """Return whether something is a tensor that depends on the image."""
+        """Return whether an operand is a tensor that depends on the image."""
         return isinstance(operand, Tensor) and self._store.knows(operand)
 
     def paused(self) -> AbstractContextManager[Any]:
@@ -174,7 +174,7 @@ class CoordinateTracker(TorchDispatchMode):
             self._store.put(result, result_coordinates)
 
     def _note_choice(self, operation: Operation) -> None:
-        """Note where numbers decide where elements go, or how many there are."""
+        """Record whether the numbers in a tensor decide where elements go, or how many there are."""
         is_by_tensor = any(operation.arguments.get(name) is not None for name in INDICES)
         self.reads_other |= is_by_tensor
         if torch.Tag.dynamic_output_shape in operation.function.tags:
