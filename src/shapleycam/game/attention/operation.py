@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_unflatten
 
-from shapleycam.game.attention.forms import CONSTANT, Form, RowChoice, Rows
+from shapleycam.game.attention.forms import CONSTANT, Form, RowChoice
 from shapleycam.game.axes import Axis, make_axis
-from shapleycam.game.dataflow import Call, Value
+from shapleycam.game.dataflow import Call
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,6 @@ class Kind(ABC):
         return value
 
 
-def rows_of(form: Form) -> Rows | None:
-    """Return the form if it is a `Rows`, else None."""
-    return form if isinstance(form, Rows) else None
-
-
 def channels(size: int) -> Axis:
     """Return an axis of channels."""
     return make_axis("channel", size)
-
-
-def is_value(operand: Any) -> bool:
-    """Return whether an operand depends on the activation."""
-    return isinstance(operand, Value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
@@ -79,8 +78,3 @@ def merge_tokens(forms: Sequence[Rows], axes: Sequence[Axis]) -> tuple[int, ...]
                 return None
             merged[row] = token if token != NO_TOKEN else merged[row]
     return tuple(merged)
-
-
-def with_axes(form: Rows, axes: tuple[Axis, ...]) -> Rows:
-    """Return the form with other axes and the same rows."""
-    return replace(form, axes=axes)
