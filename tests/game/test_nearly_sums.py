@@ -163,6 +163,7 @@ PLAYED_AS_THEY_ARE = {
     "half written over": Do(lambda a: mean(write_half(a))),
     "two written at once": Do(lambda a: mean(write_twice(a))),
     "written to memory of its own": Do(lambda a: mean(write_to_an_output(a))),
+    "half precision on the way": by_window(Do(lambda a: a.half().to(a))),
 }
 """Positions are looked at together, or in a way that is not followed."""
 
@@ -173,7 +174,6 @@ IN_PARTS = {
     "places made once": ("averaged", nn.Sequential(CachedPlaces(), Do(mean))),
     "each by `vmap`": ("averaged", Do(torch.vmap(lambda x: x.relu().mean((1, 2))))),
     "the map twice, one after the other": ("averaged", Do(lambda a: mean(torch.cat([a, 2 * a], 3).relu()))),
-    "half precision on the way": ("averaged", by_window(Do(lambda a: a.half().to(a)))),
     "maximum of channels": (
         "averaged",
         by_window(Do(lambda a: a.unflatten(1, (2, 2)).amax(2, keepdim=True).expand(-1, -1, 2, -1, -1).flatten(1, 2))),
