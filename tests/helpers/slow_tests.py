@@ -82,7 +82,7 @@ FIRST_LINE = (
 )
 """Beginnings of tests that are run while at work whatever time they take: what the library promises at its core."""
 MEASURED = Path(__file__).with_name("slow_tests.txt")
-LIMIT = 0.15
+LIMIT = 0.06
 """Seconds: a test is slow where its cases took as long on average, their fixtures included."""
 _MEASURED = frozenset(MEASURED.read_text(encoding="utf-8").split())
 
