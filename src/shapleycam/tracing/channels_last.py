@@ -9,7 +9,6 @@ channels_last up to the layer").
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -21,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from shapleycam.tracing.checks import check_result, mark_checked
 from shapleycam.tracing.input_layer import is_input
-from shapleycam.tracing.interrupts import has_interrupt
+from shapleycam.tracing.interrupts import result_or_none
 from shapleycam.tracing.library_code import library_code
 from shapleycam.tracing.memory_views import StridedView, has_storage
 from shapleycam.tracing.modules import modules_of
@@ -125,20 +124,19 @@ def run_fastest(
     if form is None:
         return run(None)
     known = check_result(owner, form)
-    handled = sys.exception()
-    try:
-        order = learn_order() if known is None else known
-        result = run(order) if order else None
-        if result is not None and (known or proves(result)):
-            mark_checked(owner, form, order)
-            return result
-    except Exception as error:
-        # A model may raise any error for such images, for example at a view() of a tensor that is not contiguous. Run
-        # it again in the default memory order; if the memory order was not the reason, it raises again.
-        if has_interrupt(error, handled):
-            raise
-    result = run(None)
-    mark_checked(owner, form, result=False)
+
+    def run_in_order() -> tuple[_Result, MemoryOrder] | None:
+        order: MemoryOrder | None = learn_order() if known is None else known
+        if not order:
+            return None
+        result = run(order)
+        return (result, order) if known or proves(result) else None
+
+    # A model may raise any error for such images, for example at a view() of a tensor that is not contiguous. It then
+    # runs again in the default memory order; if the memory order was not the reason, it raises again.
+    proven = result_or_none(run_in_order)
+    result, order = proven or (run(None), False)
+    mark_checked(owner, form, order)
     return result
 
 

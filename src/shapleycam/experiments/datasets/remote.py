@@ -15,6 +15,7 @@ from pyarrow import fs
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.byte_sources import ByteSource, sample_signature
 from shapleycam.experiments.datasets.patterns import expand_braces, fixed_part, has_braces, matches_glob
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.wording import on_one_line
 
 _PYARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
@@ -48,13 +49,9 @@ class RemoteFile(ByteSource):
     def open(self) -> IO[bytes]:
         """Open the file, if it has not changed since the dataset was opened."""
         files = _file_system(self.base, os.getpid())[0]
-        try:
+        with convert_errors(lambda error: OSError(on_one_line(error)), OSError):
             current = _version(files, files.get_file_info(self.path))
             opened = None if current != self.version else files.open_input_file(self.path)
-        except OSError:
-            raise
-        except Exception as error:  # the drivers of fsspec raise errors of any type
-            raise OSError(on_one_line(error)) from error
         if opened is None:
             raise OSError("it was changed or removed after the dataset was opened")
         return io.BufferedReader(opened, _READ_AHEAD)
@@ -109,13 +106,13 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _open(url: str, base: str) -> tuple[Any, str]:
-    try:
-        return _file_system(base, os.getpid())
-    except Exception as error:  # noqa: BLE001  the drivers of fsspec raise errors of any type
-        raise OptionError(
+    with convert_errors(
+        lambda error: OptionError(
             f"{url}: cannot be used ({on_one_line(error)[:300]}); check the address and the credentials (s3, gs and "
             "abfs work by themselves, others need their package of fsspec)"
-        ) from None
+        )
+    ):
+        return _file_system(base, os.getpid())
 
 
 @lru_cache(maxsize=4)
@@ -132,7 +129,11 @@ def _file_system(base: str, process: int) -> tuple[Any, str]:  # noqa: ARG001  c
 def _list(url: str, files: Any, path: str) -> dict[str, str]:
     """Return the version of each file by path, for a path of a file or folder, or for a glob."""
     fixed = fixed_part(f"{path}/")
-    try:
+    with convert_errors(
+        lambda error: OptionError(
+            f"{url}: cannot be listed ({on_one_line(error)[:300]}); check the address and the credentials"
+        )
+    ):
         if fixed != path:
             infos = list(_matching(files, fixed, path[len(fixed) :].strip("/").split("/")))
         else:
@@ -144,10 +145,6 @@ def _list(url: str, files: Any, path: str) -> dict[str, str]:
             for info in sorted(infos, key=lambda info: info.path.split("/"))
             if info.type == fs.FileType.File
         }
-    except Exception as error:  # noqa: BLE001  the drivers of fsspec raise errors of any type
-        raise OptionError(
-            f"{url}: cannot be listed ({on_one_line(error)[:300]}); check the address and the credentials"
-        ) from None
 
 
 def _matching(files: Any, folder: str, patterns: Sequence[str]) -> Iterator[Any]:

@@ -20,6 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from shapleycam.errors import OptionError, ShapleyCamWarning, warn
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.wording import first_line
 
 _PARENT_CHECK_SECONDS = 1.0
@@ -183,13 +184,13 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
     Raises:
         OptionError: it cannot be pickled, for example because the preprocessing is a lambda.
     """
-    try:
-        ForkingPickler.dumps(dataset)
-    except Exception as error:  # pickle raises errors of many types
-        raise OptionError(
+    with convert_errors(
+        lambda error: OptionError(
             f"photographs cannot be sent to decoding processes ({first_line(error)}); give a preprocess and a dataset "
             "that can be pickled, such as functions of a module, or decode with workers=0"
-        ) from error
+        )
+    ):
+        ForkingPickler.dumps(dataset)
 
 
 def _prepare_worker(_: int) -> None:
