@@ -303,7 +303,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
         contextlib.__file__,
         *([str(Path(str(torch.__file__)).parent)] if torch else []),
     )
-    level, frame = 1, sys._getframe()  # noqa: SLF001
+    level, frame = 1, sys._getframe()  # noqa: SLF001  # documented, despite its name
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inner):
         level, frame = level + 1, frame.f_back
     warnings.warn(printable_text(message), category, stacklevel=level)

@@ -24,6 +24,7 @@ from shapleycam.tracing.interrupts import result_or_none
 from shapleycam.tracing.library_code import library_code
 from shapleycam.tracing.memory_views import StridedView, has_storage
 from shapleycam.tracing.modules import modules_of
+from shapleycam.tracing.torch_internals import parameters_of
 
 _MAX_WEIGHTS_PER_PIXEL = 100
 """The most weights that convolutions may have for each pixel of the batch. Each pass reorders the weights too, and with
@@ -93,7 +94,7 @@ def has_enough_pixels(model: nn.Module, pixels: int) -> bool:
 
 def _count_convolution_weights(modules: Sequence[nn.Module]) -> int:
     """Return the number of weights of all 2-d convolutions; 0 if at most half of the layers with weights are such."""
-    weights = [(module, module._parameters.get("weight")) for module in modules]  # noqa: SLF001
+    weights = [(module, parameters_of(module).get("weight")) for module in modules]
     layers = [(module, weight) for module, weight in weights if weight is not None and weight.dim() > 1]
     sizes = [weight.numel() for module, weight in layers if isinstance(module, nn.Conv2d)]
     return sum(sizes) if 2 * len(sizes) > len(layers) else 0

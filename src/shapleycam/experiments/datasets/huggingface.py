@@ -114,7 +114,7 @@ def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
         names=tuple(f"{index:08d}" for index in range(len(rows))),
         labels=tuple(_label(cell, feature, names) for cell in cells),
         classes=names,
-        library_fingerprint=str(rows._fingerprint),  # noqa: SLF001  the library has no public access to it
+        library_fingerprint=str(rows._fingerprint),  # noqa: SLF001  # the library has no public access to it
     )
 
 
