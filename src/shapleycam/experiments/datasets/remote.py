@@ -16,10 +16,9 @@ from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.byte_sources import ByteSource, sample_signature
 from shapleycam.experiments.datasets.patterns import expand_braces, fixed_part, has_braces, matches_glob
 from shapleycam.foreign_errors import convert_errors
+from shapleycam.urls import PYARROW_SCHEMES
 from shapleycam.wording import on_one_line
 
-_PYARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
-"""Schemes of URLs that pyarrow opens itself; it opens others through fsspec."""
 _WEB_SCHEMES = frozenset({"http", "https", "ftp"})
 """Schemes that are refused: their servers cannot list files."""
 _RETRY_LIMITS = {"gs": "retry_limit_seconds=30", "gcs": "retry_limit_seconds=30"}
@@ -119,7 +118,7 @@ def _open(url: str, base: str) -> tuple[Any, str]:
 def _file_system(base: str, process: int) -> tuple[Any, str]:  # noqa: ARG001  connections are of one process
     """Return the file system for a URL, pyarrow's own if it has one and else fsspec's, and the path of its root."""
     scheme = base.partition("://")[0]
-    address = base if scheme in _PYARROW_SCHEMES else f"fsspec+{base}"
+    address = base if scheme in PYARROW_SCHEMES else f"fsspec+{base}"
     if scheme in _RETRY_LIMITS and _RETRY_LIMITS[scheme].partition("=")[0] not in base:
         address += f"{'&' if '?' in base else '?'}{_RETRY_LIMITS[scheme]}"
     files, root = fs.FileSystem.from_uri(address)
