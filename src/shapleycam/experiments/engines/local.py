@@ -14,12 +14,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from shapleycam.errors import OptionError, ShapleyCamWarning, warn
+from shapleycam.experiments.engines.engine import Item, Prepared, Result
 from shapleycam.foreign_errors import convert_errors
 from shapleycam.wording import first_line
 
@@ -29,9 +30,6 @@ _SIGNAL_SECONDS = 0.3
 """How long a signal that ended a worker may take to reach this process."""
 _OF_THE_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
 """Signals that a terminal sends to all its processes; only this process should handle them."""
-Item = TypeVar("Item")
-Prepared = TypeVar("Prepared")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
