@@ -65,11 +65,11 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
 
 def _check_weights(model: nn.Module, all_modules: Iterable[nn.Module]) -> None:
     """Refuse weights on the meta device, unless a hook or a replaced forward may load them (as accelerate does)."""
-    if not any(map(_has_meta_weights, all_modules)):
+    if not any(tensor is not None and tensor.is_meta for module in all_modules for tensor in weights_of(module)):
         return
     modules = dict(model.named_modules())
     for name, module in modules.items():
-        if not _has_meta_weights(module):
+        if not any(tensor is not None and tensor.is_meta for tensor in weights_of(module)):
             continue
         around = (modules[""], *(modules[name[:end]] for end, mark in enumerate(name) if mark == "."), module)
         if not any("forward" in vars(outer) or vars(outer).get(PRE_HOOKS) for outer in around):
@@ -77,11 +77,6 @@ def _check_weights(model: nn.Module, all_modules: Iterable[nn.Module]) -> None:
                 f"the weights of {name or 'the model'!r} are on the meta device, without numbers, and no hook puts "
                 "them in place; expected a model with its weights: load them (to_empty() and load_state_dict())"
             )
-
-
-def _has_meta_weights(module: nn.Module) -> bool:
-    """Return whether a module has a parameter or buffer of its own on the meta device."""
-    return any(tensor is not None and tensor.is_meta for tensor in weights_of(module))
 
 
 @contextmanager

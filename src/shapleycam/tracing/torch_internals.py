@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,9 +18,9 @@ def parameters_of(module: nn.Module) -> Mapping[str, nn.Parameter | None]:
     return module._parameters
 
 
-def weights_of(module: nn.Module) -> Iterator[Tensor | None]:
-    """Yield a module's own parameters and buffers."""
-    yield from chain(module._parameters.values(), module._buffers.values())
+def weights_of(module: nn.Module) -> list[Tensor | None]:
+    """Return a module's own parameters and buffers."""
+    return [*module._parameters.values(), *module._buffers.values()]
 
 
 def version_of(tensor: Tensor) -> int:
