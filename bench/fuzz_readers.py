@@ -16,7 +16,7 @@ from shapleycam import Explanation
 from shapleycam.experiments import Store
 from shapleycam.experiments.datasets.annotations.opening import open_annotations
 from shapleycam.experiments.datasets.opening import open_dataset
-from shapleycam.experiments.datasets.regions import mask_of
+from shapleycam.experiments.datasets.regions import masks_of
 from shapleycam.images import PIXEL_LIMIT, open_photograph
 from shapleycam.models.checkpoint import fill_model, read_checkpoint
 
@@ -78,7 +78,7 @@ def _read_dataset(path: Path) -> None:
 
 def _read_annotations(path: Path, *, whole_folder: bool) -> None:
     regions = open_annotations(path.parent if whole_folder else path).regions_of("a.jpg") or []
-    mask = mask_of(regions, (0, 0, 24, 18), (24, 18), (9, 12))
+    mask = masks_of(regions, (0, 0, 24, 18), (24, 18), (9, 12)).any(0)
     _check(mask.shape == (9, 12), f"a mask of {tuple(mask.shape)}")
 
 

@@ -6,14 +6,13 @@ import contextlib
 import sys
 import warnings
 from contextvars import ContextVar
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapleycam.printable import printable_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 
 class ShapleyCamError(Exception):
@@ -303,26 +302,7 @@ def warn(category: type[ShapleyCamWarning], message: str) -> None:
         contextlib.__file__,
         *([str(Path(str(torch.__file__)).parent)] if torch else []),
     )
-    level, frame = 1, sys._getframe()  # noqa: SLF001
+    level, frame = 1, sys._getframe()  # noqa: SLF001  # documented, despite its name
     while frame.f_back is not None and frame.f_code.co_filename.startswith(inner):
         level, frame = level + 1, frame.f_back
     warnings.warn(printable_text(message), category, stacklevel=level)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the part of a message that suggests names for an unknown name: similar ones, or all if there are few.
-
-    Examples:
-        >>> nearest("gradcan", ["gradcam", "hirescam", "layercam"]), nearest("x", ["gradcam", "layercam"])
-        ("did you mean 'gradcam'?", 'known are gradcam, layercam')
-    """
-    names = list(known)
-    if not names:
-        return "there are none"
-    lower = {known_name.lower(): known_name for known_name in names}
-    close = [lower[match] for match in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
-    if close:
-        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
-    if len(names) <= 20:
-        return "known are " + ", ".join(names)
-    return f"none of the {len(names)} known names is near it"

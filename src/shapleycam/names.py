@@ -1,9 +1,10 @@
-"""Matching names in any spelling: any case, with or without hyphens, underscores or spaces."""
+"""Matching names in any spelling (case, hyphens, underscores, spaces), and suggesting names for one that is unknown."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 _SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015]+")
 
@@ -35,3 +36,22 @@ def canonical_name(name: object, known: Iterable[str], aliases: Mapping[str, str
     by_letters = {normalize_name(alias): known_name for alias, known_name in (aliases or {}).items()}
     by_letters |= {normalize_name(known_name): known_name for known_name in known}
     return by_letters.get(normalize_name(name))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the part of a message that suggests names for an unknown name: similar ones, or all if there are few.
+
+    Examples:
+        >>> nearest("gradcan", ["gradcam", "hirescam", "layercam"]), nearest("x", ["gradcam", "layercam"])
+        ("did you mean 'gradcam'?", 'known are gradcam, layercam')
+    """
+    names = list(known)
+    if not names:
+        return "there are none"
+    lower = {known_name.lower(): known_name for known_name in names}
+    close = [lower[match] for match in get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
+    if close:
+        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    if len(names) <= 20:
+        return "known are " + ", ".join(names)
+    return f"none of the {len(names)} known names is near it"

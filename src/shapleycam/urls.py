@@ -1,4 +1,4 @@
-"""Recognising URLs that were given instead of a path."""
+"""Recognising URLs that were given instead of a path, and what opens them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from urllib.request import url2pathname
 
 from shapleycam.regular_files import is_there
 
+PYARROW_SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
+"""Schemes of URLs that pyarrow opens itself; it opens others through fsspec."""
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+):/+(?P<rest>.*)", re.DOTALL)
 
 

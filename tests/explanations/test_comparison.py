@@ -14,7 +14,7 @@ from PIL import Image
 from helpers.random_explanations import explanation_of_noise
 from shapleycam.cams.heatmaps import heatmap
 from shapleycam.drawing.map_style import MapStyle
-from shapleycam.explanations.comparison import Comparison, group_by_heatmap, group_by_map
+from shapleycam.explanations.comparison import Comparison, group_by_map
 from shapleycam.explanations.drawn_map import DrawnMap, drawn_numbers
 from shapleycam.images import Source
 
@@ -83,7 +83,7 @@ def test_one_map_is_what_looks_the_same():
     def groups(**wish):
         return group_by_map({name: drawn_numbers(e, DrawnMap(**wish)) for name, e in explanations.items()})
 
-    assert groups() == group_by_heatmap(explanations) == [["a", "other below zero", "twice"]]
+    assert groups() == [["a", "other below zero", "twice"]]
     apart = [["a", "twice"], ["other below zero"]]
     assert groups(kind="values") == apart
     assert groups(style=MapStyle(sign="negative")) == apart

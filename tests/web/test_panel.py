@@ -13,8 +13,9 @@ from shapleycam.layers import RULES
 from shapleycam.models.labels import class_index, imagenet_labels
 from shapleycam.smoothing import SMOOTHINGS
 from shapleycam.utilities import UTILITIES
+from shapleycam.web.boxes import Box
 from shapleycam.web.classes import class_choice, class_choices
-from shapleycam.web.panel import LAYERS, Box, hidden_pairs, panel_boxes, upload_pairs
+from shapleycam.web.panel import LAYERS, hidden_pairs, panel_boxes, upload_pairs
 from shapleycam.web.question import Question
 from shapleycam.web.resolved import ABOUT_MAPS
 from shapleycam.web.views import VIEWS

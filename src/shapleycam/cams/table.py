@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from shapleycam.cams.method import Method
 from shapleycam.cams.missing_methods import MISSING_METHODS
 from shapleycam.cams.rows import ROWS
-from shapleycam.errors import OptionError, nearest
-from shapleycam.names import canonical_name
+from shapleycam.errors import OptionError
+from shapleycam.names import canonical_name, nearest
 
 METHODS = {method.name: method for method in ROWS}
 """All methods by name."""

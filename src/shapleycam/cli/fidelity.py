@@ -15,7 +15,7 @@ from shapleycam.cli.fidelity_display import show_fidelity
 from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup, RegionEstimatorGroup
 from shapleycam.cli.input_fidelity import input_question, show_input_fidelity, with_layer_removal
 from shapleycam.cli.measured_files import FilesGroup
-from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches, readable_batches
+from shapleycam.cli.photographs import read_batches, readable_batches, require_photographs
 from shapleycam.errors import OptionError
 
 if TYPE_CHECKING:
@@ -98,10 +98,7 @@ def fidelity(
     expand_methods(methods)
     estimator.check_for(measured.truth)
     files.make_folders()
-    paths, unreadable = list_photographs(images, quiet=printing.quiet)
-    print_unreadable(unreadable)
-    if not paths:
-        raise typer.Exit(REFUSED)
+    paths, unreadable = require_photographs(images, quiet=printing.quiet)
     is_of_input = measured.truth == "input"
     chosen = replace(network, utility=utilities[0])
     explainer = make_explainer(with_layer_removal(chosen) if is_of_input else chosen, compute)

@@ -17,7 +17,7 @@ from shapleycam.cli.groups import ComputeGroup, EstimatorGroup, NetworkGroup, Pr
 from shapleycam.cli.input_fidelity import input_question, with_layer_removal
 from shapleycam.cli.ladder_display import print_ladder_plan, show_ladder
 from shapleycam.cli.measured_files import FilesGroup
-from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches, readable_batches
+from shapleycam.cli.photographs import read_batches, readable_batches, require_photographs
 from shapleycam.cli.stopping import stopping
 from shapleycam.printable import printable_name
 
@@ -144,10 +144,7 @@ def ladder(
     question = input_question(network, regions)
     if not printing.plan:
         files.make_folders()
-    paths, unreadable = list_photographs(images, quiet=printing.quiet)
-    print_unreadable(unreadable)
-    if not paths:
-        raise typer.Exit(REFUSED)
+    paths, unreadable = require_photographs(images, quiet=printing.quiet)
     explainer = make_explainer(with_layer_removal(network), compute)
     batches = readable_batches(read_batches(paths, transform_of(explainer), explainer.model, 1), unreadable)
     if printing.plan:

@@ -11,7 +11,8 @@ from shapleycam.cli import options
 from shapleycam.cli.console import print_json, print_line, print_table
 from shapleycam.cli.groups import BatchComputeGroup, PrintGroup
 from shapleycam.cli.metric_check import CheckedNetworkGroup, CheckGroup, check, refuse_without_check
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
+from shapleycam.names import nearest
 from shapleycam.terminal_tables import Head
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from shapleycam.cli.console import notes, print_facts, print_json, print_line, p
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, OneLayerNetworkGroup, PrintGroup
 from shapleycam.cli.messages import options_in_errors
-from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches, readable_batches
+from shapleycam.cli.photographs import read_batches, readable_batches, require_photographs
 from shapleycam.cli.writing import write_file
 from shapleycam.errors import OptionError
 from shapleycam.printable import printable_text
@@ -87,11 +87,8 @@ def check(chosen: CheckGroup, network: CheckedNetworkGroup, compute: BatchComput
     if chosen.to_csv is not None:
         with options_in_errors(out="--csv"):
             make_folder(chosen.to_csv.parent)
-    paths, unreadable = list_photographs(chosen.check, quiet=printing.quiet)
-    print_unreadable(unreadable)
+    paths, unreadable = require_photographs(chosen.check, quiet=printing.quiet)
     paths = paths[: chosen.limit]
-    if not paths:
-        raise typer.Exit(REFUSED)
     explainer = make_explainer(network, compute)
     if not printing.quiet:
         print_note(

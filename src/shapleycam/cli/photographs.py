@@ -56,6 +56,19 @@ def list_photographs(paths: Sequence[Path] | None, *, quiet: bool) -> tuple[list
     return list(photographs), unreadable
 
 
+def require_photographs(paths: Sequence[Path] | None, *, quiet: bool) -> tuple[list[Path], list[Unreadable]]:
+    """Return the same as `list_photographs`, and print an error for each folder that has none.
+
+    Raises:
+        typer.Exit: there are no photographs.
+    """
+    photographs, unreadable = list_photographs(paths, quiet=quiet)
+    print_unreadable(unreadable)
+    if not photographs:
+        raise typer.Exit(REFUSED)
+    return photographs, unreadable
+
+
 def read_batches(
     paths: Sequence[Path], transform: Transform, model: nn.Module, size: int
 ) -> Iterator[tuple[Batch | None, list[Unreadable]]]:

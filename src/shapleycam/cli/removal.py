@@ -54,20 +54,23 @@ def _read_tensor(path: Path) -> Tensor:
     import numpy as np
     import torch
 
+    from shapleycam.foreign_errors import convert_errors
     from shapleycam.regular_files import open_regular_file
 
     name = printable_name(str(path))
+    errors_of_numpy = convert_errors(
+        lambda error: OptionError(
+            f"removal {name}: not numbers of NumPy ({first_line(error)}); give a file that numpy.save wrote"
+        ),
+        OSError,
+    )
     try:
-        with open_regular_file(path) as file:
+        with errors_of_numpy, open_regular_file(path) as file:
             content = np.load(file, allow_pickle=False)
             arrays = [content] if isinstance(content, np.ndarray) else [content[key] for key in content.files]
     except OSError as error:
         raise OptionError(
             f"removal {name}: cannot be read ({error.strerror or first_line(error)}); check the path"
-        ) from None
-    except Exception as error:  # noqa: BLE001  # numpy and zipfile raise nearly anything for a damaged or foreign file
-        raise OptionError(
-            f"removal {name}: not numbers of NumPy ({first_line(error)}); give a file that numpy.save wrote"
         ) from None
     if len(arrays) != 1 or not isinstance(arrays[0], np.ndarray) or arrays[0].dtype.kind not in "fiu":
         kinds = ", ".join(map(_describe, arrays[:3])) or "nothing"

@@ -14,7 +14,7 @@ from shapleycam.cli.console import notes, print_note, progress
 from shapleycam.cli.explainers import make_explainer, transform_of
 from shapleycam.cli.groups import BatchComputeGroup, EstimatorGroup, NetworkGroup, QuestionGroup
 from shapleycam.cli.option_groups import option_names
-from shapleycam.cli.photographs import list_photographs, print_unreadable, read_batches
+from shapleycam.cli.photographs import print_unreadable, read_batches, require_photographs
 from shapleycam.errors import OptionError
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import is_folder
@@ -126,10 +126,7 @@ def _report_photographs(
     estimator.check()  # refuse a wrong option before anything is written or loaded
     file = page.out or Path("report.html")
     make_folder(file.parent)
-    paths, unreadable = list_photographs(sources, quiet=quiet)
-    print_unreadable(unreadable)
-    if not paths:
-        raise typer.Exit(REFUSED)
+    paths, unreadable = require_photographs(sources, quiet=quiet)
     explainer = make_explainer(network, compute)
     transform = transform_of(explainer, page.view)
     estimator_options = estimator.options()

@@ -45,10 +45,11 @@ def reproduce(  # noqa: PLR0913  # the experiment, and three groups of how it is
 
     It is `evaluate` with the published protocol, and `table --against paper`; a run that was stopped goes on.
     """
-    from shapleycam.errors import OptionError, nearest
+    from shapleycam.errors import OptionError
     from shapleycam.experiments import Evaluation, Protocol
     from shapleycam.experiments.datasets.opening import open_dataset
     from shapleycam.models import paper
+    from shapleycam.names import nearest
 
     models = model or list(paper.NETWORKS)
     if unknown := [name for name in models if name not in paper.NETWORKS]:

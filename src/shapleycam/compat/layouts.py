@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from shapleycam.errors import OptionError
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.models.layout import Layout
 
 
@@ -57,13 +58,13 @@ def layout_of(reshape_transform: Callable[[Any], Tensor], shape: tuple[int, ...]
         'tokens 14 x 14 after 1 prefix'
     """
     numbers = torch.randn(1, *shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")
-    try:
-        reshaped = reshape_transform(numbers.clone())
-    except Exception as error:
-        raise OptionError(
+    with convert_errors_of_function(
+        lambda error: OptionError(
             f"reshape_transform raised {type(error).__name__} for the layer's activation of shape {shape}; expected "
             "(b, c, h, w) of it: give the height and width that it has, or leave reshape_transform out"
-        ) from error
+        )
+    ):
+        reshaped = reshape_transform(numbers.clone())
     if isinstance(reshaped, Tensor) and reshaped.dim() >= 4:
         for layout in _candidates(shape, tuple(reshaped.shape[2:])):
             cells = layout.positions(numbers)[:, layout.prefix :].transpose(1, 2).unflatten(2, layout.grid)

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.errors import OptionError, ShapleyCamError, TargetError
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.errors import OptionError, TargetError
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.utilities import Utility
 from shapleycam.wording import type_and_first_line
 
@@ -117,15 +117,13 @@ def number_of(target: Callable[[Any], Tensor], output: Any) -> Float[Tensor, ""]
     Raises:
         TargetError: the target raises an error, which is the cause of this one, or does not return one number.
     """
-    try:
-        value = target(output)
-    except Exception as error:
-        if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-            raise
-        raise TargetError(
+    with convert_errors_of_function(
+        lambda error: TargetError(
             f"{type(target).__name__} raised {type_and_first_line(error)}, for what the model returns for one image, "
             f"{form_of(output)}; expected a target of that: give a class that the model has, or another target"
-        ) from error
+        )
+    ):
+        value = target(output)
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise TargetError(f"{type(target).__name__} returned {form_of(value)}; expected one number, as a tensor")
     return value.reshape(())

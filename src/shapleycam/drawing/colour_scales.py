@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from shapleycam.errors import OptionError, nearest
-from shapleycam.names import canonical_name
+from shapleycam.errors import OptionError
+from shapleycam.names import canonical_name, nearest
 
 _ENTRIES = 256
 """Number of entries in a table of colours."""

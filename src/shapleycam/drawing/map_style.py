@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from shapleycam.drawing.colour_scales import find_colour_map
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
+from shapleycam.names import nearest
 from shapleycam.wording import counted, percent
 
 Sign: TypeAlias = Literal["positive", "negative", "both"]

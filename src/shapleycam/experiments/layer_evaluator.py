@@ -6,12 +6,12 @@ import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, ModelError, OptionError, ignore_warnings
+from shapleycam.errors import BlankHeatmapWarning, DerivativeError, ImageError, ModelError, ignore_warnings
+from shapleycam.experiments.class_rule import ClassRule
 from shapleycam.experiments.decoding import DecodedImage
 from shapleycam.experiments.image_metadata import ImageMetadata
 from shapleycam.experiments.lazy import Lazy
@@ -29,7 +29,6 @@ from shapleycam.metrics.evaluator import MetricEvaluator
 from shapleycam.metrics.explained_batch import ExplainedBatch
 from shapleycam.metrics.maps import is_constant
 from shapleycam.metrics.table import needs_objects, required_quantities
-from shapleycam.tracing.soundness import check_output
 from shapleycam.utilities import Utility, resolve_utility
 
 
@@ -111,6 +110,10 @@ class LayerEvaluator:
         """Return the row of an image that could not be read or explained."""
         return {**self._image_columns(image), "status": "error", "message": " ".join(message.split())}
 
+    @property
+    def _class_rule(self) -> ClassRule:
+        return ClassRule(self.model, self.explainer, self.protocol, self.metadata)
+
     def _evaluate_together(self, images: Sequence[DecodedImage]) -> Iterator[Row]:
         """Yield the rows of a batch from one trace, which all utilities, methods and metrics share."""
         batch = self.to_batch(images)
@@ -118,7 +121,7 @@ class LayerEvaluator:
         yield from excluded
         if not images:
             return
-        traced_batch, target = self.trace(batch), self._labelled_classes(images, batch)
+        traced_batch, target = self.trace(batch), self._class_rule.labelled_classes(images, batch)
         for utility in map(resolve_utility, self.protocol.utilities):
             yield from self._rows_of_utility(utility, batch, traced_batch, target, images)
 
@@ -200,7 +203,7 @@ class LayerEvaluator:
         self, images: Sequence[DecodedImage], batch: Batch
     ) -> tuple[Sequence[DecodedImage], Batch, list[Row]]:
         """Return the images that the class rule includes, the same as a batch, and the rows of excluded images."""
-        reasons = self._exclusion_reasons(images, batch)
+        reasons = self._class_rule.exclusion_reasons(images, batch)
         if not any(reasons):
             return images, batch, []
         excluded = [
@@ -212,35 +215,6 @@ class LayerEvaluator:
         sources = tuple(batch.sources[position] for position in positions)
         included = replace(batch, images=batch.images[positions], sources=sources)
         return [images[position] for position in positions], included, excluded
-
-    def _exclusion_reasons(self, images: Sequence[DecodedImage], batch: Batch) -> list[str | None]:
-        """Return for each image why the class rule excludes it; None if it is included."""
-        rule = self.protocol.class_rule
-        if rule == "prediction":
-            return [None] * len(images)
-        labels = [self.metadata.classes[image.index] for image in images]
-        reasons = [
-            self.metadata.missing_class_reason(image.index, self.model) if label is None else None
-            for image, label in zip(images, labels, strict=True)
-        ]
-        if rule == "label":
-            return reasons
-        utility = resolve_utility(self.protocol.utilities[0])
-        scores = self.explainer.scores(batch, utility)
-        if scores is None:
-            raise OptionError(f"class rule 'correct': utility {utility.name!r} has no classes; use 'prediction'")
-        check_output(scores, self.explainer.model)
-        return [
-            reason or (None if label == prediction else f"predicted {prediction}, labelled {label}")
-            for reason, label, prediction in zip(reasons, labels, scores.argmax(1).tolist(), strict=True)
-        ]
-
-    def _labelled_classes(self, images: Sequence[DecodedImage], batch: Batch) -> Int[Tensor, " b"] | None:
-        """Return the labelled class of each image; None if predicted classes are explained."""
-        if self.protocol.class_rule == "prediction":
-            return None
-        classes = [self.metadata.classes[image.index] for image in images]
-        return torch.tensor(classes, device=batch.images.device)
 
     def _object_masks(self, images: Sequence[DecodedImage], explanation: Explanation) -> Bool[Tensor, "b n h w"] | None:
         """Return a mask for each object that the protocol uses; None if no metric needs masks.

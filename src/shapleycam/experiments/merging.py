@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.experiments.differences import list_differences
 from shapleycam.experiments.results import (
     Column,
@@ -28,7 +28,7 @@ from shapleycam.experiments.rules import MEASURED_FIELDS, complete_protocol
 from shapleycam.experiments.store import Store
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.table import METRICS, canonical_metric, expand_metrics
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 
 _KEY = ("model", "layer", "utility", "method")
 """Columns that identify a row, in addition to the image."""

@@ -13,6 +13,8 @@ from shapleycam.experiments.run_opening import is_run
 from shapleycam.experiments.runner import Evaluation
 from shapleycam.experiments.store import Store
 
+_TRIAL_IMAGES = 2
+
 
 @dataclass(frozen=True)
 class ModelPlan:
@@ -44,7 +46,7 @@ class ModelPlan:
         return None if self.trial.most_passes is None else self.trial.images * self.trial.most_passes
 
 
-def plan_models(evaluation: Evaluation, images: int = 2) -> Iterator[ModelPlan]:
+def plan_models(evaluation: Evaluation) -> Iterator[ModelPlan]:
     """Yield the plan for each model, from a trial on the dataset's first readable images; write nothing.
 
     If the dataset has no readable image, nothing is yielded for a model with pending images.
@@ -72,7 +74,7 @@ def plan_models(evaluation: Evaluation, images: int = 2) -> Iterator[ModelPlan]:
     """
     evaluation.check()
     store = Store(evaluation.out) if is_run(evaluation.out) else None
-    for trial in run_trials(evaluation, images):
+    for trial in run_trials(evaluation, _TRIAL_IMAGES):
         if store is None:
             chunks = pending = -(-len(evaluation.dataset) // chunk_size(evaluation.settings.batch_size))
         else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from shapleycam.cams.table import METHODS, expand_methods
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.experiments.plain_data import preprocess_as_data, without_tuples
 from shapleycam.experiments.removal_name import removal_name
 from shapleycam.experiments.rules import MEASURED_FIELDS, ClassRule, ObjectRule
@@ -19,7 +19,7 @@ from shapleycam.metrics import MetricOptions
 from shapleycam.metrics.table import expand_metrics
 from shapleycam.models import paper
 from shapleycam.models.preprocess import Preprocess
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 from shapleycam.smoothing import Smooth, parse_smoothing, smoothing_name
 from shapleycam.smoothing.checks import check_mirrors
 from shapleycam.smoothing.eigen import smooth_rows

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from shapleycam.metrics.table import METRICS, named_quantities
 
 Row: TypeAlias = dict[str, Any]
-Status: TypeAlias = Literal["ok", "error", "left out"]
 
 CURVES = ("insertion_curve", "deletion_curve")
 """Columns of scores along insertion and deletion of pixels, which figures draw."""

@@ -10,6 +10,7 @@ import torch
 from shapleycam.errors import OptionError
 from shapleycam.experiments.engines import Engine, Local
 from shapleycam.experiments.engines.local import forks_processes
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.wording import first_line
 
 
@@ -76,8 +77,7 @@ class RunSettings:
 
 
 def _check_device(device: str | torch.device) -> None:
-    try:
+    with convert_errors(
+        lambda error: OptionError(f"device {device!r} cannot be used ({first_line(error)}); expected cpu, cuda or mps")
+    ):
         torch.empty(0, dtype=torch.float32, device=device)
-    except Exception as error:
-        reason = first_line(error)
-        raise OptionError(f"device {device!r} cannot be used ({reason}); expected cpu, cuda or mps") from error

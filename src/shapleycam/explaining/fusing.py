@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.cams.heatmaps import min_max, resize
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.explanations.explanation import Explanation
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 
 FUSIONS: dict[str, Callable[[Sequence[Explanation]], Tensor]] = {
     "mean": lambda layers: torch.stack([_scaled_once(e) for e in layers]).mean(0),

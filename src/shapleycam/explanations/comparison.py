@@ -48,21 +48,6 @@ class Comparison(dict[str, Explanation]):
         return notebook.comparison_html(self)
 
 
-def group_by_heatmap(explanations: Mapping[str, Explanation]) -> list[list[str]]:
-    """Return the methods in groups whose heatmaps are the same on all images of the batch.
-
-    Examples:
-        >>> import torch, shapleycam
-        >>> from torch import nn
-        >>> from shapleycam.explanations.comparison import group_by_heatmap
-        >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
-        >>> comparison = shapleycam.Explainer(model, "0").compare(torch.rand(1, 3, 8, 8), ["gradcam", "hirescam"])
-        >>> group_by_heatmap(comparison)  # one map, behind average pooling and a linear layer
-        [['gradcam', 'hirescam']]
-    """
-    return group_by_map({name: e.heatmap for name, e in explanations.items()})
-
-
 def group_by_map(maps: Mapping[str, Tensor]) -> list[list[str]]:
     """Return the methods in groups whose maps are the same; maps have numbers in [-1, 1].
 

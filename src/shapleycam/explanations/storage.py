@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shapleycam.errors import OptionError
 from shapleycam.explanations.stored_fields import check_fields
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.images import Source
 from shapleycam.regular_files import is_there
 from shapleycam.version import __version__
@@ -77,19 +78,19 @@ def read_fields(path: str | Path, build: Callable[..., _T]) -> _T:
     """
     if not is_there(path):
         raise OptionError(f"{path}: no such file; check the path")
-    try:
-        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            metadata = json.loads(str(file["metadata"]))
-            number = int(metadata.get("format", 0))
-            if number <= FORMAT:
-                fields = _fields(file, metadata)
-                check_fields(fields)
-                return build(**{"output": None, **fields, "smooth": tuple(fields["smooth"])})
-    except Exception as error:  # numpy and zipfile raise nearly anything for a damaged or foreign file
-        reason = f"{type(error).__name__}: {on_one_line(error)[:200]}"
-        raise OptionError(
-            f"{path}: not an explanation saved by shapleycam ({reason}); give a file that Explanation.save wrote"
-        ) from error
+    errors_of_reading = convert_errors(
+        lambda error: OptionError(
+            f"{path}: not an explanation saved by shapleycam ({type(error).__name__}: {on_one_line(error)[:200]}); "
+            "give a file that Explanation.save wrote"
+        )
+    )
+    with errors_of_reading, Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        metadata = json.loads(str(file["metadata"]))
+        number = int(metadata.get("format", 0))
+        if number <= FORMAT:
+            fields = _fields(file, metadata)
+            check_fields(fields)
+            return build(**{"output": None, **fields, "smooth": tuple(fields["smooth"])})
     raise OptionError(
         f"{path}: an explanation of format {number}, written by shapleycam {metadata.get('version')}; expected format "
         f"{FORMAT} or older: update shapleycam, which is {__version__} here"

@@ -15,6 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_leaves
 
+from shapleycam.tracing.storage_access import written_tensors
+from shapleycam.tracing.torch_internals import storage_address
+
 LEAF = 0
 """The number of the activation among the tensors of a data flow."""
 LOST = -1
@@ -134,20 +137,7 @@ def operation_name(function: Any) -> str:
 
 def _written(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> set[int]:
     """Return the addresses of the storages that an operation writes to."""
-    schema = getattr(function, "_schema", None)
-    if schema is None or not schema.is_mutable:
-        return set()
-    targets = [
-        args[place] if place < len(args) else kwargs.get(argument.name)
-        for place, argument in enumerate(schema.arguments)
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
-    return {storage_address(leaf) for leaf in tree_leaves(targets) if isinstance(leaf, Tensor)}
-
-
-def storage_address(tensor: Tensor) -> int:
-    """Return a number that identifies the memory of a tensor until it is freed."""
-    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+    return set(map(storage_address, written_tensors(function, args, kwargs))) if hasattr(function, "_schema") else set()
 
 
 def _view_key(tensor: Tensor) -> _ViewKey:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from hashlib import sha256
-from itertools import chain
 from types import BuiltinFunctionType
 from typing import Any
 
@@ -17,6 +16,7 @@ from shapleycam.game.dataflow import Call, Value
 from shapleycam.game.head_recording import HeadRecording
 from shapleycam.tracing.copying.state import IMMUTABLE
 from shapleycam.tracing.graph import nodes
+from shapleycam.tracing.torch_internals import results_of, version_of, weights_of
 
 _PREFIX = "_saved_"
 """Prefix of the attributes of autograd's nodes that hold what an operation saved for its backward pass."""
@@ -33,7 +33,7 @@ def describe_graph(output: Tensor) -> Hashable | None:
                 type(node),
                 node.name(),
                 tuple((numbers.get(operand), index) for operand, index in node.next_functions),
-                tuple((tuple(metadata.shape), metadata.dtype) for metadata in node._input_metadata),  # noqa: SLF001
+                tuple((tuple(result.shape), result.dtype) for result in results_of(node)),
                 *map(_describe, _saved(node)),
             )
             for node in numbers
@@ -61,12 +61,12 @@ def describe_weights(modules: Sequence[nn.Module]) -> str | None:
 
     PyTorch does not count writes through `.data`. The digest is None if a tensor has no memory of its own.
     """
-    of_modules = (chain(module._parameters.values(), module._buffers.values()) for module in modules)  # noqa: SLF001
     try:
         return _digest(
             [
-                (tensor.data_ptr(), -1 if tensor.is_inference() else tensor._version)  # noqa: SLF001
-                for tensor in chain.from_iterable(of_modules)
+                (tensor.data_ptr(), -1 if tensor.is_inference() else version_of(tensor))
+                for module in modules
+                for tensor in weights_of(module)
                 if tensor is not None
             ]
         )

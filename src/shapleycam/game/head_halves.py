@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from shapleycam.errors import ReplayError
 from shapleycam.game.dataflow import operation_name
 from shapleycam.game.windows import CallPlace, WindowSum
+from shapleycam.tracing.torch_internals import sequence_number
 
 
 class TakenSum(NamedTuple):
@@ -91,7 +92,7 @@ def differentiate_at_sum(
     return utilities.detach(), gradients[0]
 
 
-def _node(output_node: Any, sequence_number: int, name: str) -> Any:
+def _node(output_node: Any, number: int, name: str) -> Any:
     """Return the autograd node with this sequence number and the name of this operation.
 
     Raises:
@@ -106,7 +107,7 @@ def _node(output_node: Any, sequence_number: int, name: str) -> Any:
     of_call = [
         node
         for node in seen
-        if node._sequence_nr() == sequence_number and node.name().lower().startswith(name.replace("_", ""))  # noqa: SLF001
+        if sequence_number(node) == number and node.name().lower().startswith(name.replace("_", ""))
     ]
     if len(of_call) != 1:
         raise ReplayError(f"autograd's graph of the head has no {name} where one was recorded; expected the same")
@@ -174,7 +175,7 @@ class _SumReplacer(_CountingMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         is_sum = self.place(func) == self._sum.result
         if is_sum:
-            self.sequence_number = torch.autograd._get_sequence_nr() - 1  # noqa: SLF001
+            self.sequence_number = torch.autograd._get_sequence_nr() - 1  # noqa: SLF001  # no public name
         result = func(*args, **(kwargs or {}))
         if not is_sum:
             return result

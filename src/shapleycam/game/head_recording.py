@@ -17,12 +17,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves
 
-from shapleycam.game.dataflow import Dataflow, operation_name, storage_address
+from shapleycam.game.dataflow import Dataflow, operation_name
 from shapleycam.game.hidden_reads import HiddenReads
 from shapleycam.tracing.attention import math_attention
 from shapleycam.tracing.batchnorm import is_eval_batch_norm
 from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.interrupts import restore_when_interrupted
+from shapleycam.tracing.torch_internals import storage_address
 
 _MEMORY_LAYOUT_OPERATIONS = {
     *("clone", "contiguous", "_unsafe_view", "_reshape_alias", "_to_copy", "detach", "alias"),

@@ -17,6 +17,7 @@ from shapleycam.game.shortcuts.pooled import PooledRunner
 from shapleycam.tracing import Trace
 from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.nested import float_tensors_of
+from shapleycam.tracing.torch_internals import results_of
 from shapleycam.utilities import Utility
 
 
@@ -120,8 +121,8 @@ class PathGradients:
     def _bytes_of_image(self) -> int:
         """Return about how many bytes the graph takes for one image, estimated from the graph of the traced pass."""
         outputs = float_tensors_of(self._trace.output)
-        results = (metadata for each in outputs for node in nodes(each) for metadata in node._input_metadata)  # noqa: SLF001
-        numbers = sum(prod(metadata.shape) for metadata in results)
+        results = (result for each in outputs for node in nodes(each) for result in results_of(node))
+        numbers = sum(prod(result.shape) for result in results)
         return int(numbers * self._activation.element_size() // len(self._activation))
 
 

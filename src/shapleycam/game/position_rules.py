@@ -19,6 +19,7 @@ from shapleycam.game.axes import (
 )
 from shapleycam.game.dependence import CONSTANT, UNKNOWN, AfterMean, BeforeMean, Form
 from shapleycam.tracing.batchnorm import is_eval_batch_norm
+from shapleycam.tracing.torch_internals import results_of, saved, signed_dim
 
 _ELEMENTWISE = {
     *("ReluBackward0", "HardtanhBackward0", "GeluBackward0", "SiluBackward0", "MishBackward0", "EluBackward0"),
@@ -120,10 +121,10 @@ def _rearrange(operation: _Operation) -> BeforeMean | None:
     name, node, axes = operation.name, operation.node, operation.axes
     moved: tuple[Axis, ...] | None = None
     if name == "PermuteBackward0":
-        moved = tuple(axes[_signed(dim)] for dim in _saved(node, "dims"))
+        moved = tuple(axes[signed_dim(dim)] for dim in _saved(node, "dims"))
     elif name == "TransposeBackward0":
         swapped = list(axes)
-        first, second = _signed(_saved(node, "dim0")), _signed(_saved(node, "dim1"))
+        first, second = signed_dim(_saved(node, "dim0")), signed_dim(_saved(node, "dim1"))
         swapped[first], swapped[second] = swapped[second], swapped[first]
         moved = tuple(swapped)
     elif name in RESHAPES:
@@ -161,7 +162,7 @@ def _average(operation: _Operation) -> AfterMean | None:
     """Apply the rule for the mean over all positions and over nothing else."""
     if operation.name != "MeanBackward1":
         return None
-    dims = {_signed(dim) % len(operation.axes) for dim in _saved(operation.node, "dim")}
+    dims = {signed_dim(dim) % len(operation.axes) for dim in _saved(operation.node, "dim")}
     averaged = {factor.content for index in dims for factor in operation.axes[index]}
     remaining = {factor.content for index, axis in enumerate(operation.axes) if index not in dims for factor in axis}
     only_positions = averaged <= {"position"} and "position" not in remaining
@@ -185,11 +186,6 @@ def _is_fixed_batch_norm(node: Any, name: str) -> bool:
     return is_eval_batch_norm(node) or (name in _BATCH_NORMS and not _saved(node, "training"))
 
 
-def _signed(dim: int) -> int:
-    """Return a dimension as a signed integer: autograd saves a negative dimension d as 2^64 + d."""
-    return dim - 2**64 if dim >= 2**63 else dim
-
-
 def _saved(node: Any, name: str) -> Any:
     """Return an attribute that autograd saved for the backward of an operation.
 
@@ -197,7 +193,7 @@ def _saved(node: Any, name: str) -> Any:
         UnreadableNodeError: this version of PyTorch has another name for it, or it was freed.
     """
     try:
-        return getattr(node, f"_saved_{name}")
+        return saved(node, name)
     except (AttributeError, RuntimeError) as error:
         raise UnreadableNodeError(f"{node.name()} has no {name}") from error
 
@@ -209,6 +205,6 @@ def _shape_of_result(node: Any) -> tuple[int, ...]:
         UnreadableNodeError: this version of PyTorch does not store it.
     """
     try:
-        return tuple(node._input_metadata[0].shape)  # noqa: SLF001
+        return tuple(results_of(node)[0].shape)
     except (AttributeError, IndexError) as error:
         raise UnreadableNodeError(f"{node.name()} has no shape of its result") from error

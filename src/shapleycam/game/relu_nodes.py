@@ -13,6 +13,7 @@ from shapleycam.errors import OptionError
 from shapleycam.tracing.batchnorm import is_eval_batch_norm
 from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.nested import tensors_of
+from shapleycam.tracing.torch_internals import saved
 
 _CAPPED_BELOW = {"Hardtanh": "_saved_min_val", "ClampMin": "_saved_min", "Clamp": "_saved_min"}
 """Nodes that are ReLUs, perhaps with an upper limit, if their lower limit is 0; and the attribute with this limit."""
@@ -91,14 +92,14 @@ def _is_relu(node: Any) -> bool:
     if name in _CAPPED_BELOW:
         cut = getattr(node, _CAPPED_BELOW[name], None)
         return bool((cut == 0).all()) if isinstance(cut, Tensor) else cut == 0
-    return name == "Relu" or (name == "Threshold" and node._saved_threshold == 0)  # noqa: SLF001
+    return name == "Relu" or (name == "Threshold" and saved(node, "threshold") == 0)
 
 
 def _is_linear(node: Any, between: Iterable[Any], constants: set[int]) -> bool:
     name = _name(node)
     if _is_of_user(node):
         return False
-    if is_eval_batch_norm(node) or (name in _BATCH_NORMS and not node._saved_training):  # noqa: SLF001
+    if is_eval_batch_norm(node) or (name in _BATCH_NORMS and not saved(node, "training")):
         return True
     if name in _LINEAR or name in _SELECTING or _LINEAR_FAMILIES.fullmatch(name):
         return True
@@ -114,5 +115,5 @@ def _has_one_variable(node: Any, between: set[Any], constants: set[int]) -> bool
     if any(operand is not None and operand not in between for operand in operands):
         return True  # the other operand is computed only from parameters
     names = [name for name in dir(node) if name.startswith("_saved_")]
-    saved = [value for name in names if isinstance(value := getattr(node, name), Tensor)]
-    return all(not value.dim() or value.untyped_storage().data_ptr() in constants for value in saved)
+    tensors = [value for name in names if isinstance(value := getattr(node, name), Tensor)]
+    return all(not value.dim() or value.untyped_storage().data_ptr() in constants for value in tensors)

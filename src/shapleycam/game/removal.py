@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from shapleycam.errors import DerivativeError, OptionError, nearest
+from shapleycam.errors import DerivativeError, OptionError
 from shapleycam.game.dropping import dropping_runners
 from shapleycam.game.grad_modes import without_gradients
 from shapleycam.game.head_runner import HeadRunner
@@ -27,7 +27,7 @@ from shapleycam.game.replacement_checks import check_numbers, like_activation
 from shapleycam.game.sampled_removal import refuse_without_samples
 from shapleycam.game.stand_ins import blurred, own_mean
 from shapleycam.models.layout import Layout
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 from shapleycam.tracing import Trace
 from shapleycam.tracing.input_layer import image_as_layer
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapleycam.errors import OptionError, ShapleyCamError
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.errors import OptionError
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.precision import widened
 from shapleycam.tracing.agreement import outputs_equal
 from shapleycam.wording import type_and_first_line
@@ -86,13 +86,11 @@ def _call(function: Callable[[Tensor], Any], name: str, activation: Tensor) -> A
     Raises:
         OptionError: the function raises; its exception is the cause.
     """
-    try:
-        return function(activation.clone())
-    except Exception as error:
-        if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-            raise
-        raise OptionError(
+    with convert_errors_of_function(
+        lambda error: OptionError(
             f"removal 'function {name}' raised {type_and_first_line(error)} for an activation of shape "
             f"{tuple(activation.shape)}; expected a function that makes a tensor of it, of the same shape, for any "
             "number of images"
-        ) from error
+        )
+    ):
+        return function(activation.clone())

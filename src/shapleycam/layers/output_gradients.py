@@ -16,12 +16,13 @@ from shapleycam.tracing.graph import gradients, operation_without_derivative
 from shapleycam.tracing.input_layer import INPUT
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import isolated_copy
-from shapleycam.tracing.nested import float_tensors_of, is_empty, map_tensors, only_tensor, version_of
+from shapleycam.tracing.nested import float_tensors_of, is_empty, map_tensors, only_tensor
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.output_reading import OutputSelector
 from shapleycam.tracing.running import run
 from shapleycam.tracing.scores import scores_if_any
 from shapleycam.tracing.soundness import check_output, empty_output_error
+from shapleycam.tracing.torch_internals import version_of
 
 _NO_DERIVATIVE = "the output has no derivative by the images: something is quantised, detached or under no_grad"
 

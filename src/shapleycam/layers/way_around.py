@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.layers.border_trial import is_unchanged
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interception import Interceptor, intercept_calls
@@ -111,10 +112,10 @@ class _Trial:
         by_module = {self._model.get_submodule(name): interceptor for name, interceptor in interceptors.items()}
         with intercept_calls(by_module):
             output = run(self._model, image, self._extra)
-        try:
+        with convert_errors_of_function(  # the user's function may find nothing in noise
+            lambda error: ModelError(f"output= raised {type_and_first_line(error)} for another image")
+        ):
             selected = self._select(output)
-        except Exception as error:  # a function of the user, which may find nothing in noise
-            raise ModelError(f"output= raised {type_and_first_line(error)} for another image") from error
         return [tensor.clone() for tensor in float_tensors_of(selected)]
 
     def _keeper(self, name: str) -> Interceptor:

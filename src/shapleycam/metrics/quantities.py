@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,13 +18,8 @@ from shapleycam.game import Game
 from shapleycam.game.imputation import draw_noise
 from shapleycam.metrics.boxes import IouCurves, iou_curves
 from shapleycam.metrics.masking import apply_mask, blur_images, hidden_content, zero_content
-from shapleycam.metrics.options import MetricOptions
 from shapleycam.metrics.quantity import Quantity, QuantityContext
-from shapleycam.metrics.removal import (
-    exchange_pixels,
-    impute_percentiles,
-    mean_of_steps,
-)
+from shapleycam.metrics.removal import exchange_pixels, impute_percentiles, mean_of_steps
 from shapleycam.metrics.repeated_explanations import (
     disturbed_values,
     randomised_values,
@@ -42,6 +37,9 @@ from shapleycam.metrics.single_removal import (
 
 _MASKED_SEED_OFFSET = 2**32
 """Added to the seed for explanations of x·M, so that they do not repeat the draws of the explanation of x."""
+
+
+_MakeImages: TypeAlias = Callable[[QuantityContext], Tensor]
 
 
 @dataclass(frozen=True)
@@ -95,16 +93,16 @@ def _blur(context: QuantityContext) -> Tensor:
     return blur_images(context.batch.images, context.options)
 
 
-def _insertion(context: QuantityContext, method: str, *, most_first: bool) -> Tensor:
-    images, heatmap, steps = context.batch.images, context.explanations[method].heatmap, context.options.steps
-    return _scores_of(context, exchange_pixels(_blur(context), images, heatmap, steps, most_first=most_first))
+def _images(context: QuantityContext) -> Tensor:
+    return context.batch.images
 
 
-def _deletion(
-    context: QuantityContext, method: str, *, removed: Callable[[QuantityContext], Tensor], most_first: bool
+def _exchange(
+    context: QuantityContext, method: str, *, start: _MakeImages, end: _MakeImages, most_first: bool
 ) -> Tensor:
-    images, heatmap, steps = context.batch.images, context.explanations[method].heatmap, context.options.steps
-    return _scores_of(context, exchange_pixels(images, removed(context), heatmap, steps, most_first=most_first))
+    """Return the scores while the pixels of the images `start` are exchanged for those of `end`."""
+    heatmap, steps = context.explanations[method].heatmap, context.options.steps
+    return _scores_of(context, exchange_pixels(start(context), end(context), heatmap, steps, most_first=most_first))
 
 
 def _step_heat(context: QuantityContext, method: str) -> Tensor:
@@ -143,14 +141,6 @@ def _patch_scores(context: QuantityContext, _: str) -> Tensor:
 
 def _noise(context: QuantityContext, _: str) -> Tensor:
     return draw_noise(context.batch.images, float(context.options.road_noise), context.options.seed)
-
-
-def _least_first(context: QuantityContext, method: str, noise: Tensor) -> Tensor:
-    return _road(context, method, noise, most_first=False)
-
-
-def _most_first(context: QuantityContext, method: str, noise: Tensor) -> Tensor:
-    return _road(context, method, noise, most_first=True)
 
 
 def _road(context: QuantityContext, method: str, noise: Tensor, *, most_first: bool) -> Tensor:
@@ -194,9 +184,10 @@ def _grand(_: QuantityContext, __: str, game: Game) -> Tensor:
     return torch.where(game.grand.abs() > game.rounding, game.grand.double(), torch.nan)
 
 
-def _points(options: MetricOptions) -> int:
-    """Return the number of points of an insertion or deletion curve; each point is a pass."""
-    return options.steps + 1
+def _curve(start: _MakeImages, end: _MakeImages, *, most_first: bool) -> Quantity:
+    """Return the quantity of an insertion or deletion curve; each of its points is a pass."""
+    compute = partial(_exchange, start=start, end=end, most_first=most_first)
+    return Quantity("map", compute, passes=lambda options: options.steps + 1)
 
 
 QUANTITIES = {
@@ -209,20 +200,24 @@ QUANTITIES = {
         "method", lambda _, method, masked_images: masked_images.heatmaps[method], ("masked_images",)
     ),
     "removed_score": Quantity("map", _removed_score, ("hidden",), lambda _: 1),
-    "insertion_curve": Quantity("map", partial(_insertion, most_first=True), passes=_points),
-    "inverse_insertion_curve": Quantity("map", partial(_insertion, most_first=False), passes=_points),
-    "deletion_curve": Quantity("map", partial(_deletion, removed=_zero, most_first=True), passes=_points),
-    "preservation_curve": Quantity("map", partial(_deletion, removed=_zero, most_first=False), passes=_points),
-    "blur_deletion_curve": Quantity("map", partial(_deletion, removed=_blur, most_first=True), passes=_points),
-    "blur_preservation_curve": Quantity("map", partial(_deletion, removed=_blur, most_first=False), passes=_points),
+    "insertion_curve": _curve(_blur, _images, most_first=True),
+    "inverse_insertion_curve": _curve(_blur, _images, most_first=False),
+    "deletion_curve": _curve(_images, _zero, most_first=True),
+    "preservation_curve": _curve(_images, _zero, most_first=False),
+    "blur_deletion_curve": _curve(_images, _blur, most_first=True),
+    "blur_preservation_curve": _curve(_images, _blur, most_first=False),
     "step_heat": Quantity("map", _step_heat),
     "group_heat": Quantity("map", _group_heat),
     "group_scores": Quantity("map", _group_scores, passes=lambda options: options.saco_groups),
     "patch_values": Quantity("method", _patch_values),
     "patch_scores": Quantity("batch", _patch_scores, passes=lambda options: options.deletion_grid**2),
     "noise": Quantity("batch", _noise),
-    "least_first": Quantity("map", _least_first, ("noise",), lambda options: len(options.percentiles)),
-    "most_first": Quantity("map", _most_first, ("noise",), lambda options: len(options.percentiles)),
+    "least_first": Quantity(
+        "map", partial(_road, most_first=False), ("noise",), lambda options: len(options.percentiles)
+    ),
+    "most_first": Quantity(
+        "map", partial(_road, most_first=True), ("noise",), lambda options: len(options.percentiles)
+    ),
     "object_masks": Quantity("batch", lambda context, _: context.object_masks),
     "objects": Quantity("batch", lambda _, __, object_masks: object_masks.any(1), ("object_masks",)),
     "box_ious": Quantity("map", _box_ious, ("object_masks",)),
@@ -251,9 +246,7 @@ QUANTITIES = {
         passes=lambda options: options.smooth_draws * options.randomised_stages,
         explained_for="smoothed_randomised",
     ),
-    "smoothed_randomised_values": Quantity(
-        "method", lambda _, method, values: values[method], ("smoothed_randomised",)
-    ),
+    "smoothed_randomised_values": Quantity("method", _of_method, ("smoothed_randomised",)),
     "game": Quantity("batch", lambda context, _: context.make_game()),
     "true_values": Quantity("batch", _true_values, ("game",)),
     "player_values": Quantity("method", _player_values, ("game",)),

@@ -15,6 +15,7 @@ from shapleycam.tracing.random_numbers import restore_torch_generators, seed_tor
 from shapleycam.values.distance import rank_correlation
 
 Values = Float[Tensor, "b h w"]
+_BINS = 100
 
 
 def max_sensitivity(values: Values, disturbed_values: Float[Tensor, "draws b h w"]) -> Float[Tensor, " b"]:
@@ -66,15 +67,15 @@ def entropy_rise(
     return torch.where(has_no_bins, torch.nan, (random_entropy - entropy) / entropy)
 
 
-def histogram_entropy(maps: Values, bins: int = 100) -> Float[Tensor, " b"]:
-    """Return the entropy in nats of each map's histogram with equal bins from its minimum to its maximum.
+def histogram_entropy(maps: Values) -> Float[Tensor, " b"]:
+    """Return the entropy in nats of each map's histogram with 100 equal bins from its minimum to its maximum.
 
     0 for a constant map.
     """
     pixels = maps.flatten(1)
     low, high = pixels.amin(1, keepdim=True), pixels.amax(1, keepdim=True)
-    place = ((pixels - low) / torch.where(high > low, high - low, 1.0) * bins).long().clamp(max=bins - 1)
-    counts = pixels.new_zeros(len(maps), bins).scatter_add_(1, place, torch.ones_like(pixels))
+    place = ((pixels - low) / torch.where(high > low, high - low, 1.0) * _BINS).long().clamp(max=_BINS - 1)
+    counts = pixels.new_zeros(len(maps), _BINS).scatter_add_(1, place, torch.ones_like(pixels))
     entropy: Tensor = torch.special.entr(counts / pixels.shape[1]).sum(1)
     return entropy
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.rows.curves import CURVES
 from shapleycam.metrics.rows.objects import OBJECTS
@@ -16,7 +16,7 @@ from shapleycam.metrics.rows.parts import PARTS
 from shapleycam.metrics.rows.shapley import SHAPLEY
 from shapleycam.metrics.rows.sparseness import SPARSENESS
 from shapleycam.metrics.rows.stability import STABILITY
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 
 _ROWS = (*PAPER, *CURVES, *PARTS, *SPARSENESS, *OBJECTS, *STABILITY, *SHAPLEY)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from shapleycam.errors import ModelError, nearest
+from shapleycam.errors import ModelError
+from shapleycam.names import nearest
 from shapleycam.wording import type_and_first_line
 
 UNTRAINED = "untrained"

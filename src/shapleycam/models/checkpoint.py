@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from shapleycam.errors import ModelError
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.models.torch_file import UnusableFileError, check_torch_file, damaged
 from shapleycam.models.wrappers import PREFIXES
 from shapleycam.regular_files import regular_file_status
@@ -106,22 +107,17 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
+    with convert_errors(
+        lambda error: UnusableFileError(f"not a readable safetensors file ({on_one_line(error)[:200]}); {_REMEDY}"),
+        OSError,
+    ):
         return dict(load_file(path))
-    except OSError:
-        raise
-    except Exception as error:  # safetensors raises errors of several types for a damaged header
-        raise UnusableFileError(f"not a readable safetensors file ({on_one_line(error)[:200]}); {_REMEDY}") from error
 
 
 def _read_torch_file(path: Path) -> dict[str, Tensor]:
     check_torch_file(path)
-    try:
+    with convert_errors(lambda error: damaged(first_line(error)[:200]), OSError):
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file makes torch raise nearly anything
-        raise damaged(first_line(error)[:200]) from error
     return _state_dict_in(content, path)
 
 

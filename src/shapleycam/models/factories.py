@@ -15,11 +15,12 @@ from typing import Any
 
 from torch import nn
 
-from shapleycam.errors import ModelError, nearest
+from shapleycam.errors import ModelError
 from shapleycam.models.building import build
 from shapleycam.models.labels import labels_from_config
 from shapleycam.models.network import Network, preprocess_and_labels_of_timm
 from shapleycam.models.wrappers import unwrap_model
+from shapleycam.names import nearest
 
 
 def load_from_factory(name: str) -> Network:

@@ -9,7 +9,8 @@ from contextlib import suppress
 from operator import index as as_integer
 from typing import Any, SupportsIndex
 
-from shapleycam.errors import OptionError, TargetError, UnnamedClassesWarning, nearest, warn
+from shapleycam.errors import OptionError, TargetError, UnnamedClassesWarning, warn
+from shapleycam.names import nearest
 
 _NUMBERED_LABEL = re.compile(r"LABEL_\d+")
 """The name that transformers gives a class without a name of its own."""

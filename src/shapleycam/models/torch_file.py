@@ -6,11 +6,11 @@ import os
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.models.pickle_check import CheckedPickle, check_pickle
 from shapleycam.models.pickle_rules import DamagedPickleError, Node, ObjectInPickleError
 from shapleycam.wording import on_one_line
@@ -73,7 +73,11 @@ def _refuse_unknown(file: BufferedReader, beginning: bytes) -> None:
 
 def _check_archive(file: BufferedReader) -> None:
     """Check a zip archive, the form that torch.save writes since torch 1.6."""
-    with _raise_damaged(), zipfile.ZipFile(file) as archive:
+    errors_of_zipfile = convert_errors(
+        lambda error: damaged(on_one_line(error)[:200]),
+        UnusableFileError, ObjectInPickleError, DamagedPickleError, OSError,
+    )  # fmt: skip
+    with errors_of_zipfile, zipfile.ZipFile(file) as archive:
         _check_members(archive.infolist(), file)
         members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
         content = _check_content(archive, members)
@@ -82,17 +86,6 @@ def _check_archive(file: BufferedReader) -> None:
         if member is None or member.file_size != size:
             length = "missing" if member is None else f"of {member.file_size:,} bytes"
             raise damaged(f"storage {key!r:.40} is {length}, expected {size:,} bytes")
-
-
-@contextmanager
-def _raise_damaged() -> Iterator[None]:
-    """Convert an exception of zipfile, which may have any type, into the error for a damaged file."""
-    try:
-        yield
-    except (UnusableFileError, ObjectInPickleError, DamagedPickleError, OSError):
-        raise
-    except Exception as error:
-        raise damaged(on_one_line(error)[:200]) from error
 
 
 def _check_content(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> CheckedPickle:

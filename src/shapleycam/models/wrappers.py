@@ -42,7 +42,7 @@ def _wrapped_model(model: nn.Module) -> nn.Module | None:
     if isinstance(model, (DataParallel, DistributedDataParallel)):
         inner: nn.Module = model.module
         return inner
-    return model._modules.get("_orig_mod")  # noqa: SLF001
+    return model._modules.get("_orig_mod")  # noqa: SLF001  # the class may have replaced `children`
 
 
 def has_forward(model: nn.Module) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from shapleycam.errors import OptionError, nearest
-from shapleycam.names import canonical_name
+from shapleycam.errors import OptionError
+from shapleycam.names import canonical_name, nearest
 from shapleycam.smoothing.augment import AUGMENTATIONS
 from shapleycam.smoothing.noise import SAMPLES
 

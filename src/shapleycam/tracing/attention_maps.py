@@ -17,6 +17,7 @@ from torch import Tensor
 from shapleycam.tracing._trace import Trace
 from shapleycam.tracing.graph import nodes
 from shapleycam.tracing.interrupts import restore_when_interrupted
+from shapleycam.tracing.torch_internals import saved, sequence_number, signed_dim
 
 _SOFTMAXES = {"SoftmaxBackward0", "SafeSoftmaxBackward0"}
 
@@ -48,12 +49,12 @@ def attention_maps(traced: Trace, utility: Callable[[Any], Float[Tensor, " b"]])
 def attention_nodes(tensor: Tensor) -> list[Any]:
     """Return the nodes of all attentions in a tensor's graph, in running order."""
     attentions = [node for node in nodes(tensor) if node.name() in _SOFTMAXES and _is_attention(node)]
-    return sorted(attentions, key=lambda node: node._sequence_nr())  # noqa: SLF001  # the order in which they were computed
+    return sorted(attentions, key=sequence_number)
 
 
 def probabilities_of(node: Any) -> Float[Tensor, "*rows queries keys"]:
     """Return the probabilities of an attention's node, with the keys in the last axis."""
-    return _with_keys_last(node._saved_result.detach(), node)  # noqa: SLF001
+    return _with_keys_last(saved(node, "result").detach(), node)
 
 
 def maps_of_nodes(attentions: Sequence[Any], total: Tensor, inputs: Sequence[Tensor]) -> list[AttentionMap]:
@@ -82,10 +83,9 @@ def _keep(gradients: dict[Any, Tensor], node: Any) -> Callable[[tuple[Tensor, ..
 
 def _with_keys_last(numbers: Tensor, node: Any) -> Tensor:
     """Return a tensor with the axis over which the node's softmax runs, the keys, moved to the end."""
-    axis = node._saved_dim  # noqa: SLF001  # an unsigned number: -1 is stored as 2^64 - 1
-    return numbers.movedim(axis - 2**64 if axis >= 2**63 else axis, -1)
+    return numbers.movedim(signed_dim(saved(node, "dim")), -1)
 
 
 def _is_attention(node: Any) -> bool:
     """Return whether a softmax runs over the keys of queries, not over classes."""
-    return bool(node._saved_result.dim() >= 3)  # noqa: SLF001
+    return bool(saved(node, "result").dim() >= 3)

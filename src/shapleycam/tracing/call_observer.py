@@ -14,9 +14,10 @@ from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.input_layer import is_input, layer_module, modules_by_name
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import run_context
-from shapleycam.tracing.nested import tensors_of, version_of
+from shapleycam.tracing.nested import tensors_of
 from shapleycam.tracing.running import run
 from shapleycam.tracing.storage_access import StorageAccessMonitor
+from shapleycam.tracing.torch_internals import version_of
 
 IMAGES = "the images"
 """The name under which the monitor records reads of the images."""

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from shapleycam.errors import LayerError, nearest
-from shapleycam.names import canonical_name
+from shapleycam.errors import LayerError
+from shapleycam.names import canonical_name, nearest
 from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.input_layer import INPUT, layer_module, modules_by_name
 from shapleycam.tracing.interception import Interceptor, intercept_calls

@@ -95,7 +95,7 @@ def run_as_traced(
 
 
 def _run_reduced(owner: nn.Module, copied: nn.Module, images: Tensor, extra: ExtraInputs, layer: str) -> Any:
-    """Return the output of a pass that runs in bfloat16 up to the layer, as `TracedPasses` runs it."""
+    """Return the output of a pass that runs in bfloat16 up to the layer, as `run_checked` runs it."""
     module, reduced, form = layer_module(copied, layer), ReducedPass(images.device), form_of(owner, images, layer)
     order = check_result(owner, form) if form else None
 

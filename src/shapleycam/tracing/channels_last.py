@@ -9,7 +9,6 @@ channels_last up to the layer").
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -21,10 +20,11 @@ from torch.utils._pytree import tree_leaves
 
 from shapleycam.tracing.checks import check_result, mark_checked
 from shapleycam.tracing.input_layer import is_input
-from shapleycam.tracing.interrupts import has_interrupt
+from shapleycam.tracing.interrupts import result_or_none
 from shapleycam.tracing.library_code import library_code
 from shapleycam.tracing.memory_views import StridedView, has_storage
 from shapleycam.tracing.modules import modules_of
+from shapleycam.tracing.torch_internals import parameters_of
 
 _MAX_WEIGHTS_PER_PIXEL = 100
 """The most weights that convolutions may have for each pixel of the batch. Each pass reorders the weights too, and with
@@ -94,7 +94,7 @@ def has_enough_pixels(model: nn.Module, pixels: int) -> bool:
 
 def _count_convolution_weights(modules: Sequence[nn.Module]) -> int:
     """Return the number of weights of all 2-d convolutions; 0 if at most half of the layers with weights are such."""
-    weights = [(module, module._parameters.get("weight")) for module in modules]  # noqa: SLF001
+    weights = [(module, parameters_of(module).get("weight")) for module in modules]
     layers = [(module, weight) for module, weight in weights if weight is not None and weight.dim() > 1]
     sizes = [weight.numel() for module, weight in layers if isinstance(module, nn.Conv2d)]
     return sum(sizes) if 2 * len(sizes) > len(layers) else 0
@@ -125,20 +125,19 @@ def run_fastest(
     if form is None:
         return run(None)
     known = check_result(owner, form)
-    handled = sys.exception()
-    try:
-        order = learn_order() if known is None else known
-        result = run(order) if order else None
-        if result is not None and (known or proves(result)):
-            mark_checked(owner, form, order)
-            return result
-    except Exception as error:
-        # A model may raise any error for such images, for example at a view() of a tensor that is not contiguous. Run
-        # it again in the default memory order; if the memory order was not the reason, it raises again.
-        if has_interrupt(error, handled):
-            raise
-    result = run(None)
-    mark_checked(owner, form, result=False)
+
+    def run_in_order() -> tuple[_Result, MemoryOrder] | None:
+        order: MemoryOrder | None = learn_order() if known is None else known
+        if not order:
+            return None
+        result = run(order)
+        return (result, order) if known or proves(result) else None
+
+    # A model may raise any error for such images, for example at a view() of a tensor that is not contiguous. It then
+    # runs again in the default memory order; if the memory order was not the reason, it raises again.
+    proven = result_or_none(run_in_order)
+    result, order = proven or (run(None), False)
+    mark_checked(owner, form, order)
     return result
 
 

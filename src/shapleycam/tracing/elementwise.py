@@ -26,5 +26,5 @@ def is_marked_elementwise(function: Any) -> bool:
         return False
     namespace, name = schema.name.split("::")
     functional = getattr(getattr(torch.ops, namespace), name.removesuffix("_"), None)
-    forms = (function, getattr(functional, function._overloadname, function))  # noqa: SLF001
+    forms = (function, getattr(functional, function._overloadname, function))  # noqa: SLF001  # no public name
     return any(torch.Tag.pointwise in form.tags for form in forms)

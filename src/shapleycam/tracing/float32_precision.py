@@ -9,6 +9,7 @@ whole process.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -28,13 +29,13 @@ class _Setting(NamedTuple):
     full: Any
 
 
-def _attribute(holder: Any, name: str, full: Any) -> _Setting:
-    return _Setting(lambda: getattr(holder, name), lambda value: setattr(holder, name, value), full)
+def _tf32_of(holder: Any) -> _Setting:
+    return _Setting(lambda: holder.allow_tf32, partial(setattr, holder, "allow_tf32"), full=False)
 
 
 _OLDER = (
-    _attribute(cudnn, "allow_tf32", full=False),
-    _attribute(cuda.matmul, "allow_tf32", full=False),
+    _tf32_of(cudnn),
+    _tf32_of(cuda.matmul),
     _Setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
 )
 _OPERATIONS: tuple[Any, ...] = tuple(

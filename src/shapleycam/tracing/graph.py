@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapleycam.errors import DerivativeError, ShapleyCamError
+from shapleycam.errors import DerivativeError
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.gpu_failures import describe_device_failure
 from shapleycam.tracing.nested import tensors_of
 from shapleycam.wording import first_line
@@ -36,15 +37,17 @@ def gradients(value: Tensor, inputs: Sequence[Tensor], *, create_graph: bool = F
     Raises:
         DerivativeError: an operation has no derivative, or a user's own backward raises; the message names the cause.
     """
-    try:
+    with convert_errors(_gradient_error):
         return torch.autograd.grad(value, inputs, create_graph=create_graph, retain_graph=True, allow_unused=True)
-    except Exception as error:
-        if isinstance(error, ShapleyCamError) or describe_device_failure(error):
-            raise
-        if "no autograd formula was registered" in str(error):  # a custom operator of torch.library
-            raise no_gradient_error() from error
-        reason = first_line(error).partition(" Hint:")[0]
-        raise no_derivative_error(reason) from error
+
+
+def _gradient_error(error: Exception) -> DerivativeError | None:
+    """Return the error for an error of autograd or of a user's own backward; None for a failure of the device."""
+    if describe_device_failure(error):
+        return None
+    if "no autograd formula was registered" in str(error):  # a custom operator of torch.library
+        return no_gradient_error()
+    return no_derivative_error(first_line(error).partition(" Hint:")[0])
 
 
 def no_gradient_error() -> DerivativeError:

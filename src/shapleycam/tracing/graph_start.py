@@ -54,7 +54,7 @@ class GraphStart:
             return value
         if self.reduced is not None:
             activation = self.reduced.begin_head(activation.detach())
-        # These contexts are entered here, in the middle of the pass, and exited in `TracedPasses._run_model` at the end
+        # These contexts are entered here, in the middle of the pass, and exited in `SinglePass._run_model` at the end
         # of the pass. Only what comes after the layer is differentiated, and what comes before it must keep PyTorch's
         # own operations (docs/decisions.md, "Convolutions of the head are our own autograd function ...").
         if self.twice:

@@ -57,7 +57,7 @@ class _Interception:
     def _call_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
         self._is_inside_call = True
         try:
-            return self._module._call_impl(*args, **kwargs)  # noqa: SLF001
+            return self._module._call_impl(*args, **kwargs)  # noqa: SLF001  # a call without `_compiled_call_impl`, which is set
         finally:
             self._is_inside_call = False
 

@@ -34,7 +34,7 @@ def restore_when_interrupted(function: Callable[_Arguments, _Result]) -> Callabl
         try:
             return function(*args, **kwargs)
         except BaseException as error:
-            if not has_interrupt(error, handled):
+            if not _has_interrupt(error, handled):
                 raise
             chain = _chain_of(error, handled)
             # Restore before and after the contexts are closed. Before: code inside a dispatch mode whose exit was
@@ -50,7 +50,22 @@ def restore_when_interrupted(function: Callable[_Arguments, _Result]) -> Callabl
     return call
 
 
-def has_interrupt(error: BaseException, handled: BaseException | None) -> bool:
+def result_or_none(run: Callable[[], _Result]) -> _Result | None:
+    """Return the result of running a model on images that the user did not give; None if the model raises an error.
+
+    A model, and a function of the user that selects its output, may raise any error for noise, or for another memory
+    order. An interrupt is raised.
+    """
+    handled = sys.exception()
+    try:
+        return run()
+    except Exception as error:
+        if _has_interrupt(error, handled):
+            raise
+        return None
+
+
+def _has_interrupt(error: BaseException, handled: BaseException | None) -> bool:
     """Return whether an error is an interrupt, or was raised while an interrupt propagated.
 
     `handled` is the exception that the caller was handling before. PyTorch raises an error of its own at the exit of a

@@ -20,10 +20,12 @@ from shapleycam.errors import ModelError
 from shapleycam.tracing.attention import without_fast_path
 from shapleycam.tracing.class_attributes import restore_class_attributes, user_classes
 from shapleycam.tracing.copying import Copier
+from shapleycam.tracing.hooks import PRE_HOOKS
 from shapleycam.tracing.input_layer import add_entrance
 from shapleycam.tracing.modules import modules_of
 from shapleycam.tracing.random_numbers import restore_python_generators, restore_torch_generators
 from shapleycam.tracing.suspension import in_full_precision, suspend_wrappers
+from shapleycam.tracing.torch_internals import version_of, weights_of
 
 # Names of attributes that the functions below set on a private copy.
 _LOCK = "_shapleycam_lock"
@@ -63,24 +65,18 @@ def private_copy(model: nn.Module, precision: torch.dtype | None = None) -> nn.M
 
 def _check_weights(model: nn.Module, all_modules: Iterable[nn.Module]) -> None:
     """Refuse weights on the meta device, unless a hook or a replaced forward may load them (as accelerate does)."""
-    tables = (table for each in all_modules for table in (each._parameters, each._buffers) if table)  # noqa: SLF001
-    if not any(tensor is not None and tensor.is_meta for table in tables for tensor in table.values()):
+    if not any(tensor is not None and tensor.is_meta for module in all_modules for tensor in weights_of(module)):
         return
     modules = dict(model.named_modules())
     for name, module in modules.items():
-        if not any(tensor is not None and tensor.is_meta for tensor in _weights_of(module)):
+        if not any(tensor is not None and tensor.is_meta for tensor in weights_of(module)):
             continue
         around = (modules[""], *(modules[name[:end]] for end, mark in enumerate(name) if mark == "."), module)
-        if not any("forward" in vars(outer) or outer._forward_pre_hooks for outer in around):  # noqa: SLF001
+        if not any("forward" in vars(outer) or vars(outer).get(PRE_HOOKS) for outer in around):
             raise ModelError(
                 f"the weights of {name or 'the model'!r} are on the meta device, without numbers, and no hook puts "
                 "them in place; expected a model with its weights: load them (to_empty() and load_state_dict())"
             )
-
-
-def _weights_of(module: nn.Module) -> Iterator[Tensor | None]:
-    """Yield a module's own parameters and buffers."""
-    yield from chain(module._parameters.values(), module._buffers.values())  # noqa: SLF001
 
 
 @contextmanager
@@ -124,11 +120,11 @@ class WrittenTensors:
     """Detects in-place writes into shared tensors, by autograd's version counters."""
 
     def __init__(self, shared: Mapping[int, tuple[str, Tensor]]) -> None:
-        self._tensors = [(kind, t, t._version) for kind, t in shared.values() if not t.is_inference()]  # noqa: SLF001
+        self._tensors = [(kind, t, version_of(t)) for kind, t in shared.values() if not t.is_inference()]
 
     def describe_first(self) -> str | None:
         """Return a description of the first tensor that was written into since the watch began, or None."""
-        changed = ((kind, t) for kind, t, version in self._tensors if t._version != version)  # noqa: SLF001
+        changed = ((kind, t) for kind, t, version in self._tensors if version_of(t) != version)
         kind, tensor = next(changed, (None, None))
         return None if tensor is None else f"a {kind} of shape {tuple(tensor.shape)}"
 

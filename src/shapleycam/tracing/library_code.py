@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.modules import module as module_state
 
 from shapleycam.tracing.hooks import FORWARD_HOOKS, PRE_HOOKS
+from shapleycam.tracing.torch_internals import children_of
 
 _LIBRARIES = ("torch.nn.", "torchvision.", "timm.", "shapleycam.")
 _GLOBAL_HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
@@ -41,5 +42,6 @@ def _has_own_code(module: nn.Module) -> bool:
     if isinstance(module, torch.jit.ScriptModule):
         return True
     attributes = vars(module)
-    has_forward = "forward" in attributes and "_orig_mod" not in module._modules  # noqa: SLF001  # torch.compile's wrapper is not run
+    is_compiled = "_orig_mod" in children_of(module)  # the wrapper of torch.compile, which is not run
+    has_forward = "forward" in attributes and not is_compiled
     return bool(attributes.get(FORWARD_HOOKS) or attributes.get(PRE_HOOKS) or has_forward)

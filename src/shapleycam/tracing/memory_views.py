@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from shapleycam.tracing.nested import version_of
+from shapleycam.tracing.torch_internals import version_of
 
 
 @dataclass(frozen=True)

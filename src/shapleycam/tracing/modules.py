@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
+from shapleycam.tracing.torch_internals import children_of
+
 
 def modules_of(model: nn.Module) -> list[nn.Module]:
     """Return each module once, in the order of `model.modules()`, which takes several times as long."""
@@ -16,7 +18,7 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
             continue
         seen.add(id(module))
         modules.append(module)
-        children = module._modules  # noqa: SLF001
+        children = children_of(module)
         if children:
             pending.extend(reversed(children.values()))
     return modules
@@ -26,6 +28,6 @@ def submodule(model: nn.Module, name: str) -> nn.Module | None:
     """Return the module with a dotted name; None if there is no such module."""
     module: nn.Module | None = model
     for part in name.split("."):
-        children = {} if module is None else module._modules  # noqa: SLF001
+        children = {} if module is None else children_of(module)
         module = children[part] if part in children else None  # noqa: SIM401  # TorchScript's has no get()
     return module

@@ -55,11 +55,6 @@ def _field_values(value: Any) -> list[Any]:
     return list(getattr(value, "__dict__", {}).values())
 
 
-def version_of(tensor: torch.Tensor) -> int:
-    """Return how often a tensor was written to in place: autograd's version counter, which its views share."""
-    return tensor._version  # noqa: SLF001
-
-
 def map_tensors(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
     """Return a nested value with `change` applied to each of its tensors, in the order of `tensors_of`."""
     if isinstance(value, torch.Tensor):

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from shapleycam.tracing.memory_views import MemoryRegion, StridedView, has_storage
-from shapleycam.tracing.nested import version_of
 from shapleycam.tracing.node_names import Nonlinearity
+from shapleycam.tracing.torch_internals import version_of
 
 _NONLINEARITIES: dict[str, Nonlinearity] = {
     **dict.fromkeys(("softmax", "_softmax", "special_softmax"), "softmax"),

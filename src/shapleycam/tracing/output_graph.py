@@ -25,6 +25,7 @@ from shapleycam.tracing.node_names import (
     Nonlinearity,
     operation_of,
 )
+from shapleycam.tracing.torch_internals import saved, signed_dim
 
 _BOUNDED_IF_OPERANDS_ARE = COMBINING | REARRANGING | ROUNDING
 
@@ -67,8 +68,7 @@ def is_sorted(output: Tensor) -> bool:
         node = _only_operand(node)
     if node is None or output.dim() != 2 or operation_of(node.name()) not in SORTING:
         return False
-    dim = int(node._saved_dim)  # noqa: SLF001  # saved for backward; unsigned where it was negative
-    return dim not in {0, 2**64 - 2, -2}
+    return signed_dim(saved(node, "dim")) not in {0, -2}
 
 
 def _combination(output: Tensor) -> Iterator[Any]:
@@ -86,9 +86,9 @@ def _combines(node: Any) -> bool:
 def _clamps_to_0_1(node: Any) -> bool:
     """Return whether a node is a clamp to [0, 1]."""
     if node.name() == "ClampBackward1":
-        bounds = (node._saved_min, node._saved_max)  # noqa: SLF001
+        bounds = (saved(node, "min"), saved(node, "max"))
     elif node.name() == "HardtanhBackward0":
-        bounds = (node._saved_min_val, node._saved_max_val)  # noqa: SLF001
+        bounds = (saved(node, "min_val"), saved(node, "max_val"))
     else:
         return False
     return all(isinstance(bound, (int, float)) for bound in bounds) and bounds == (0, 1)

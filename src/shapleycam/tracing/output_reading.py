@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from shapleycam.errors import ModelError, ShapleyCamError
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.errors import ModelError
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.tracing.nonlinearities import NonlinearityRecorder
 from shapleycam.tracing.score_conversion import ScoreConversion
 from shapleycam.tracing.selected_output import UtilityInput, as_rows
@@ -67,12 +67,10 @@ class OutputReading:
         Raises:
             ModelError: the user's function raises; its own exception is the cause.
         """
-        try:
-            return self.select(output)
-        except Exception as error:
-            if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-                raise
-            raise ModelError(
+        with convert_errors_of_function(
+            lambda error: ModelError(
                 f"output= raised {type_and_first_line(error)}, when what comes after layer {self.layer!r} was run "
                 "again; expected a function that takes the model's output of any number of rows"
-            ) from error
+            )
+        ):
+            return self.select(output)

@@ -11,6 +11,7 @@ from shapleycam.tracing import plan_learning
 from shapleycam.tracing._trace import Trace
 from shapleycam.tracing.agreement import outputs_equal
 from shapleycam.tracing.calls import layer_name
+from shapleycam.tracing.checked_pass import run_checked
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.input_layer import is_input
 from shapleycam.tracing.interrupts import restore_when_interrupted
@@ -20,7 +21,7 @@ from shapleycam.tracing.modules import submodule
 from shapleycam.tracing.output_reading import OutputSelector, whole_output
 from shapleycam.tracing.reduced_precision import Precision
 from shapleycam.tracing.running import METHODS_WITHOUT_REPLAY
-from shapleycam.tracing.traced_pass import TracedPasses, independent_output_error
+from shapleycam.tracing.single_pass import SinglePass, independent_output_error
 
 
 @restore_when_interrupted
@@ -74,11 +75,11 @@ def trace(
     images = images.detach().clone() if images.is_inference() else images.detach()
     copied = private_copy(model)
     _check_not_scripted(copied, name)
-    passes = TracedPasses(model, copied, images, extra, name, select, twice=twice_differentiable, precision=precision)
+    single = SinglePass(model, copied, images, extra, name, select, twice=twice_differentiable, precision=precision)
     if not replay:
-        return passes.run_checked(None)
+        return run_checked(single, None)
     for _ in range(2):
-        traced = passes.run_checked(plan_learning.plan_for(model, copied, name, images, extra))
+        traced = run_checked(single, plan_learning.plan_for(model, copied, name, images, extra))
         # Every recorded pass proves that the head gives the model's output. If it does not, what the head reads may
         # depend on the image, or the user has changed the model since the plan was learned: learn the plan once more.
         if outputs_equal(traced.head(traced.activation.detach()), traced.output):
@@ -102,7 +103,7 @@ def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
         LayerError, ModelError: as `trace`.
     """
     copied = private_copy(traced.owner)
-    passes = TracedPasses(
+    single = SinglePass(
         traced.owner,
         copied,
         images.detach(),
@@ -113,7 +114,7 @@ def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
         is_shown=False,
         precision=traced.precision,
     )
-    changed = passes.run_checked(None)
+    changed = run_checked(single, None)
     return changed if traced.utility_input is None else changed.read_as(traced.utility_input)
 
 

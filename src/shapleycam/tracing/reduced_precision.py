@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from shapleycam.errors import LayerError, ModelError, OptionError, nearest
+from shapleycam.errors import LayerError, ModelError, OptionError
 from shapleycam.lru_cache import LRUCache
+from shapleycam.names import nearest
 from shapleycam.precision import HALF
 from shapleycam.tracing.nested import float_tensors_of
 from shapleycam.tracing.weight_changes import WeightsMark

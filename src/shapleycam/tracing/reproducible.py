@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ModelError
 from shapleycam.tracing.agreement import outputs_equal, row_agrees, tensors_agree
 from shapleycam.tracing.checks import mark_checked, needs_check
-from shapleycam.tracing.interrupts import has_interrupt
+from shapleycam.tracing.interrupts import result_or_none
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,9 @@ def _is_same_beside_others(images: Tensor, alone: PlainRun, run_rows: RunRows) -
     first, last = images[:1], len(images) - 1
     others = [(images[-1:], last), *((factor * first, 0) for factor in FACTORS if first.is_floating_point())]
     for other, index in others:
-        handled = sys.exception()
-        try:
-            together = run_rows(torch.cat([other, first, other]), torch.tensor([index, 0, index], device="cpu"))
-        except Exception as error:  # a model may raise anything for such artificial images
-            if has_interrupt(error, handled):
-                raise
+        rows, samples = torch.cat([other, first, other]), torch.tensor([index, 0, index], device="cpu")
+        together = result_or_none(partial(run_rows, rows, samples))
+        if together is None:
             continue
         is_row = len(together.activation) == 3
         if is_row and not tensors_agree(together.activation[1:2], alone.activation):

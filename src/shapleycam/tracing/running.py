@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapleycam.errors import ModelError, ShapleyCamError
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.errors import ModelError
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.models.wrappers import held_network_name, suggest_network
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.input_layer import entrance_of
@@ -53,20 +53,21 @@ def run(
     Raises:
         ModelError: the model raises; its own exception is the cause. (An out-of-memory error is raised unchanged.)
     """
-    try:
-        order = torch.channels_last if channels_last else torch.preserve_format
+    order = torch.channels_last if channels_last else torch.preserve_format
+    entrance = entrance_of(model)
+    with convert_errors_of_function(lambda error: _model_error(error, model, images, purpose)):
         entering = images if own_images else images.clone(memory_format=order)
-        entrance = entrance_of(model)
         return extra.call(model, entering if entrance is None else entrance(entering))
-    except Exception as error:
-        if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-            raise
-        reason = type_and_first_line(error).rstrip(": ")
-        message = f"the model raised {reason}, for images of shape {tuple(images.shape)}"
-        if purpose:
-            expected = f"expected a model that takes any number of rows: use {METHODS_WITHOUT_REPLAY}"
-            raise ModelError(f"{message}, {purpose}; {expected}") from error
-        raise ModelError(f"{message}; {_remedy(error, model)}") from error
+
+
+def _model_error(error: Exception, model: nn.Module, images: Tensor, purpose: str) -> ModelError:
+    """Return the error for a model that raised an error."""
+    reason = type_and_first_line(error).rstrip(": ")
+    message = f"the model raised {reason}, for images of shape {tuple(images.shape)}"
+    if purpose:
+        expected = f"expected a model that takes any number of rows: use {METHODS_WITHOUT_REPLAY}"
+        return ModelError(f"{message}, {purpose}; {expected}")
+    return ModelError(f"{message}; {_remedy(error, model)}")
 
 
 def _remedy(error: Exception, model: nn.Module) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from shapleycam.tracing.torch_internals import version_of
+
 _SAMPLED = 16
 """About how many numbers of each tensor are compared."""
 
@@ -36,10 +38,7 @@ class WeightsMark:
             (True, False)
         """
         tensors = [tensor.detach() for tensor in (*model.parameters(), *model.buffers()) if tensor.numel()]
-        versions = tuple(
-            (tensor.data_ptr(), 0 if tensor.is_inference() else int(tensor._version))  # noqa: SLF001
-            for tensor in tensors
-        )
+        versions = tuple((tensor.data_ptr(), 0 if tensor.is_inference() else version_of(tensor)) for tensor in tensors)
         samples = [_sample(tensor).float().cpu() for tensor in tensors]
         return cls(versions, torch.cat(samples) if samples else torch.empty(0, dtype=torch.float32, device="cpu"))
 

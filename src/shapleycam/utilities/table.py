@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from shapleycam.errors import OptionError, nearest
-from shapleycam.names import canonical_name
+from shapleycam.errors import OptionError
+from shapleycam.names import canonical_name, nearest
 from shapleycam.tracing.score_conversion import OutputKind
 from shapleycam.utilities.utility import Function, Utility, as_logits
 

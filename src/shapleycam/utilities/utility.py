@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from shapleycam.errors import OptionError, ShapleyCamError, TargetError
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.errors import OptionError, TargetError
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.precision import widened
 from shapleycam.tracing.nested import is_empty
 from shapleycam.tracing.selected_output import UtilityInput
@@ -115,25 +115,26 @@ class Utility:
             TargetError: the function raised, and the model detects nothing in a row.
         """
         precise = widened(output) if isinstance(output, torch.Tensor) else output
-        try:
-            value = self.function(precise, target, *self._data(samples))
-        except Exception as error:
-            if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-                raise
-            empty = [str(row) for row, part in enumerate(_rows(output, len(target))) if is_empty(part)]
-            if not empty:
-                raise
-            raise TargetError(
-                f"utility {self.name!r} raised {type(error).__name__}, and the model detects nothing in row "
-                f"{', '.join(empty)} (an image, or one with places removed): lower the model's score threshold, or "
-                "let the utility return 0 there"
-            ) from error
+        data = self._data(samples)
+        with convert_errors_of_function(lambda error: self._error_of_empty_rows(error, output, len(target))):
+            value = self.function(precise, target, *data)
         if not isinstance(value, torch.Tensor) or value.shape != target.shape:
             shape = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
             raise OptionError(
                 f"utility {self.name!r} returned {shape}; expected a tensor ({len(target)},), one per image"
             )
         return value
+
+    def _error_of_empty_rows(self, error: Exception, output: Any, rows: int) -> TargetError | None:
+        """Return the error for a function that raised if the model detects nothing in a row; otherwise None."""
+        empty = [str(row) for row, part in enumerate(_rows(output, rows)) if is_empty(part)]
+        if not empty:
+            return None
+        return TargetError(
+            f"utility {self.name!r} raised {type(error).__name__}, and the model detects nothing in row "
+            f"{', '.join(empty)} (an image, or one with places removed): lower the model's score threshold, or "
+            "let the utility return 0 there"
+        )
 
     def with_image_data(self, output: Any, target: Int[Tensor, " b"], labels: Labels) -> Utility:
         """Return the utility with its data for these images, computed from their output if it has `make_image_data`."""

@@ -12,11 +12,11 @@ from shapleycam.cams.families import methods_by_family
 from shapleycam.cams.method import Method
 from shapleycam.cams.method_choice import is_affordable
 from shapleycam.cams.table import METHODS, canonical_method, expand_methods, method_of
-from shapleycam.errors import OptionError, ShapleyCamError, nearest
+from shapleycam.errors import OptionError, ShapleyCamError
 from shapleycam.explaining.traced_batch import TracedBatch
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.game import Game
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.run_limit import run_limit
 from shapleycam.web.defaults import DEFAULT_METHODS

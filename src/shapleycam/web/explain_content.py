@@ -22,7 +22,7 @@ from shapleycam.web.classes import class_choice, class_title
 from shapleycam.web.downloads import download_links
 from shapleycam.web.explained import Explained
 from shapleycam.web.map_stage import map_stage, utility_word
-from shapleycam.web.panel import REMOVALS
+from shapleycam.web.question_boxes import REMOVALS
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.sampling_content import further_runs
 from shapleycam.wording import measured_count, number, percent, signed

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from shapleycam.errors import ModelError, nearest
+from shapleycam.errors import ModelError
+from shapleycam.names import nearest
 
 _HUB = "hf:"
 _DIGITS = 6

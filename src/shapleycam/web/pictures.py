@@ -9,10 +9,11 @@ from PIL import Image
 
 from shapleycam.drawing.colour_bars import bar_picture
 from shapleycam.drawing.data_uri import encode_picture
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.explanations.drawn_map import DrawnMap, drawn_regions
 from shapleycam.explanations.explanation import Explanation
 from shapleycam.explanations.pictures import lines, shade
+from shapleycam.names import nearest
 from shapleycam.web.compared import compared_by
 from shapleycam.web.downloads import FILES as DOWNLOADS
 from shapleycam.web.explained import explained, explained_after

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from urllib.parse import urlencode
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
+from shapleycam.names import nearest
 
 _ADDRESS_NAMES = {"target": "class"}
 """Fields that have another name in addresses, because this name is a keyword of Python."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from shapleycam.drawing.map_style import MapStyle, StyleKeywords
-from shapleycam.errors import ModelError, OptionError, nearest
+from shapleycam.errors import ModelError, OptionError
 from shapleycam.explaining.explainer import Explainer
 from shapleycam.explaining.inputs import Batch, Target
 from shapleycam.explaining.photographs import prepare_photograph, stack_photographs
@@ -19,7 +19,7 @@ from shapleycam.game import Game
 from shapleycam.game.players import Regions
 from shapleycam.game.removal import NAMED, SAMPLES
 from shapleycam.models.labels import class_index
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 from shapleycam.smoothing import Smooth, parse_smoothing
 from shapleycam.tracing.input_layer import is_input
 from shapleycam.utilities import Utility, contrast, resolve_utility

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.experiments.merging import read_curves, summarise_runs
 from shapleycam.experiments.results import ResultsSummary
 from shapleycam.experiments.results.text_tables import TextTable, text_tables
 from shapleycam.metrics.metric import Metric
 from shapleycam.metrics.table import canonical_metric
+from shapleycam.names import nearest
 from shapleycam.printable import original_name, printable_name
 from shapleycam.report.disagreement import DisagreementSection, disagreement_section
 from shapleycam.report.figures import ReportFigure, figures

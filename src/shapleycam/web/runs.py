@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
+from shapleycam.names import nearest
 
 
 class Runs:

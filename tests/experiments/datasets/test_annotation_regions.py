@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from shapleycam.errors import ImageError
-from shapleycam.experiments.datasets.regions import Region, mask_of, masks_of
+from shapleycam.experiments.datasets.regions import Region, masks_of
 from shapleycam.models.preprocess import Preprocess
 
 PHOTO = (100, 50)
@@ -19,6 +19,11 @@ def cells(mask: torch.Tensor) -> list[str]:
     """A mask as rows of # and dots."""
     assert mask.dtype == torch.bool
     return ["".join("#" if cell else "." for cell in row) for row in mask.tolist()]
+
+
+def mask_of(regions, box, photo_size, size) -> torch.Tensor:
+    """The pixels that are in one of the regions."""
+    return masks_of(regions, box, photo_size, size).any(0)
 
 
 class TestBoxes:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.annotations.opening import open_annotations
-from shapleycam.experiments.datasets.regions import mask_of
+from shapleycam.experiments.datasets.regions import masks_of
 
 
 def write_text(path: Path, content: str) -> Path:
@@ -104,12 +104,12 @@ class TestVoc:
         write_text(tmp_path / "a.xml", voc(("dog", 3, 2, 5, 2)))
         (region,) = open_annotations(tmp_path).regions_of("a.jpg")
         assert (region.label, region.box, region.mask, region.size) == ("dog", (2, 1, 5, 2), None, (10, 8))
-        pixels = mask_of([region], (0, 0, 10, 8), (10, 8), (8, 10)).nonzero().tolist()
+        pixels = masks_of([region], (0, 0, 10, 8), (10, 8), (8, 10)).any(0).nonzero().tolist()
         assert pixels == [[1, 2], [1, 3], [1, 4]]
 
     def test_whole_photograph(self, tmp_path):
         write_text(tmp_path / "a.xml", voc(("dog", 1, 1, 10, 8)))
-        assert mask_of(open_annotations(tmp_path).regions_of("a.jpg"), (0, 0, 10, 8), (10, 8), (8, 10)).all()
+        assert masks_of(open_annotations(tmp_path).regions_of("a.jpg"), (0, 0, 10, 8), (10, 8), (8, 10)).any(0).all()
 
     @pytest.mark.parametrize("size", [None, (0, 0)])
     def test_size_not_stated(self, tmp_path, size):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from shapleycam.compat.images import check_images
 from shapleycam.compat.layer_explainers import LayerExplainers, check_layers
 from shapleycam.compat.questions import utility_of
+from shapleycam.compat.refusing import refuse_overridden
 from shapleycam.errors import OptionError
 from shapleycam.values.options import EstimatorOptions
 
@@ -71,12 +72,7 @@ class BaseCAM:
         self._explainers = LayerExplainers(model, target_layers, reshape_transform, fuse)
 
     def __init_subclass__(cls) -> None:
-        overridden = [name for name in _OVERRIDDEN if name in cls.__dict__]
-        if overridden:
-            raise OptionError(
-                f"{cls.__name__} defines {', '.join(overridden)}, which BaseCAM of shapleycam.compat does not call; "
-                "keep pytorch-grad-cam for it, or write a method as docs/notebooks/your_own_method.md shows"
-            )
+        refuse_overridden(cls, _OVERRIDDEN, "BaseCAM of shapleycam.compat does", "pytorch-grad-cam")
 
     def __call__(
         self,

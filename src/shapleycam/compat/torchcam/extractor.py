@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from shapleycam.compat.images import check_images
 from shapleycam.compat.layer_explainers import LayerExplainers
 from shapleycam.compat.questions import utility_of
+from shapleycam.compat.refusing import refuse_overridden
 from shapleycam.compat.torchcam.maps import check_maps, scale_map, stack_maps
 from shapleycam.compat.torchcam.pass_hook import PassHook
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
@@ -96,12 +97,7 @@ class Extractor(PassHook):
         super().__init__(model, enable_hooks)  # last: a model whose layer is refused gets no hook
 
     def __init_subclass__(cls) -> None:
-        overridden = [name for name in _OVERRIDDEN if name in cls.__dict__]
-        if overridden:
-            raise OptionError(
-                f"{cls.__name__} defines {', '.join(overridden)}, which extractors of shapleycam.compat do not call; "
-                "keep torch-cam for it, or write a method as docs/notebooks/your_own_method.md shows"
-            )
+        refuse_overridden(cls, _OVERRIDDEN, "extractors of shapleycam.compat do", "torch-cam")
 
     def __call__(
         self,

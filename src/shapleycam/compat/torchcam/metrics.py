@@ -15,8 +15,8 @@ from shapleycam.compat.refusing import refusing_class
 from shapleycam.compat.torchcam.extractor import Extractor
 from shapleycam.compat.torchcam.recorded_pass import RecordedPass
 from shapleycam.compat.torchcam.scores import ClassIndex, Targets, targets_of
-from shapleycam.errors import OptionError, ShapleyCamError
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.errors import OptionError
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.wording import type_and_first_line
 
 _EPSILON = 1e-7
@@ -97,15 +97,13 @@ class ClassificationMetric:
     def _scores(self, output: Any) -> Any:
         if self.logits_fn is None:
             return output
-        try:
-            return self.logits_fn(output)
-        except Exception as error:
-            if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-                raise
-            raise OptionError(
+        with convert_errors_of_function(
+            lambda error: OptionError(
                 f"logits_fn raised {type_and_first_line(error)}, for what the model returns, "
                 f"{type(output).__name__}; expected a function from that to scores (b, classes)"
-            ) from error
+            )
+        ):
+            return self.logits_fn(output)
 
 
 def _predicted(scores: Any) -> list[int]:

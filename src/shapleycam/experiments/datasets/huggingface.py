@@ -14,6 +14,7 @@ from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.dataset import Dataset, Label, open_encoded_image
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.regular_files import is_file, is_there
 from shapleycam.wording import on_one_line
 
@@ -39,10 +40,10 @@ class HuggingFaceDataset(Dataset):
         Raises:
             ImageError: the row has no picture, or the picture cannot be read.
         """
-        try:
+        with convert_errors(
+            lambda error: ImageError(f"row {self.names[index]}: the dataset cannot read it ({on_one_line(error)})")
+        ):
             cell = self.rows[index][self.column]
-        except Exception as error:
-            raise ImageError(f"row {self.names[index]}: the dataset cannot read it ({on_one_line(error)})") from error
         if cell and cell["bytes"] is not None:
             return open_encoded_image(cell["bytes"], f"row {self.names[index]}")
         if cell and cell["path"]:
@@ -68,10 +69,10 @@ def open_hugging_face(spec: str) -> HuggingFaceDataset:
     name, split = (rest, None) if is_there(rest) else (match["name"], match["split"])
     library = _library()
     saved = is_saved_dataset(Path(name))
-    try:
+    with convert_errors(
+        lambda error: OptionError(f"{spec}: Hugging Face datasets cannot load it ({on_one_line(error)[:300]})")
+    ):
         loaded = library.load_from_disk(name) if saved else _load(library, name, split)
-    except Exception as error:
-        raise OptionError(f"{spec}: Hugging Face datasets cannot load it ({on_one_line(error)[:300]})") from error
     if not isinstance(loaded, Mapping):
         if saved and split is not None and str(loaded.split) != split:
             raise OptionError(f"{spec}: the folder holds one dataset, of split {loaded.split}; leave the split out")
@@ -113,7 +114,7 @@ def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
         names=tuple(f"{index:08d}" for index in range(len(rows))),
         labels=tuple(_label(cell, feature, names) for cell in cells),
         classes=names,
-        library_fingerprint=str(rows._fingerprint),  # noqa: SLF001  the library has no public access to it
+        library_fingerprint=str(rows._fingerprint),  # noqa: SLF001  # the library has no public access to it
     )
 
 

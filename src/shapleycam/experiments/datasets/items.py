@@ -20,6 +20,7 @@ from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.byte_sources import LocalFile
 from shapleycam.experiments.datasets.dataset import Dataset, Label
 from shapleycam.experiments.datasets.relative_names import relative_names
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import is_file
 from shapleycam.wording import on_one_line
@@ -46,10 +47,10 @@ class ItemDataset(Dataset):
         Raises:
             ImageError: the dataset raises an error, or returns no picture.
         """
-        try:
+        with convert_errors(
+            lambda error: ImageError(f"{self.names[index]}: the dataset cannot read it ({on_one_line(error)})")
+        ):
             photo = _split_item(self.items[index])[0]
-        except Exception as error:  # another library's reader raises errors of any type on a damaged file
-            raise ImageError(f"{self.names[index]}: the dataset cannot read it ({on_one_line(error)})") from error
         if not isinstance(photo, Image.Image):
             raise ImageError(f"{self.names[index]}: the dataset gives a {type(photo).__name__}; expected a PIL image")
         return photo

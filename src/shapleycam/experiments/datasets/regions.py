@@ -64,13 +64,6 @@ class Annotations(ABC):
         return None
 
 
-def mask_of(
-    regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int]
-) -> Bool[Tensor, "h w"]:
-    """Return a mask of the input pixels whose centre is in one of the regions; arguments as for `masks_of`."""
-    return masks_of(regions, box, photo_size, size).any(0)
-
-
 def masks_of(
     regions: Sequence[Region], box: Box, photo_size: tuple[int, int], size: tuple[int, int], orientation: int = 1
 ) -> Bool[Tensor, "n h w"]:

@@ -15,10 +15,10 @@ from pyarrow import fs
 from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.byte_sources import ByteSource, sample_signature
 from shapleycam.experiments.datasets.patterns import expand_braces, fixed_part, has_braces, matches_glob
+from shapleycam.foreign_errors import convert_errors
+from shapleycam.urls import PYARROW_SCHEMES
 from shapleycam.wording import on_one_line
 
-_PYARROW_SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
-"""Schemes of URLs that pyarrow opens itself; it opens others through fsspec."""
 _WEB_SCHEMES = frozenset({"http", "https", "ftp"})
 """Schemes that are refused: their servers cannot list files."""
 _RETRY_LIMITS = {"gs": "retry_limit_seconds=30", "gcs": "retry_limit_seconds=30"}
@@ -48,13 +48,9 @@ class RemoteFile(ByteSource):
     def open(self) -> IO[bytes]:
         """Open the file, if it has not changed since the dataset was opened."""
         files = _file_system(self.base, os.getpid())[0]
-        try:
+        with convert_errors(lambda error: OSError(on_one_line(error)), OSError):
             current = _version(files, files.get_file_info(self.path))
             opened = None if current != self.version else files.open_input_file(self.path)
-        except OSError:
-            raise
-        except Exception as error:  # the drivers of fsspec raise errors of any type
-            raise OSError(on_one_line(error)) from error
         if opened is None:
             raise OSError("it was changed or removed after the dataset was opened")
         return io.BufferedReader(opened, _READ_AHEAD)
@@ -109,20 +105,20 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _open(url: str, base: str) -> tuple[Any, str]:
-    try:
-        return _file_system(base, os.getpid())
-    except Exception as error:  # noqa: BLE001  the drivers of fsspec raise errors of any type
-        raise OptionError(
+    with convert_errors(
+        lambda error: OptionError(
             f"{url}: cannot be used ({on_one_line(error)[:300]}); check the address and the credentials (s3, gs and "
             "abfs work by themselves, others need their package of fsspec)"
-        ) from None
+        )
+    ):
+        return _file_system(base, os.getpid())
 
 
 @lru_cache(maxsize=4)
 def _file_system(base: str, process: int) -> tuple[Any, str]:  # noqa: ARG001  connections are of one process
     """Return the file system for a URL, pyarrow's own if it has one and else fsspec's, and the path of its root."""
     scheme = base.partition("://")[0]
-    address = base if scheme in _PYARROW_SCHEMES else f"fsspec+{base}"
+    address = base if scheme in PYARROW_SCHEMES else f"fsspec+{base}"
     if scheme in _RETRY_LIMITS and _RETRY_LIMITS[scheme].partition("=")[0] not in base:
         address += f"{'&' if '?' in base else '?'}{_RETRY_LIMITS[scheme]}"
     files, root = fs.FileSystem.from_uri(address)
@@ -132,7 +128,11 @@ def _file_system(base: str, process: int) -> tuple[Any, str]:  # noqa: ARG001  c
 def _list(url: str, files: Any, path: str) -> dict[str, str]:
     """Return the version of each file by path, for a path of a file or folder, or for a glob."""
     fixed = fixed_part(f"{path}/")
-    try:
+    with convert_errors(
+        lambda error: OptionError(
+            f"{url}: cannot be listed ({on_one_line(error)[:300]}); check the address and the credentials"
+        )
+    ):
         if fixed != path:
             infos = list(_matching(files, fixed, path[len(fixed) :].strip("/").split("/")))
         else:
@@ -144,10 +144,6 @@ def _list(url: str, files: Any, path: str) -> dict[str, str]:
             for info in sorted(infos, key=lambda info: info.path.split("/"))
             if info.type == fs.FileType.File
         }
-    except Exception as error:  # noqa: BLE001  the drivers of fsspec raise errors of any type
-        raise OptionError(
-            f"{url}: cannot be listed ({on_one_line(error)[:300]}); check the address and the credentials"
-        ) from None
 
 
 def _matching(files: Any, folder: str, patterns: Sequence[str]) -> Iterator[Any]:

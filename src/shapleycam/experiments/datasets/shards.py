@@ -10,6 +10,7 @@ from typing import IO
 
 from shapleycam.errors import DatasetWarning, ImageError, warn
 from shapleycam.experiments.datasets.byte_sources import ByteSource, reason_of
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.images import SUFFIXES
 from shapleycam.printable import printable_name
 from shapleycam.wording import counted, on_one_line
@@ -71,21 +72,22 @@ def list_members(shard: ByteSource) -> Iterator[Member]:
             the shard.
     """
     links: list[str] = []
+    errors_of_headers = convert_errors(
+        lambda error: ImageError(f"{shard}: damaged ({on_one_line(error)}); get the shard again"),
+        tarfile.TarError,
+        OSError,
+    )
     try:
-        with shard.open() as file:
+        with errors_of_headers, shard.open() as file:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 yield from _members(shard, file, tar, links)
                 end = tar.offset
             file.seek(end)
             end_mark = file.read(_BLOCK)
-    except ImageError:
-        raise
     except tarfile.TarError as error:
         raise _tar_error(shard, error) from None
     except OSError as error:
         raise ImageError(f"{shard}: cannot be read ({reason_of(error)}); check the path and its permissions") from None
-    except Exception as error:  # tarfile raises errors of other types on a hostile header
-        raise ImageError(f"{shard}: damaged ({on_one_line(error)}); get the shard again") from error
     if len(end_mark) < _BLOCK or any(end_mark):
         raise _truncated(shard)
     if links:

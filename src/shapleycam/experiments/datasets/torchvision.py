@@ -9,8 +9,9 @@ from typing import Any
 import torchvision
 from torch.utils import data
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.experiments.datasets.items import ItemDataset, from_items
+from shapleycam.names import nearest
 from shapleycam.regular_files import is_folder, is_there
 from shapleycam.wording import on_one_line
 

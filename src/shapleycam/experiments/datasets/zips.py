@@ -16,6 +16,7 @@ from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.byte_sources import ByteSource, reason_of
 from shapleycam.experiments.datasets.dataset import ENCODED_LIMIT, Dataset, Label, open_encoded_image
 from shapleycam.experiments.datasets.folder_labels import label_by_folder
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.images import is_companion, is_hidden, is_picture, warn_of_hidden
 from shapleycam.printable import printable_name
 from shapleycam.wording import on_one_line
@@ -99,11 +100,13 @@ def open_zip(origin: str, archive: ByteSource) -> ZipDataset:
             leads out of it.
     """
     try:
-        infos = _open(archive, archive.signature(), os.getpid()).infolist()
+        with convert_errors(
+            lambda error: ImageError(f"{origin}: not a whole zip archive ({on_one_line(error)[:200]}); get it again"),
+            OSError,
+        ):
+            infos = _open(archive, archive.signature(), os.getpid()).infolist()
     except OSError as error:
         raise ImageError(f"{origin}: cannot be read ({reason_of(error)}); check the path and its permissions") from None
-    except Exception as error:  # noqa: BLE001  zipfile raises errors of many types on a hostile directory
-        raise ImageError(f"{origin}: not a whole zip archive ({on_one_line(error)[:200]}); get it again") from None
     pictures = list(_pictures(origin, infos))
     entries = sorted(
         (entry for entry in pictures if not is_hidden(entry.path)), key=lambda entry: entry.path.split("/")

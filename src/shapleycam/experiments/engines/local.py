@@ -14,12 +14,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.reduction import ForkingPickler
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from shapleycam.errors import OptionError, ShapleyCamWarning, warn
+from shapleycam.experiments.engines.engine import Item, Prepared, Result
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.wording import first_line
 
 _PARENT_CHECK_SECONDS = 1.0
@@ -28,9 +30,6 @@ _SIGNAL_SECONDS = 0.3
 """How long a signal that ended a worker may take to reach this process."""
 _OF_THE_TERMINAL = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
 """Signals that a terminal sends to all its processes; only this process should handle them."""
-Item = TypeVar("Item")
-Prepared = TypeVar("Prepared")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -183,13 +182,13 @@ def _check_can_be_sent(dataset: Dataset[Any]) -> None:
     Raises:
         OptionError: it cannot be pickled, for example because the preprocessing is a lambda.
     """
-    try:
-        ForkingPickler.dumps(dataset)
-    except Exception as error:  # pickle raises errors of many types
-        raise OptionError(
+    with convert_errors(
+        lambda error: OptionError(
             f"photographs cannot be sent to decoding processes ({first_line(error)}); give a preprocess and a dataset "
             "that can be pickled, such as functions of a module, or decode with workers=0"
-        ) from error
+        )
+    ):
+        ForkingPickler.dumps(dataset)
 
 
 def _prepare_worker(_: int) -> None:

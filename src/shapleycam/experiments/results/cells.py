@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.experiments.results.columns import Column
 from shapleycam.metrics.table import canonical_metric
+from shapleycam.names import nearest
 
 CellKey: TypeAlias = tuple[str, str, str, str, str]
 """Model, layer, utility, method, metric."""

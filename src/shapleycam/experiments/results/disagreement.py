@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.experiments.results.cells import sort_by_table
 from shapleycam.experiments.results.grouping import check_columns
 from shapleycam.metrics.table import METRICS, metric_of
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 
 _GROUP_COLUMNS = ("model", "layer", "utility")
 

@@ -10,9 +10,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shapleycam.errors import OptionError, nearest
+from shapleycam.errors import OptionError
 from shapleycam.files import write_atomically
-from shapleycam.names import canonical_name
+from shapleycam.names import canonical_name, nearest
 
 DOTS_PER_INCH = 150
 _SUFFIXES = ("png", "svg", "pdf")

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_unflatten
 from shapleycam.game.attention.forms import CONSTANT, Form, RowChoice
 from shapleycam.game.axes import Axis, make_axis
 from shapleycam.game.dataflow import Call
+from shapleycam.tracing.torch_internals import schema_of
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Operation:
         args, keywords = tree_unflatten(list(self.call.operands), self.call.structure)
         if name in keywords:
             return keywords[name]
-        schema = self.call.function._schema.arguments  # noqa: SLF001
-        for number, argument in enumerate(schema):
+        for number, argument in enumerate(schema_of(self.call.function).arguments):
             if argument.name == name:
                 return args[number] if number < len(args) else argument.default_value
         return default

@@ -14,6 +14,7 @@ from shapleycam.game.axes import axes_of_activation, shape_of_axes
 from shapleycam.game.dataflow import LEAF, Call, Dataflow, Value
 from shapleycam.game.head_recording import HeadRecording
 from shapleycam.game.windows.affine import keeps_affine
+from shapleycam.game.windows.contractions import Contraction, contract
 from shapleycam.game.windows.forms import (
     CONSTANT,
     MOST_CELLS,
@@ -26,7 +27,7 @@ from shapleycam.game.windows.forms import (
     row_numbers,
     without_mixing,
 )
-from shapleycam.game.windows.mixtures import Contraction, contract, join_sums, mix_rows, pool, seen_otherwise
+from shapleycam.game.windows.mixtures import join_sums, mix_rows, pool, seen_otherwise
 from shapleycam.game.windows.reads import periodic_colours
 from shapleycam.game.windows.row_rules import apply_move, apply_pointwise
 from shapleycam.game.windows.rules import MOVE_NAMES, RULES

@@ -1,4 +1,4 @@
-"""Rules for operations that sum rows: with weights that are the same for all channels, or with any matrix.
+"""Rules for operations that sum rows, with weights that are the same for all channels.
 
 To find the weights of means and poolings, the operation runs on maps that are 1 in a single row and 0 elsewhere.
 """
@@ -6,10 +6,9 @@ To find the weights of means and poolings, the operation runs on maps that are 1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from shapleycam.game.attention.operation import Operation
@@ -31,23 +30,8 @@ from shapleycam.game.windows.row_rules import apply_move
 
 _MOST_NUMBERS = 2**22
 """Maximum number of elements of a weight matrix between rows."""
-_FACTORS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "linear": (0, 1)}
+FACTORS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "linear": (0, 1)}
 """The indices of the two factors among the tensor operands of a product."""
-
-
-@dataclass(frozen=True, eq=False)
-class Contraction:
-    """A matrix that sums the rows and channels of a tensor together, in one call.
-
-    Attributes:
-        mixing: the tensor as sums over rows of the source.
-        matrix: the matrix, by the tensor's rows (parts) and channels, in their order.
-        call: the index of the call.
-    """
-
-    mixing: Mixing
-    matrix: Float[Tensor, "parts channels features"]
-    call: int
 
 
 def pool(operation: Operation, form: PositionMap, call: int) -> PositionMap | None:
@@ -80,7 +64,7 @@ def join_sums(operation: Operation, forms: Sequence[PositionMap | None], call: i
     known = [mixing for mixing in mixings if mixing is not None and mixing.weights is not None]
     if len(known) < len(sums) or not all(is_single_sum(form) and form.axes == first for form in sums):
         return None
-    is_vector = len(first) == 2 and _is_batch(first[0]) and first[1] == make_axis("channel", shape_of_axes(first)[1], 1)
+    is_vector = len(first) == 2 and is_batch(first[0]) and first[1] == make_axis("channel", shape_of_axes(first)[1], 1)
     if not is_vector or len({mixing.source for mixing in known}) != 1:
         return None
     axes = (first[0], (*make_axis("position", len(sums), 1), *first[1]))
@@ -90,12 +74,12 @@ def join_sums(operation: Operation, forms: Sequence[PositionMap | None], call: i
 
 def mix_rows(operation: Operation, forms: Sequence[PositionMap | None], call: int) -> PositionMap | None:
     """Return the form of a product of a constant with a tensor that sums each channel over positions."""
-    left, right = _FACTORS[operation.name]
+    left, right = FACTORS[operation.name]
     form, constant, contracted = (forms[left], right, -1) if forms[left] is not None else (forms[right], left, -2)
     if form is None or not is_all_positions(form.axes[contracted]) or not form.axes[contracted]:
         return None
     others = [axis for dim, axis in enumerate(form.axes) if dim != len(form.axes) + contracted]
-    matrix = _constant(operation, constant)
+    matrix = constant_factor(operation, constant)
     if matrix is None or has(others, "position") or (contracted == -2 and operation.name == "linear"):
         return None
     if operation.argument("alpha", 1) != 1:
@@ -106,53 +90,6 @@ def mix_rows(operation: Operation, forms: Sequence[PositionMap | None], call: in
     shape = operation.shapes[0]
     axes[contracted] = make_axis("position", shape[contracted], 1)
     return _mixed(form, axes, shape, weights.cpu(), call)
-
-
-def contract(operation: Operation, forms: Sequence[PositionMap | None], source: int, call: int) -> Contraction | None:
-    """Return the contraction by a matrix product, or by a convolution whose kernel covers the whole map."""
-    if operation.name == "convolution":
-        return _contract_map(operation, forms, source, call)
-    left, right = _FACTORS[operation.name]
-    form, weight = forms[left], _constant(operation, right)
-    if form is None or weight is None or operation.name in {"bmm", "baddbmm"}:
-        return None
-    if sum(each is not None for each in forms) != 1 or operation.argument("alpha", 1) != 1:
-        return None  # what is added depends on the positions too, or the product is multiplied
-    if any(form.axes[1:-1]) or not has(form.axes[-1:], "position") or not _is_batch(form.axes[0]):
-        return None
-    return _contracted(form, source, form.axes[-1], weight.mT if operation.name == "linear" else weight, call)
-
-
-def _contract_map(
-    operation: Operation, forms: Sequence[PositionMap | None], source: int, call: int
-) -> Contraction | None:
-    form, weight = forms[0], _constant(operation, 1)
-    if form is None or weight is None or any(forms[1:]) or operation.argument("transposed"):
-        return None
-    is_whole = tuple(weight.shape[2:]) == shape_of_axes(form.axes[2:]) and not any(operation.argument("padding"))
-    if not is_whole or operation.argument("groups") != 1 or not _is_batch(form.axes[0]):
-        return None
-    if not has(form.axes[2:], "position"):
-        return None
-    together = tuple(factor for axis in form.axes[1:] for factor in axis)
-    return _contracted(form, source, together, weight.flatten(1).mT, call)
-
-
-def _contracted(form: PositionMap, source: int, axis: Axis, weight: Tensor, call: int) -> Contraction | None:
-    """Return the contraction of an axis that consists of rows and channels, with a matrix (size, features)."""
-    mixing = form.mixing or starting(form, source, call)
-    if mixing is None:
-        return None
-    if form.mixing is None:  # the tensor has no other channels, so their numbers on this axis are those of the tensor
-        axis = with_numbered_channels([axis])[0]
-    positions = sorted((place for place in _places(axis, "position")), key=lambda place: -axis[place].step)
-    channels = sorted((place for place in _places(axis, "channel")), key=lambda place: -axis[place].step)
-    if not _count_all(axis, positions) or not _count_all(axis, channels) or axis == ():
-        return None
-    apart = weight.detach().unflatten(0, [factor.size for factor in axis])
-    ordered = apart.permute(*positions, *channels, -1)
-    parts = _product(axis, positions)
-    return Contraction(mixing, ordered.reshape(parts, -1, weight.shape[-1]), call)
 
 
 def starting(form: PositionMap, source: int, call: int) -> Mixing | None:
@@ -211,7 +148,7 @@ def _pooled_dims(operation: Operation, count: int) -> list[int]:
     return sorted(dim % count for dim in ([dims] if isinstance(dims, int) else dims or []))
 
 
-def _is_batch(axis: Axis) -> bool:
+def is_batch(axis: Axis) -> bool:
     """Return whether an axis consists of images (the batch) only."""
     return [factor.content for factor in axis] == ["batch"]
 
@@ -221,7 +158,7 @@ def _lie_alone(axes: Sequence[Axis]) -> bool:
     return all(is_all_positions(axis) for axis in axes if has((axis,), "position"))
 
 
-def _constant(operation: Operation, place: int) -> Tensor | None:
+def constant_factor(operation: Operation, place: int) -> Tensor | None:
     """Return a constant matrix of a product; None for one that differs between the rows of the batch."""
     constant = operation.call.operands[operation.tensors[place]]
     if not isinstance(constant, Tensor):
@@ -229,21 +166,3 @@ def _constant(operation: Operation, place: int) -> Tensor | None:
     if operation.name not in {"bmm", "baddbmm"}:
         return constant
     return constant[0] if bool((constant == constant[:1]).all()) else None
-
-
-def _places(axis: Axis, content: str) -> list[int]:
-    return [place for place, factor in enumerate(axis) if factor.content == content]
-
-
-def _product(axis: Axis, places: Sequence[int]) -> int:
-    return shape_of_axes((tuple(axis[place] for place in places),))[0]
-
-
-def _count_all(axis: Axis, places: Sequence[int]) -> bool:
-    """Return whether the steps of some factors, largest first, number their elements from zero without gaps."""
-    step = 1
-    for place in reversed(places):
-        if axis[place].step != step:
-            return False
-        step *= axis[place].size
-    return True

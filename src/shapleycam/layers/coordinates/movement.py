@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shapleycam.layers.coordinates.operation import Operation
 from shapleycam.layers.coordinates.representation import Coordinates, broadcast
+from shapleycam.tracing.torch_internals import schema_of
 
 INDICES = ("index", "indices", "mask", "repeats")
 """Arguments that determine where elements are moved."""
@@ -109,6 +110,6 @@ def _coordinate_row(value: Any, row: int, operation: Operation) -> Any:
 
 def _out_of_place(operation: Operation) -> Any:
     function = operation.function
-    if not function._schema.name.endswith("_"):  # noqa: SLF001
+    if not schema_of(function).name.endswith("_"):
         return function
-    return getattr(getattr(torch.ops.aten, operation.name), function._overloadname)  # noqa: SLF001
+    return getattr(getattr(torch.ops.aten, operation.name), function._overloadname)  # noqa: SLF001  # no public name

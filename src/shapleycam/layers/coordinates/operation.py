@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shapleycam.layers.coordinates.representation import Coordinates, constant_coordinates, lost_coordinates
 from shapleycam.layers.coordinates.storage_coordinates import StorageCoordinates
+from shapleycam.tracing.torch_internals import schema_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Operation:
 
 def named_arguments(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call by their names in the operator's schema, defaults included."""
-    parameters = function._schema.arguments  # noqa: SLF001
+    parameters = schema_of(function).arguments
     positional = {parameter.name: value for parameter, value in zip(parameters, args, strict=False)}
     defaults = {p.name: p.default_value for p in parameters if p.name not in positional and p.name not in kwargs}
     return {**positional, **kwargs, **defaults}

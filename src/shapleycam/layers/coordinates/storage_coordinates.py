@@ -16,6 +16,7 @@ from shapleycam.layers.coordinates.representation import (
     constant_coordinates,
     lost_coordinates,
 )
+from shapleycam.tracing.torch_internals import storage_address
 
 _SWEEP_INTERVAL = 8
 """After how many new storages the entries of freed storages are deleted."""
@@ -108,7 +109,7 @@ def storage_key(tensor: Tensor) -> int:
     It is 0 for a tensor without a storage (a sparse tensor), which gets no coordinates.
     """
     try:
-        return int(tensor.untyped_storage()._cdata)  # noqa: SLF001
+        return storage_address(tensor)
     except (RuntimeError, NotImplementedError):
         return 0
 

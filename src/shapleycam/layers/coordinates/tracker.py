@@ -57,6 +57,7 @@ from shapleycam.layers.coordinates.windows import (
     resampling_rule,
 )
 from shapleycam.tracing.elementwise import is_marked_elementwise
+from shapleycam.tracing.torch_internals import schema_of
 
 _Rule: TypeAlias = "Callable[[Operation], Coordinates | Sequence[Coordinates] | None]"
 _RULES: dict[str, _Rule] = {
@@ -154,13 +155,14 @@ class CoordinateTracker(TorchDispatchMode):
             return value
         results = tuple(_tensors(value))
         # A view shares the storage of its base, and so its coordinates. Only writes and new tensors are tracked.
-        if func._schema.is_mutable or not all(_is_view(result, operands) for result in results):  # noqa: SLF001
+        if schema_of(func).is_mutable or not all(_is_view(result, operands) for result in results):
             self._track(func, args, kwargs, results)
         return value
 
     def _track(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], results: tuple[Tensor, ...]) -> None:
-        name = func._schema.name.split("::")[-1]  # noqa: SLF001
-        name = name.removesuffix("_") if func._schema.is_mutable else name  # noqa: SLF001
+        schema = schema_of(func)
+        name = schema.name.split("::")[-1]
+        name = name.removesuffix("_") if schema.is_mutable else name
         if name in _RESTRIDING:
             return
         if name in _CONSTANTS:

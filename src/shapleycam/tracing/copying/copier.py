@@ -45,6 +45,7 @@ from shapleycam.tracing.copying.objects import (
 from shapleycam.tracing.copying.state import IMMUTABLE, CopyState
 from shapleycam.tracing.copying.tensors import copy_generator, copy_tensor, has_numbers, storage_address
 from shapleycam.tracing.modules import modules_of
+from shapleycam.tracing.torch_internals import parameters_of
 
 _RULES: dict[type, Callable[[CopyState, Any], Any]] = {
     list: copy_list,
@@ -91,7 +92,7 @@ class Copier(CopyState):
         super().__init__(precision)
         modules = modules_of(model)
         self.registered = {id(module) for module in modules}
-        parameters = (p for module in modules for p in module._parameters.values())  # noqa: SLF001
+        parameters = (p for module in modules for p in parameters_of(module).values())
         self.parameter_storages = {storage_address(p) for p in parameters if p is not None and has_numbers(p)}
         self.keep_alive(modules)
         self.model: nn.Module = self.copy(model)

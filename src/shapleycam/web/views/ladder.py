@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shapleycam.fidelity import LAYER_VALUES, InputDistance
 from shapleycam.web.addresses import view_address
 from shapleycam.web.climbed import Climb, climb
-from shapleycam.web.panel import REMOVALS
+from shapleycam.web.question_boxes import REMOVALS
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.view import Render, View
 from shapleycam.wording import counted, measured_count, number, percent

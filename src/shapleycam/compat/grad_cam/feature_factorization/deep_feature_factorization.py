@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from shapleycam.compat.grad_cam.utils.image import scale_cam_image
 from shapleycam.compat.images import check_images
 from shapleycam.compat.questions import utility_of
-from shapleycam.errors import OptionError, ShapleyCamError
+from shapleycam.errors import OptionError
 from shapleycam.explaining.explainer import Explainer
-from shapleycam.gpu_failures import is_out_of_memory
+from shapleycam.foreign_errors import convert_errors_of_function
 from shapleycam.precision import widened
 from shapleycam.tracing.random_numbers import restore_python_generators
 from shapleycam.wording import type_and_first_line
@@ -115,15 +115,13 @@ def _result(name: str, function: Callable[[Tensor], Any], tensor: Tensor) -> Ten
     Raises:
         OptionError: it raises, or returns something else; its own exception is the cause.
     """
-    try:
-        result = function(tensor)
-    except Exception as error:
-        if isinstance(error, ShapleyCamError) or is_out_of_memory(error):
-            raise
-        raise OptionError(
+    with convert_errors_of_function(
+        lambda error: OptionError(
             f"{name} raised {type_and_first_line(error)}, for shape {tuple(tensor.shape)}; expected a function that "
             "takes it"
-        ) from error
+        )
+    ):
+        result = function(tensor)
     if not isinstance(result, Tensor):
         raise OptionError(f"{name} returned {type(result).__name__}; expected a tensor")
     return result

@@ -13,6 +13,7 @@ from shapleycam.errors import ImageError
 from shapleycam.experiments.datasets.annotations.base import check_masks, read_content
 from shapleycam.experiments.datasets.dataset import open_encoded_image
 from shapleycam.experiments.datasets.regions import Region
+from shapleycam.foreign_errors import convert_errors
 from shapleycam.images import check_before_decoding, read_orientation
 from shapleycam.images.sample_format import read_sample_format
 from shapleycam.wording import on_one_line
@@ -49,10 +50,10 @@ def _read_values(path: Path) -> tuple[NDArray[Any], bool]:
     image = open_encoded_image(read_content(path), str(path))
     check_before_decoding(image, str(path))
     depth = read_sample_format(image).depth if image.mode == "L" else None
-    try:
+    with convert_errors(
+        lambda error: ImageError(f"{path}: damaged or cut short ({on_one_line(error)}); get the mask again")
+    ):
         orientation, values = read_orientation(image), _to_numbers(image)
-    except Exception as error:  # Pillow's readers raise errors of any type on a damaged file
-        raise ImageError(f"{path}: damaged or cut short ({on_one_line(error)}); get the mask again") from error
     if values.ndim != 2:
         raise ImageError(f"{path}: a mask in colours ({image.mode}); expected grey, or numbers of a palette")
     if orientation != 1:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from shapleycam.errors import OptionError, ShapleyCamError, warn
+from shapleycam.experiments.engines.engine import Item, Prepared, Result
 from shapleycam.experiments.engines.ray.cluster import (
     cluster_error,
     connected,
@@ -19,10 +20,6 @@ from shapleycam.experiments.engines.ray.cluster import (
 )
 from shapleycam.experiments.engines.ray.pool import size_pool
 from shapleycam.experiments.engines.ray.work import Driver, Work, stream_results
-
-Item = TypeVar("Item")
-Prepared = TypeVar("Prepared")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ class _Actor:
             for step in self._steps:
                 value = step(value)
             yield from value
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  as below
             yield _sendable(error)
 
 
