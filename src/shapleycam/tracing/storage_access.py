@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,18 +49,29 @@ class StorageAccessMonitor(TorchDispatchMode):
         return func(*args, **kwargs)
 
     def _note_writes(self, func: Any, args: Any, kwargs: Any) -> None:
-        if self.written is not None or not func._schema.is_mutable:  # noqa: SLF001
-            return
-        parameters = func._schema.arguments  # noqa: SLF001
-        pairs = [*zip(parameters, args, strict=False), *((p, kwargs[p.name]) for p in parameters if p.name in kwargs)]
-        for parameter, value in pairs:
-            is_written = parameter.alias_info is not None and parameter.alias_info.is_write
-            for tensor in tree_leaves(value) if is_written else ():
-                if isinstance(tensor, Tensor) and self._is_protected(tensor):
-                    self.written = tuple(tensor.shape)
+        if self.written is None:
+            for tensor in filter(self._is_protected, written_tensors(func, args, kwargs)):
+                self.written = tuple(tensor.shape)
 
     def _is_protected(self, tensor: Tensor) -> bool:
         return _has_storage(tensor) and tensor.untyped_storage().data_ptr() in self._protected
+
+
+def written_tensors(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Return the tensors into which an operation writes, among its arguments.
+
+    Examples:
+        >>> import torch
+        >>> from shapleycam.tracing.storage_access import written_tensors
+        >>> written_tensors(torch.ops.aten.add_.Tensor, (torch.zeros(1), torch.ones(1)), {})
+        [tensor([0.])]
+    """
+    if not func._schema.is_mutable:  # noqa: SLF001
+        return []
+    parameters = func._schema.arguments  # noqa: SLF001
+    pairs = [*zip(parameters, args, strict=False), *((p, kwargs[p.name]) for p in parameters if p.name in kwargs)]
+    values = [value for parameter, value in pairs if parameter.alias_info is not None and parameter.alias_info.is_write]
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 
 def _is_view(func: Any) -> bool:
