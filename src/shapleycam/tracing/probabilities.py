@@ -126,8 +126,8 @@ def _is_constant(total: Tensor, output: Tensor, leaf: Tensor, *, needs_varying_c
 
     With `needs_varying_classes` the largest number of the output must change with the input.
     """
-    if not output.requires_grad:
-        return True
+    if not output.requires_grad:  # only the sums can be judged
+        return not needs_varying_classes
     finite = output.masked_fill(~torch.isfinite(output), 0)
     try:
         of_sum, of_largest = (
@@ -135,7 +135,7 @@ def _is_constant(total: Tensor, output: Tensor, leaf: Tensor, *, needs_varying_c
             for number in (total.sum(), finite.amax(1).sum())
             for gradient in gradients(number, [leaf])
         )
-    except DerivativeError:  # only the sums can be judged
+    except DerivativeError:
         return not needs_varying_classes
     is_small = bool(of_sum.norm() <= _CONSTANT * of_largest.norm())
     return is_small and (bool(of_largest.any()) or not needs_varying_classes)
