@@ -113,10 +113,6 @@ REFUSED = {
     ),
     "negative p": (lambda z: -z.softmax(1), "output is negative and sums to -1 in each row, whatever the input"),
     "negative p by hand": (lambda z: -z.exp() / z.exp().sum(1, keepdim=True), "is negative and sums to -1 in each row"),
-    "two groups of log p": (
-        lambda z: torch.cat([z[:, :2].log_softmax(1), z.log_softmax(1)], 1),
-        "the exponentials of the model's output sum to 2 in each row, whatever the input",
-    ),
     "bits": (lambda z: z.softmax(1).log2(), rf"log-probabilities times {1 / log(2):.6g}, as in bits"),
     "a temperature": (
         lambda z: z.log_softmax(1) / 4,
@@ -151,6 +147,14 @@ def test_what_the_message_proposes_is_explained(name, output):
     e = explainer_of(REFUSED[name][0], output=output, utility="log_probability").explain(IMAGES, "hirescam", target=1)
     scale = 3 if name == "from -1 to 1" else 1
     torch.testing.assert_close(e.utility, (scale * Z).log_softmax(1)[:, 1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_log_p_of_several_groups_are_logits(count):
+    """Their softmax is p of the group, divided by the number of groups: as synthetic.disconnected makes them."""
+    function = lambda z: torch.cat([z.log_softmax(1), (2 * z).log_softmax(1)], 1)  # noqa: E731
+    e = explainer_of(function, utility="log_probability").explain(IMAGES[:count], "hirescam", target=4)
+    torch.testing.assert_close(e.utility, (2 * Z[:count]).log_softmax(1)[:, 1] - log(2), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("shift", [-20.0, 20.0])

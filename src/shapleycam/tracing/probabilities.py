@@ -47,7 +47,7 @@ def are_log_probabilities(output: Tensor, leaf: Tensor) -> bool:
 
 
 def check_sums(output: Tensor, leaf: Tensor) -> None:
-    """Refuse numbers of one sign with a constant sum, or whose exponentials have one: no logits are built so.
+    """Refuse numbers of one sign with a constant sum: no logits are built so.
 
     They are percentages, probabilities with the sign changed, or several groups of classes with a softmax each.
 
@@ -62,15 +62,6 @@ def check_sums(output: Tensor, leaf: Tensor) -> None:
             f"the model's output is {sign} and sums to {total:.6g} in each row, whatever the input; expected logits, "
             "or probabilities that sum to 1 (these may be percentages, or several groups of classes): choose one of "
             "them, or scale them, by output=, a function"
-        )
-    logarithms = values.logsumexp(1)
-    is_same = bool((logarithms - logarithms.flatten()[0]).abs().amax() <= ROUNDING_TOLERANCE)
-    if is_same and bool((values <= 0).all()) and _is_built_constant(output.logsumexp(1), output, leaf):
-        raise ModelError(
-            "the exponentials of the model's output sum to "
-            f"{float(logarithms.flatten()[0].exp()):.6g} in each row, whatever the input; expected logits, or "
-            "log-probabilities, whose exponentials sum to 1 (these may be several groups of classes): choose one of "
-            "them by output=, a function"
         )
 
 
