@@ -496,6 +496,17 @@ def test_opticam_by_a_plain_loop():
         torch.testing.assert_close(values, expected, rtol=1e-2, atol=1e-4)
 
 
+def test_opticam_of_an_image_does_not_depend_on_its_batch():
+    """The second image is almost of one colour, so that Adam's steps are mostly of rounding."""
+    model, images = convolutional(), pictures(3)
+    images[1] = 0.5 + 1e-6 * images[1]
+    explainer = Explainer(model, layer="1", utility="logit")
+    together = explainer.explain(images, "opticam", target=1)
+    for index in range(3):
+        alone = explainer.explain(images[index : index + 1], "opticam", target=1)
+        torch.testing.assert_close(together.values[index], alone.values[0], rtol=1e-5, atol=1e-7)
+
+
 def test_opticam_raises_the_score_of_the_masked_image():
     model, images = convolutional(), pictures(2)
     explainer = Explainer(model, layer="1", utility="logit")

@@ -276,15 +276,22 @@ class TestErrors:
             None,
             None,
             None,
-            "0003.jpg: preprocessing raised RuntimeError: too wide; mend preprocess=",
+            (
+                "0003.jpg: preprocess= raised RuntimeError: too wide, for a photograph of 50 x 40 pixels; expected a "
+                "function from an RGB PIL image to a floating-point tensor (c, h, w): its own error is the "
+                "cause of this one"
+            ),
             None,
         ]
 
     @pytest.mark.parametrize(
         ("preprocess", "says"),
         [
-            (lambda photo: np.zeros((3, 32, 32)), "preprocess= returned ndarray; expected a tensor (c, h, w)"),
-            (lambda photo: PREPROCESS(photo)[None], "preprocess= returned shape (1, 3, 32, 32); expected a tensor"),
+            (np.asarray, "preprocess= returned uint8 numbers; expected a function from an RGB"),
+            (
+                lambda photo: PREPROCESS(photo).expand(2, 3, 32, 32),
+                "preprocess= returned shape (2, 3, 32, 32); expected",
+            ),
         ],
     )
     def test_of_what_a_preprocessing_returns(self, tmp_path, preprocess, says):
@@ -326,7 +333,6 @@ class TestOwnPreprocessing:
     KINDS: ClassVar = {
         "float64": lambda photo: PREPROCESS(photo).double(),
         "bfloat16": lambda photo: PREPROCESS(photo).bfloat16(),
-        "uint8": lambda photo: (PREPROCESS(photo) * 60 + 120).to(torch.uint8),
         "gradient": lambda photo: PREPROCESS(photo).requires_grad_(),
     }
 

@@ -272,12 +272,13 @@ def test_in_a_list_what_is_no_photograph_is_named(small, photo, batch):
     ("preprocess", "expected_message"),
     [
         (lambda image: image, "Image"),
-        (lambda image: SMALL(image)[None], r"shape \(1, 3, 24, 24\)"),
+        (lambda image: SMALL(image).expand(2, 3, 24, 24), r"shape \(2, 3, 24, 24\)"),
         (lambda _: None, "NoneType"),
     ],
 )
 def test_preprocessing_that_makes_no_image_is_refused(preprocess, expected_message, model, photo):
-    with pytest.raises(ImageError, match=rf"preprocess= returned {expected_message}; expected a tensor \(c, h, w\)"):
+    message = rf"image 0: preprocess= returned {expected_message}; expected a function from an RGB PIL image to a float"
+    with pytest.raises(ImageError, match=message):
         shapleycam.Explainer(model, preprocess=preprocess).explain(photo)
 
 

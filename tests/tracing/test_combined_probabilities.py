@@ -84,9 +84,13 @@ def test_what_reads_a_sigmoid_and_is_no_probability_is_a_logit(function):
     torch.testing.assert_close(e.utility, function(Z).flatten(), rtol=1e-4, atol=1e-5)
 
 
+def by_own_sum(numbers):
+    return numbers / numbers.sum(1, keepdim=True)
+
+
 REFUSED = {
     "a percentage": (lambda z: 100 * z[:, :1].sigmoid(), r"only number is made of results of a sigmoid and is no prob"),
-    "stars": (lambda z: 1 + 4 * z[:, 0].sigmoid(), r"is no probability \(from 2\.076 to 3\.49\); expected one logit"),
+    "stars": (lambda z: 1 + 4 * z[:, 0].sigmoid(), r"is no probability \(from 2\.076 to 3\.49\); expected logits"),
     "an expected age": (lambda z: (z.softmax(1) * torch.arange(30.0, 33)).sum(1), "made of results of a softmax"),
     "squares": (lambda z: z.softmax(1) ** 2, r"shape \(2, 3\) is a part of what a softmax returns"),
     "rounded": (lambda z: z.softmax(1).round(decimals=3), "the model rounds its output, and a rounded number has"),
@@ -94,6 +98,30 @@ REFUSED = {
     "largest first": (lambda z: z.sort(1, descending=True).values, r"columns .* of shape \(2, 3\) are sorted by"),
     "top two": (lambda z: z.softmax(-1).topk(2, -1), r"columns .* of shape \(2, 2\) are sorted by their numbers"),
     "softmax of the top two": (lambda z: z.topk(2, 1).values.softmax(1), "are sorted by their numbers"),
+    "percentages": (
+        lambda z: 100 * z.sigmoid(),
+        r"numbers are made of results of a sigmoid and are no probabilities \(from",
+    ),
+    "negative labels": (lambda z: -z.sigmoid(), "numbers are made of results of a sigmoid and are no probabilities"),
+    "from -1 to 1": (
+        lambda z: 2 * (3 * z).softmax(1) - 1,
+        "numbers are made of results of a softmax and are no probabilities",
+    ),
+    "by hand from -1 to 1": (
+        lambda z: 2 * by_own_sum((3 * z).exp()) - 1,
+        "numbers are made of results of a softmax and are no probabilities",
+    ),
+    "negative p": (lambda z: -z.softmax(1), "output is negative and sums to -1 in each row, whatever the input"),
+    "negative p by hand": (lambda z: -z.exp() / z.exp().sum(1, keepdim=True), "is negative and sums to -1 in each row"),
+    "bits": (lambda z: z.softmax(1).log2(), rf"log-probabilities times {1 / log(2):.6g}, as in bits"),
+    "a temperature": (
+        lambda z: z.log_softmax(1) / 4,
+        r"log-probabilities times 0\.25, .* output=lambda o: o / \(0\.25\)",
+    ),
+    "by hand, a temperature": (lambda z: (z - z.logsumexp(1, keepdim=True)) / 4, r"log-probabilities times 0\.25"),
+    "negative bits": (lambda z: -z.softmax(1).log2(), rf"log-probabilities times -{1 / log(2):.6g}"),
+    "negative log p of labels": (lambda z: -F.logsigmoid(z), "is what a log-sigmoid returns, multiplied by a constant"),
+    "half of log p": (lambda z: F.logsigmoid(z[:, 0]) / 2, "is what a log-sigmoid returns, multiplied by a constant"),
     "negative log p": (lambda z: -z.log_softmax(1), "the model returns negative logarithms of probabilities"),
 }
 
@@ -104,7 +132,40 @@ def test_numbers_of_which_none_is_a_class_are_refused(function, message):
         explainer_of(function).explain(IMAGES)
 
 
-@pytest.mark.parametrize("name", ["a percentage", "stars", "an expected age", "largest first"])
+REMEDIES = {
+    "bits": lambda o: o / 1.4427,
+    "a temperature": lambda o: o / 0.25,
+    "negative bits": lambda o: o / -1.4427,
+    "negative p": lambda o: -o,
+    "from -1 to 1": lambda o: (o + 1) / 2,
+}
+
+
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.ProbabilitiesWarning")
+@pytest.mark.parametrize(("name", "output"), REMEDIES.items(), ids=REMEDIES)
+def test_what_the_message_proposes_is_explained(name, output):
+    e = explainer_of(REFUSED[name][0], output=output, utility="log_probability").explain(IMAGES, "hirescam", target=1)
+    scale = 3 if name == "from -1 to 1" else 1
+    torch.testing.assert_close(e.utility, (scale * Z).log_softmax(1)[:, 1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_log_p_of_several_groups_are_logits(count):
+    """Their softmax is p of the group, divided by the number of groups: as synthetic.disconnected makes them."""
+    function = lambda z: torch.cat([z.log_softmax(1), (2 * z).log_softmax(1)], 1)  # noqa: E731
+    e = explainer_of(function, utility="log_probability").explain(IMAGES[:count], "hirescam", target=4)
+    torch.testing.assert_close(e.utility, (2 * Z[:count]).log_softmax(1)[:, 1] - log(2), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [-20.0, 20.0])
+@pytest.mark.parametrize("count", [1, 2])
+def test_logits_of_one_sign_are_logits(shift, count):
+    e = explainer_of(lambda z: z + shift, utility="logit").explain(IMAGES[:count], "hirescam", target=1)
+    assert (e.form, e.remark) == ("logits", None)
+    assert e.utility.tolist() == (Z[:count, 1] + shift).tolist()
+
+
+@pytest.mark.parametrize("name", ["a percentage", "stars", "percentages", "bits", "an expected age", "largest first"])
 def test_the_number_itself_may_be_asked_for(name):
     function, _ = REFUSED[name]
     e = explainer_of(function, utility="value").explain(IMAGES, "hirescam", target=0)

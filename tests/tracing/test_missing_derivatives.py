@@ -10,7 +10,7 @@ from torch.ao import quantization
 from torch.nn import functional as F
 
 from helpers.user_models import Small, assert_untouched, first_order, pictures, state_of, values
-from shapleycam import Explainer
+from shapleycam import Explainer, methods
 from shapleycam.errors import DerivativeError, LayerError, ModelError, ReplayError
 from shapleycam.tracing import trace
 
@@ -215,6 +215,51 @@ def test_sampling_needs_no_derivative(function):
     torch.testing.assert_close(values(model, "sampledshapley"), values(Small(), "sampledshapley"), rtol=0.02, atol=1e-4)
     with pytest.raises(LayerError, match="the output has no derivative by the images: something is quantised"):
         values(model, "hirescam", None)
+
+
+WITHOUT_DERIVATIVES = [
+    method.name
+    for method in methods()
+    if not method.basis.needs_derivatives and not method.basis.fewest_runs and not method.basis.is_conditional
+]
+
+
+@pytest.mark.filterwarnings("ignore::shapleycam.errors.BlankHeatmapWarning")
+@pytest.mark.parametrize("method", [*WITHOUT_DERIVATIVES, "occlusion"])
+@pytest.mark.parametrize("layer", ["body", "input"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_methods_without_derivatives_need_none(method, layer, count):
+    """Values are those of the same network whose derivatives are not hidden."""
+    model, images = model_with_function(in_numpy), pictures(count, size=8)
+    actual, expected = (Explainer(each, layer=layer).explain(images, method, 1) for each in (model, Small().eval()))
+    torch.testing.assert_close(actual.values, expected.values, rtol=1e-4, atol=1e-5)
+    assert {"randomcam", "eigencam", "scorecam", "rise"} <= set(WITHOUT_DERIVATIVES)
+
+
+@pytest.mark.parametrize("method", ["attentionrollout", "opticam", "guidedbackprop", "finercam"])
+def test_methods_with_a_backward_pass_of_their_own_say_that_there_is_none(method):
+    with pytest.raises((LayerError, DerivativeError), match=r"has no derivative|passes no gradient"):
+        values(model_with_function(in_numpy), method)
+
+
+@pytest.mark.parametrize("shift", [-20.0, 20.0])
+def test_logits_of_one_sign_without_derivatives_are_logits(shift):
+    """Every sum over classes is the same in all rows if there is one row, and proves nothing."""
+    model = Small().eval()
+    model.fc.bias.data += shift
+    model.head = lambda v: Small.head(model, in_numpy(v))
+    e = Explainer(model, layer="body", utility="logit").explain(pictures(1), "occlusion", 1)
+    assert (e.form, e.remark) == ("logits", None)
+
+
+def test_a_layer_without_influence_is_refused_by_masked_images_too():
+    class Unused(Small):
+        def forward(self, x):
+            self.body(self.stem(x))
+            return torch.from_numpy(self.fc(x.mean((2, 3)).repeat(1, 3)[:, :7]).detach().numpy())
+
+    with pytest.raises(LayerError, match=INDEPENDENT):
+        values(Unused(), "occlusion")
 
 
 def test_a_layer_without_influence_is_refused_by_sampling_too():

@@ -123,6 +123,11 @@ class Basis:
     options: tuple[str, ...] = ()
     fewest_runs: Callable[[int], int] | None = None
 
+    @property
+    def needs_derivatives(self) -> bool:
+        """Return whether it runs a backward pass."""
+        return self.takes_derivatives or self.cost(1, 1).head_gradients > 0
+
     def cost_of(self, players: int, nodes: Nodes = 8, channels: int = TYPICAL_CHANNELS) -> Cost:
         """Return the maximum cost of one image, for these numbers of players, path nodes and channels."""
         cost = self.cost(players, MOST_NODES if nodes == "auto" else nodes)

@@ -18,6 +18,7 @@ from shapleycam.game import Game
 from shapleycam.game.coalition_batches import check_masked_finite
 from shapleycam.precision import widened
 from shapleycam.tracing.interrupts import restore_when_interrupted
+from shapleycam.tracing.passes import activation_of_one
 from shapleycam.values.options import EstimatorOptions
 from shapleycam.values.progress import Progress
 
@@ -34,10 +35,20 @@ def optimised_weights(game: Game, options: EstimatorOptions) -> Float[Tensor, "b
     Raises:
         OptionError: the utility of a masked image is not finite.
     """
-    activation = widened(game.layout.positions(game.activation))
-    maps = activation[:, game.layout.prefix :].transpose(1, 2).unflatten(2, game.layout.grid)
-    weights = [_optimise(game, maps[image], image, options.progress) for image in range(len(maps))]
-    return torch.stack(weights)[:, None].expand(activation.shape)
+    shape = game.layout.positions(game.activation).shape
+    weights = [_optimise(game, _maps(game, image), image, options.progress) for image in range(len(game.images))]
+    return torch.stack(weights)[:, None].expand(shape)
+
+
+def _maps(game: Game, image: int) -> Float[Tensor, "k *grid"]:
+    """Return the activation of an image by channels, from a pass of this image alone.
+
+    Adam divides each gradient by its own size, so that a gradient of rounding alone moves a weight as far as any other.
+    The rounding of a pass of several images would make the map depend on the others.
+    """
+    activation = widened(game.layout.positions(activation_of_one(game.trace, image)))
+    maps: Tensor = activation[0, game.layout.prefix :].transpose(0, 1).unflatten(1, game.layout.grid)
+    return maps
 
 
 @restore_when_interrupted

@@ -8,10 +8,10 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from shapleycam.errors import InputModuleWarning, LayerBypassedWarning, LayerError, warn
+from shapleycam.errors import InputModuleWarning, LayerError, warn
 from shapleycam.explaining.inputs import Batch
+from shapleycam.explaining.layer_passage import LayerPassage
 from shapleycam.layers import BEFORE_POOL, RULES, ImageKind, find_layer, parse_layer_rule
-from shapleycam.layers.way_around import has_way_around
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
 from shapleycam.models.resolve import name_without_wrappers
@@ -37,6 +37,7 @@ class LayerSearch:
 
     def __init__(self, layer: LayerChoice, found_by_rules: Mapping[str, str], model: nn.Module) -> None:
         self._found_by_rules = found_by_rules
+        self._passages: list[LayerPassage] = []
         self._names = [_name_or_rule(choice, found_by_rules, model) for choice in _choices(layer)]
 
     def __len__(self) -> int:
@@ -64,14 +65,21 @@ class LayerSearch:
     def find(self, model: nn.Module, batch: Batch, select: OutputSelector, image_kind: ImageKind) -> tuple[str, ...]:
         """Return the layers' dotted names; run the model on the first image to resolve rules.
 
+        Warn if an image of the batch also reaches the output without passing a layer that a rule found.
+
         Raises:
             LayerError: no layer fits the rule.
         """
         if not self.is_done:
+            rules, first = self._names, batch.first
             self._names = [
-                _resolve_rule(model, batch.first, name, select, image_kind) if name in RULES else name
-                for name in self._names
+                find_layer(model, first.images, name, select, image_kind, first.extra) if name in RULES else name
+                for name in rules
             ]
+            pairs = zip(self._names, rules, strict=True)
+            self._passages = [LayerPassage(name, rule) for name, rule in pairs if rule in RULES]
+        for passage in self._passages:
+            passage.check(model, batch, select)
         return tuple(self._names)
 
     def known(self) -> str:
@@ -83,19 +91,6 @@ class LayerSearch:
         if not self.is_done:
             raise LayerError("the layer is not known yet; call find_layer(), explain some images, or give layer=")
         return str(self)
-
-
-def _resolve_rule(model: nn.Module, first: Batch, rule: str, select: OutputSelector, image_kind: ImageKind) -> str:
-    """Return the layer that a rule finds; warn if the image also reaches the output without passing this layer."""
-    layer = find_layer(model, first.images, rule, select, image_kind, first.extra)
-    if has_way_around(model, first.images, layer, select, first.extra):
-        warn(
-            LayerBypassedWarning,
-            f"layer {layer!r}, which rule {rule!r} finds, is not the only way from the image to the output, as in a "
-            "network of several branches: maps show what goes through this layer alone; give the layers of all "
-            "branches in layer=, or layer='input'",
-        )
-    return layer
 
 
 def _choices(layer: LayerChoice) -> Sequence[str | nn.Module]:

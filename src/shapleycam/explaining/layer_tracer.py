@@ -87,6 +87,7 @@ class LayerTracer:
             # A removal without a single removed state has no empty value in this pass: the head must run for it.
             replay=replay or not of_layer.is_fixed or any(basis.needs_replay for basis in bases),
             twice=twice or any(basis.needs_second_derivatives for basis in bases),
+            needs_derivatives=not bases or any(basis.needs_derivatives for basis in bases),
         )
 
     def trace_only_layer(self, question: Question, methods: Sequence[str], *, replay: bool, twice: bool) -> TracedBatch:

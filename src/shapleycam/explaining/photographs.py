@@ -19,6 +19,7 @@ from shapleycam.explaining.repeatable import check_repeatable
 from shapleycam.images import Photo, Source, open_with_orientation
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.processed_image import processed_image
 from shapleycam.printable import printable_name
 
 
@@ -47,7 +48,7 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
         name: the name of the source; None takes the file's name.
 
     Raises:
-        ImageError: it cannot be read, or `preprocess` does not return a tensor (c, h, w).
+        ImageError: it cannot be read, or `preprocess` raises or returns no image (c, h, w).
         OptionError: `preprocess` is random.
 
     Examples:
@@ -66,12 +67,9 @@ def prepare_photograph(photo: Photo, preprocess: Transform, name: str | None = N
     full_name = name or (printable_name(source.name) if isinstance(source, Path) else "image")
     try:
         check_repeatable(preprocess, opened)
-        image = preprocess(opened)
+        image = processed_image(preprocess, opened)
     except ImageError as error:
         raise ImageError(f"{full_name}: {error}") from error
-    if not isinstance(image, torch.Tensor) or image.dim() != 3:
-        result = f"shape {tuple(image.shape)}" if isinstance(image, torch.Tensor) else type(image).__name__
-        raise ImageError(f"preprocess= returned {result}; expected a tensor (c, h, w)")
     box = preprocess.box(opened.size) if isinstance(preprocess, Preprocess) else None
     return PreparedPhotograph(image, Source(full_name, source, box), opened.size, orientation)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from shapleycam.errors import OptionError
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.processed_image import processed_image
 
 _RANDOM_TRIALS = 8
 """Trials of a preprocessing that draws random numbers. A flip with probability 1/2 stays unseen in one case of 256."""
@@ -28,6 +29,7 @@ def check_repeatable(preprocess: Transform, photo: Image.Image) -> None:
 
     Raises:
         OptionError: the preprocessing is random.
+        ImageError: it raises, or returns no image.
 
     Examples:
         >>> import torch
@@ -43,9 +45,9 @@ def check_repeatable(preprocess: Transform, photo: Image.Image) -> None:
     if isinstance(preprocess, Preprocess) or _is_known(preprocess):
         return
     before = _random_states()
-    first = preprocess(photo.copy())
+    first = processed_image(preprocess, photo.copy())
     trials = 1 if _are_equal(before, _random_states()) else _RANDOM_TRIALS
-    if not all(_is_same(first, preprocess(photo.copy())) for _ in range(trials)):
+    if not all(_is_same(first, processed_image(preprocess, photo.copy())) for _ in range(trials)):
         raise OptionError(
             "preprocess= gives another image each time for the same photograph (a random crop, flip or colour, as for "
             "training); expected the same: give the one that the model is tested with"
@@ -76,8 +78,5 @@ def _are_equal(first: tuple[Any, Any, Any], second: tuple[Any, Any, Any]) -> boo
     )
 
 
-def _is_same(first: Any, second: Any) -> bool:
-    """Return whether two results are the same; results that are not tensors are refused elsewhere."""
-    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
-        return True
+def _is_same(first: Tensor, second: Tensor) -> bool:
     return first.shape == second.shape and torch.allclose(first, second, 1e-4, 1e-4, equal_nan=True)

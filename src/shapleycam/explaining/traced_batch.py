@@ -57,7 +57,7 @@ class TracedBatch:
         torch.Size([2, 6, 6])
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that decides what the pass records
         self,
         settings: ExplainerSettings,
         memory: ExplainerMemory,
@@ -68,11 +68,12 @@ class TracedBatch:
         *,
         replay: bool,
         twice: bool,
+        needs_derivatives: bool = True,
     ) -> None:
         self.batch = batch
         self._settings, self._memory, self._select = settings, memory, select
         self.channels = channel_axis(settings.model, batch.images, settings.image_kind, batch.extra)
-        self.traced = self._trace(layer, replay=replay, twice=twice)
+        self.traced = self._trace(layer, replay=replay, twice=twice, needs_derivatives=needs_derivatives)
         self._readings = OutputReadings(self.traced, batch, select, settings, memory)
         self._removal = removal.once()
         self._regions: dict[str, Regions] = {}
@@ -218,7 +219,7 @@ class TracedBatch:
         available = int(torch.isfinite(scores).sum(1).min())  # of a set of classes, its members
         return list(scores.detach().topk(min(targets, available)).indices.T)
 
-    def _trace(self, layer: str, *, replay: bool, twice: bool) -> Trace:
+    def _trace(self, layer: str, *, replay: bool, twice: bool, needs_derivatives: bool = True) -> Trace:
         model, batch = self._settings.model, self.batch
         return trace(
             model,
@@ -229,6 +230,7 @@ class TracedBatch:
             select=self._select,
             extra=batch.extra,
             precision=self._settings.precision,
+            needs_derivatives=needs_derivatives,
         )
 
     def _recorded(self, game: Game) -> Game:

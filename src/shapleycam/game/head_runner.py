@@ -14,9 +14,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shapleycam.game.contents import CoalitionContents, Contents
+from shapleycam.game.dataflow import storage_address
 from shapleycam.game.kept_runs import row_hashes
 from shapleycam.game.rows_in_channels_last import RowsInChannelsLast
 from shapleycam.tracing import Trace
+from shapleycam.tracing.memory_views import has_storage
 
 Presence: TypeAlias = Float[Tensor, "a s positions"]
 """1 where a position keeps its content and 0 where it is removed, for s coalitions of each of a images."""
@@ -117,7 +119,7 @@ class LargestTensor(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         value = func(*args, **(kwargs or {}))
-        shared = {a.untyped_storage().data_ptr() for a in args if isinstance(a, torch.Tensor)}
-        if isinstance(value, torch.Tensor) and value.untyped_storage().data_ptr() not in shared:
+        shared = {storage_address(argument) for argument in args if has_storage(argument)}
+        if has_storage(value) and storage_address(value) not in shared:
             self.bytes = max(self.bytes, value.nbytes)
         return value

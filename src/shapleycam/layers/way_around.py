@@ -7,7 +7,7 @@ it").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -61,8 +61,7 @@ def has_way_around(
         >>> has_way_around(Branches(), torch.rand(1, 3, 8, 8), "b", lambda output: output)
         True
     """
-    parts = layer.split(".")
-    blocks = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+    blocks = blocks_around(layer)
     try:
         with isolated_copy(model) as copied, torch.no_grad():
             trial = _Trial(copied, image, select, extra, blocks)
@@ -71,12 +70,43 @@ def has_way_around(
         return False
 
 
-class _Trial:
-    """Runs a model on another image, in which one of its blocks returns its outputs for the first image.
+def blocks_around(layer: str) -> list[str]:
+    """Return the names of a layer and of all blocks around it, from the inside.
 
-    If a block returns several tensors, only those with the shape of the layer's output are held: a block may return two
-    branches, of which only one passes the layer.
+    Examples:
+        >>> from shapleycam.layers.way_around import blocks_around
+        >>> blocks_around("stage.1.conv")
+        ['stage.1.conv', 'stage.1', 'stage']
     """
+    parts = layer.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+
+
+class HeldOutputs:
+    """Says which tensors that a block returns stand for what passes the layer inside.
+
+    They have places and are not the model's output. If a block returns several tensors, only those with the shape of
+    the layer's output count: a block may return two branches, of which only one passes the layer.
+
+    Args:
+        returned: the tensors that each block returned.
+        layer: the layer.
+        output: the tensors in the model's output.
+    """
+
+    def __init__(self, returned: Mapping[str, Sequence[Tensor]], layer: str, output: list[Tensor]) -> None:
+        self._returned, self._output = returned, output
+        of_layer = returned.get(layer, [])
+        self.shape = of_layer[0].shape if len(of_layer) == 1 else None
+
+    def is_held(self, tensor: Tensor, block: str) -> bool:
+        """Return whether a tensor that a block returned stands for what passes the layer."""
+        is_only = len(self._returned[block]) == 1 and not _is_same([tensor], self._output)
+        return tensor.dim() > 2 and (is_only or tensor.shape == self.shape)
+
+
+class _Trial:
+    """Runs a model on another image, in which one of its blocks returns its outputs for the first image."""
 
     def __init__(
         self, model: nn.Module, image: Tensor, select: OutputSelector, extra: ExtraInputs, blocks: Sequence[str]
@@ -84,22 +114,16 @@ class _Trial:
         self._model, self._image, self._select, self._extra = model, image, select, extra
         self._returned: dict[str, list[Tensor]] = {}
         self._output = self._run(image, {name: self._keeper(name) for name in blocks})
-        of_layer = self._returned.get(blocks[0], [])
-        self._shape = of_layer[0].shape if len(of_layer) == 1 else None
+        self._outputs = HeldOutputs(self._returned, blocks[0], self._output)
 
     def holds_all(self, block: str) -> bool:
         """Return whether another image has the first image's output if the block returns its outputs for the first."""
-        held = [tensor for tensor in self._returned.get(block, []) if self._is_held(tensor, block)]
+        held = [tensor for tensor in self._returned.get(block, []) if self._outputs.is_held(tensor, block)]
         return bool(held) and _is_same(self._output, self._run(self._other_image(), self._given(block)))
 
     def is_repeatable(self, layer: str) -> bool:
         """Return whether the image itself has the same output again if the layer returns the same."""
-        return self._shape is not None and _is_same(self._output, self._run(self._image, self._given(layer)))
-
-    def _is_held(self, tensor: Tensor, block: str) -> bool:
-        """Return whether a block returns this stored tensor again: it has places and is not the model's output."""
-        is_only = len(self._returned[block]) == 1 and not _is_same([tensor], self._output)
-        return tensor.dim() > 2 and (is_only or tensor.shape == self._shape)
+        return self._outputs.shape is not None and _is_same(self._output, self._run(self._image, self._given(layer)))
 
     def _other_image(self) -> Tensor:
         noise = torch.rand(
@@ -132,7 +156,7 @@ class _Trial:
 
             def held_or_new(new: Tensor) -> Tensor:
                 old = next(kept, new)
-                return old.clone() if old.shape == new.shape and self._is_held(old, name) else new
+                return old.clone() if old.shape == new.shape and self._outputs.is_held(old, name) else new
 
             return map_tensors(held_or_new, original(*args, **kwargs))
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from shapleycam.errors import ImageError
 from shapleycam.models.network import Transform
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.processed_image import processed_image
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 
@@ -45,8 +46,8 @@ class _Greyscale:
     preprocess: Callable[[Image.Image], Tensor]
 
     def __call__(self, photo: Image.Image) -> Tensor:
-        image = self.preprocess(photo.convert("L").convert("RGB"))
-        if not isinstance(image, torch.Tensor) or image.dim() != 3 or len(image) != 3:
+        image = processed_image(self.preprocess, photo.convert("L").convert("RGB"))
+        if len(image) != 3:
             return image
         if not torch.equal(image[0], image[1]) or not torch.equal(image[0], image[2]):
             raise ImageError(

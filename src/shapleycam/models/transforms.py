@@ -12,9 +12,10 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 from torchvision.transforms.functional import pil_modes_mapping
 
-from shapleycam.errors import OptionError
+from shapleycam.errors import ImageError, OptionError
 from shapleycam.models.network import Transform, preprocess_from_torchvision
 from shapleycam.models.preprocess import Preprocess
+from shapleycam.models.processed_image import processed_image
 
 _TOLERANCE = 0.02
 """How far two resizings of a picture may differ on average, in units of the network's input."""
@@ -41,8 +42,7 @@ def as_transform(processor: Any) -> Transform:
         return function
 
     def process(photo: Image.Image) -> Tensor:
-        pixels: Tensor = processor(photo, return_tensors="pt")["pixel_values"][0]
-        return pixels
+        return processed_image(lambda rgb: processor(rgb, return_tensors="pt"), photo)
 
     simple = _read_settings(processor)
     return simple if simple is not None and _do_the_same(simple, process) else process
@@ -54,11 +54,12 @@ def _read_settings(processor: Any) -> Preprocess | None:
     if not size or not processor.do_resize or not getattr(processor, "do_normalize", False):
         return None
     cropped = crop if getattr(processor, "do_center_crop", False) else size
-    if not isinstance(cropped, tuple):
+    mean, std = processor.image_mean, processor.image_std
+    if not isinstance(cropped, tuple) or not isinstance(mean, (list, tuple)) or not isinstance(std, (list, tuple)):
         return None
     modes = {number: mode for mode, number in pil_modes_mapping.items()}
     mode = modes.get(int(processor.resample), InterpolationMode.BILINEAR)
-    return Preprocess(size, cropped, tuple(processor.image_mean), tuple(processor.image_std), mode)
+    return Preprocess(size, cropped, tuple(mean), tuple(std), mode)
 
 
 def _sides(size: Any) -> int | tuple[int, int] | None:
@@ -79,6 +80,6 @@ def _do_the_same(first: Callable[[Image.Image], Tensor], second: Callable[[Image
     photo = Image.merge("RGB", [Image.fromarray(c.byte().numpy()) for c in (ramp, ramp.flip(1), ramp / 2)])
     try:
         image, other_image = first(photo), second(photo)
-    except (RuntimeError, ValueError):
+    except (ImageError, RuntimeError, ValueError):
         return False
     return image.shape == other_image.shape and float((image - other_image).abs().mean()) < _TOLERANCE

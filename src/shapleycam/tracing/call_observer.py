@@ -14,7 +14,7 @@ from shapleycam.tracing.extra import ExtraInputs
 from shapleycam.tracing.input_layer import is_input, layer_module, modules_by_name
 from shapleycam.tracing.interception import Interceptor, intercept_calls
 from shapleycam.tracing.isolation import run_context
-from shapleycam.tracing.nested import tensors_of
+from shapleycam.tracing.nested import is_in_transform, tensors_of
 from shapleycam.tracing.running import run
 from shapleycam.tracing.storage_access import StorageAccessMonitor
 from shapleycam.tracing.torch_internals import version_of
@@ -114,6 +114,8 @@ class CallObserver:
             self._call_counts[name] += 1
             if self._is_inside or self._layer_call is not None or (name, number) in self._enclosing:
                 return original(*args, **kwargs)
+            if is_in_transform((args, kwargs)):  # its tensors do not outlive the transform, which runs on replay
+                return original(*args, **kwargs)
             # If a value changed since the last call finished, code between the calls changed it, and this code runs on
             # replay. Changes that this call makes are not made again: the recorded values already contain them.
             self._update(runs_on_replay=True)
@@ -121,6 +123,8 @@ class CallObserver:
             value = original(*args, **kwargs)
             self._set_inside(inside=False)
             self._update(runs_on_replay=False)
+            if is_in_transform(value):
+                return value
             call = ObservedCall(name, number, value)
             if module is self._layer:
                 self._layer_call = call

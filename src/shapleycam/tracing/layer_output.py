@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shapleycam.errors import LayerError
-from shapleycam.tracing.nested import map_tensors, only_tensor, tensors_of
+from shapleycam.tracing.nested import is_in_transform, map_tensors, only_tensor, tensors_of
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,15 @@ def activation_in(value: Any, layer: str) -> Tensor:
     """Return the activation in what a layer returns: the only tensor, alone or in a tuple, list or dict.
 
     Raises:
-        LayerError: the layer does not return exactly one floating-point tensor.
+        LayerError: the layer does not return exactly one floating-point tensor, or runs inside a function transform.
     """
     activation = only_tensor(value)
+    if activation is not None and is_in_transform(activation):
+        raise LayerError(
+            f"layer {layer!r} runs inside a function transform of PyTorch (vmap, grad, jvp), which shows it other rows "
+            "than the images; expected an activation with one row for each image: choose a layer outside of the "
+            "transform, or layer 'input', or call the layer on the whole batch"
+        )
     if activation is not None and activation.is_floating_point():
         return activation
     if activation is not None and activation.is_quantized:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 _PLAIN = (str, int, float, bool, type(None), torch.Size, torch.dtype, torch.device)
 _MAX_OBJECT_DEPTH = 4
@@ -46,6 +47,14 @@ def only_tensor(value: Any) -> torch.Tensor | None:
     """Return the tensor itself, or the only tensor in a tuple, list or dict (as transformers' layers return it)."""
     tensors = tensors_of(value, objects=0)
     return tensors[0] if len(tensors) == 1 else None
+
+
+def is_in_transform(value: Any) -> bool:
+    """Return whether a nested value has a tensor of a function transform that is running (vmap, grad, jvp).
+
+    Such a tensor has no memory of its own, and cannot be used after the transform.
+    """
+    return any(is_functorch_wrapped_tensor(tensor) for tensor in tensors_of(value, objects=0))
 
 
 def _field_values(value: Any) -> list[Any]:

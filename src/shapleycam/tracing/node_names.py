@@ -37,6 +37,8 @@ COMBINING = frozenset(
     }
 )
 """Operations whose result is bounded if their operands are."""
+SCALING = frozenset({"Add", "Sub", "Rsub", "Neg", "Mul", "Div"})
+"""Operations that scale and shift the numbers of one tensor, if their other operand is a constant."""
 ROUNDING = frozenset({"Round", "Floor", "Ceil", "Trunc", "Sign", "Heaviside"})
 SORTING = frozenset({"Topk", "Sort"})
 

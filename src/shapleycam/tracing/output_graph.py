@@ -21,6 +21,7 @@ from shapleycam.tracing.node_names import (
     NONLINEARITIES,
     REARRANGING,
     ROUNDING,
+    SCALING,
     SORTING,
     Nonlinearity,
     operation_of,
@@ -51,9 +52,19 @@ def combined_nonlinearities(output: Tensor) -> frozenset[Nonlinearity]:
         kind = NONLINEARITIES.get(name) or BOUNDED_FUNCTIONS.get(name) or ("sigmoid" if _clamps_to_0_1(node) else None)
         if kind in {"softmax", "sigmoid"}:
             kinds.add(kind)
+        elif _divides_by_own_sum(node):
+            kinds.add("softmax")
         elif not _combines(node):
             return frozenset()
     return frozenset(kinds)
+
+
+def scaled_nonlinearity(output: Tensor) -> Nonlinearity | None:
+    """Return the softmax or sigmoid whose result, scaled and shifted by constants, is the output; None if none is."""
+    node: Any = output.grad_fn
+    while node is not None and operation_of(node.name()) in REARRANGING | SCALING:
+        node = _only_operand(node)
+    return None if node is None else NONLINEARITIES.get(node.name())
 
 
 def is_rounded(output: Tensor) -> bool:
@@ -81,6 +92,16 @@ def _combines(node: Any) -> bool:
     if name.startswith("DivBackward"):  # by a constant; p / (1 - p) is not bounded
         return node.next_functions[1:] in {(), ((None, 0),)}
     return operation_of(name) in _BOUNDED_IF_OPERANDS_ARE
+
+
+def _divides_by_own_sum(node: Any) -> bool:
+    """Return whether a node divides numbers by their sum, as a softmax that is written as arithmetic does."""
+    if not node.name().startswith("DivBackward") or len(node.next_functions) < 2:
+        return False
+    numbers, total = (operand for operand, _ in node.next_functions[:2])
+    while total is not None and operation_of(total.name()) in REARRANGING:
+        total = _only_operand(total)
+    return total is not None and operation_of(total.name()) == "Sum" and _only_operand(total) is numbers
 
 
 def _clamps_to_0_1(node: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,7 +27,7 @@ from shapleycam.tracing.single_pass import SinglePass, independent_output_error
 
 
 @restore_when_interrupted
-def trace(
+def trace(  # noqa: PLR0913  # all that decides what a pass records
     model: nn.Module,
     images: Float[Tensor, "b *image"],
     layer: str | nn.Module,
@@ -35,6 +37,7 @@ def trace(
     select: OutputSelector = whole_output,
     extra: ExtraInputs = NO_EXTRA,
     precision: Precision = "full",
+    needs_derivatives: bool = True,
 ) -> Trace:
     """Run a model once, and return what an explanation at a layer needs.
 
@@ -51,6 +54,8 @@ def trace(
         select: a function that selects the output to explain from what the model returns.
         extra: further inputs of the model.
         precision: "bfloat16" runs the part before the layer in bfloat16; the activation is in float32.
+        needs_derivatives: whether an output without derivatives is refused if `replay` is False. Otherwise such a pass
+            is recorded, because only another activation shows then that the output depends on the layer.
 
     Raises:
         OptionError: bfloat16 is chosen for weights or images that are not in float32.
@@ -75,9 +80,22 @@ def trace(
     images = images.detach().clone() if images.is_inference() else images.detach()
     copied = private_copy(model)
     _check_not_scripted(copied, name)
-    single = SinglePass(model, copied, images, extra, name, select, twice=twice_differentiable, precision=precision)
+    single = SinglePass(
+        model,
+        copied,
+        images,
+        extra,
+        name,
+        select,
+        twice=twice_differentiable,
+        precision=precision,
+        needs_graph=needs_derivatives,
+    )
     if not replay:
-        return run_checked(single, None)
+        traced = run_checked(single, None)
+        if traced.is_differentiable:
+            return traced
+        single = replace(single, is_shown=False)  # the user's hooks have seen these images
     for _ in range(2):
         traced = run_checked(single, plan_learning.plan_for(model, copied, name, images, extra))
         # Every recorded pass proves that the head gives the model's output. If it does not, what the head reads may
@@ -116,6 +134,32 @@ def trace_changed(traced: Trace, images: Float[Tensor, "b *image"]) -> Trace:
     )
     changed = run_checked(single, None)
     return changed if traced.utility_input is None else changed.read_as(traced.utility_input)
+
+
+@restore_when_interrupted
+def activation_of_one(traced: Trace, image: int) -> Float[Tensor, "1 *shape"]:
+    """Return the layer's activation of one image of a pass, from a pass of this image alone.
+
+    So it does not depend on the other images of the batch, not even by rounding. The user's hooks do not see this pass.
+
+    Raises:
+        LayerError, ModelError: as `trace`.
+    """
+    if len(traced.images) == 1:
+        return traced.activation.detach()
+    sample = torch.tensor([image], device="cpu")
+    single = SinglePass(
+        traced.owner,
+        private_copy(traced.owner),
+        traced.images[image : image + 1].detach(),
+        traced.extra.rows(sample),
+        traced.layer,
+        traced.select,
+        twice=False,
+        is_shown=False,
+        precision=traced.precision,
+    )
+    return run_checked(single, None).activation.detach()
 
 
 def _head_depends_on_activation(traced: Trace) -> bool:

@@ -132,6 +132,16 @@ def partial_result_error(output: Tensor, kind: Nonlinearity) -> ModelError:
     )
 
 
+def scaled_logarithm_error(output: Tensor) -> ModelError:
+    """Return the error for the result of a log-sigmoid that is multiplied by, or added to, a constant."""
+    least, most = output.detach().aminmax()
+    return ModelError(
+        "the model's output is what a log-sigmoid returns, multiplied by a constant or added to one (from "
+        f"{float(least):.4g} to {float(most):.4g}); expected logits or log-probabilities: undo this by output=, a "
+        "function (lambda o: -o for negative logarithms), or ask of a number itself with utility='value'"
+    )
+
+
 def _saturated_error(probabilities: Tensor) -> ModelError:
     numbers = probabilities.detach().flatten()
     worst = numbers[(numbers - 0.5).abs().argmax()]

@@ -18,12 +18,19 @@ from shapleycam.errors import ModelError
 from shapleycam.models.outputs import check_rows
 from shapleycam.tracing.node_names import Nonlinearity
 from shapleycam.tracing.nonlinearities import NonlinearityCall, NonlinearityRecorder
-from shapleycam.tracing.output_graph import combined_nonlinearities, is_rounded, is_sorted, last_nonlinearity
+from shapleycam.tracing.output_graph import (
+    combined_nonlinearities,
+    is_rounded,
+    is_sorted,
+    last_nonlinearity,
+    scaled_nonlinearity,
+)
 from shapleycam.tracing.probabilities import (
     CLAMPING_TOLERANCE,
     ROUNDING_TOLERANCE,
     are_log_probabilities,
     are_probabilities,
+    check_scale_of_logarithms,
     check_sums,
 )
 from shapleycam.tracing.score_conversion import (
@@ -40,6 +47,7 @@ from shapleycam.tracing.score_conversion import (
     partial_result_error,
     recorded_log_odds,
     recorded_logits,
+    scaled_logarithm_error,
     wrong_dimension_error,
 )
 from shapleycam.tracing.selected_output import SelectedOutput, has_classes
@@ -82,8 +90,10 @@ def identify_scores(output: Tensor, selected: SelectedOutput, leaf: Tensor) -> S
     if last is not None:
         raise partial_result_error(output, last)
     kinds = combined_nonlinearities(output)
-    if kinds and (_is_single(output) or _is_within_0_and_1(output)):
+    if kinds:
         return _from_combined_probabilities(output, kinds)
+    if scaled_nonlinearity(output) == "log_sigmoid":
+        raise scaled_logarithm_error(output)
     beside = _nonlinearity_beside(output, selected.beside)
     return ScoreConversion("sigmoid logits" if beside == "sigmoid" else "logits", nonlinearity=beside)
 
@@ -147,7 +157,7 @@ def _from_probabilities(output: Tensor, leaf: Tensor, last: Nonlinearity | None)
     """Return the conversion for (log-)probabilities of several classes without their logits; None for other outputs.
 
     Raises:
-        ModelError: the numbers are negative log-probabilities, or they sum to a constant that is not 1.
+        ModelError: the numbers are log-probabilities times a constant, or they sum to a constant that is not 1.
     """
     if are_probabilities(output, leaf, CLAMPING_TOLERANCE if last == "softmax" else ROUNDING_TOLERANCE):
         remark = LOST_REMARK.format("probabilities")
@@ -160,6 +170,7 @@ def _from_probabilities(output: Tensor, leaf: Tensor, last: Nonlinearity | None)
             "class; expected logits or log-probabilities: give output=lambda o: -o"
         )
     check_sums(output, leaf)
+    check_scale_of_logarithms(output, leaf)
     return None
 
 
@@ -167,14 +178,17 @@ def _from_combined_probabilities(output: Tensor, kinds: frozenset[Nonlinearity])
     """Return the conversion for probabilities that are combined from others (an ensemble, a sum over classes).
 
     Raises:
-        ModelError: the only number is not a probability, or several classes are combined from softmaxes.
+        ModelError: a number is not a probability, or several classes are combined from softmaxes.
     """
     if not _is_within_0_and_1(output):
         least, most = output.detach().aminmax()
+        kind = DISPLAY_NAMES[min(kinds)]
+        what = "only number is made of results of a {} and is no probability"
+        several = "numbers are made of results of a {} and are no probabilities"
         raise ModelError(
-            f"the model's only number is made of results of a {DISPLAY_NAMES[min(kinds)]} and is no probability (from "
-            f"{float(least):.4g} to {float(most):.4g}); expected one logit, or a probability from 0 to 1: ask of the "
-            "number itself with utility='value', or scale it by output=, a function"
+            f"the model's {(what if _is_single(output) else several).format(kind)} (from {float(least):.4g} to "
+            f"{float(most):.4g}); expected logits, or probabilities from 0 to 1: ask of a number itself with "
+            "utility='value', or scale and shift them by output=, a function"
         )
     if not _is_single(output) and "sigmoid" not in kinds:
         raise partial_result_error(output, "softmax")

@@ -48,6 +48,7 @@ class SinglePass:
         twice: whether what comes after the layer must have second derivatives.
         precision: the precision before the layer.
         is_shown: whether the user's hooks see the passes.
+        needs_graph: whether an output without autograd's graph is refused if the pass is not recorded.
     """
 
     owner: nn.Module
@@ -59,6 +60,7 @@ class SinglePass:
     twice: bool
     precision: Precision = "full"
     is_shown: bool = True
+    needs_graph: bool = True
 
     def run(
         self,
@@ -82,7 +84,7 @@ class SinglePass:
         activation = start.activations[0]
         self._check_numbers(activation, selected.output)
         is_differentiable = depends_on(selected.output, activation)
-        if plan is None and not is_differentiable:
+        if plan is None and self.needs_graph and not is_differentiable:
             raise independent_output_error(self.layer)
         replay_plan = plan or Plan.without_steps(start.outputs[0])
         values = recorder.values if recorder else {}

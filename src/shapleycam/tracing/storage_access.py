@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from shapleycam.tracing.nested import is_in_transform
 from shapleycam.tracing.torch_internals import schema_of
 
 
@@ -83,4 +84,5 @@ def _is_view(func: Any) -> bool:
 
 
 def _has_storage(tensor: Tensor) -> bool:
-    return tensor.layout == torch.strided and not tensor.is_meta and tensor.numel() > 0
+    # What a tensor of a function transform wraps is seen by the operations below the transform.
+    return not is_in_transform(tensor) and tensor.layout == torch.strided and not tensor.is_meta and tensor.numel() > 0
