@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, combinations, product
 from typing import Any
 
 import polars as pl
@@ -22,7 +23,9 @@ from shapleycam.experiments.results import (
 from shapleycam.experiments.results.box_hits import stored_column
 from shapleycam.experiments.results.columns import OF_SEVERAL_MEANS
 from shapleycam.experiments.results.grouping import HEADS, TableOrder
+from shapleycam.experiments.results.leads import resamples_for
 from shapleycam.experiments.results.mean_curves import MeanCurve, mean_curves
+from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.rows import CURVES, LISTS, schema_for
 from shapleycam.experiments.rules import MEASURED_FIELDS, complete_protocol
 from shapleycam.experiments.store import Store
@@ -64,7 +67,16 @@ def find_leads_of_runs(
     columns = _columns_of_runs(stores, metrics)
     order = _table_order(stores)
     methods = _resolve_pair(pair, order)
-    return LeadTables(methods, find_leads(_frames(stores, columns), columns, methods, order), columns)
+    resampler = Resampler(resamples_for(_number_of_groups(stores) * len(columns)))
+    leads = find_leads(_frames(stores, columns), columns, methods, order, resampler=resampler)
+    return LeadTables(methods, leads, columns, resamples=resampler.resamples)
+
+
+def _number_of_groups(stores: Sequence[Store]) -> int:
+    """Return the number of models, layers and utilities that the runs have together."""
+    protocols = [(store.manifest["order"], store.manifest["protocol"]) for store in stores]
+    groups = (product(order, protocol["layers"], protocol["utilities"]) for order, protocol in protocols)
+    return len(set(chain.from_iterable(groups)))
 
 
 def _resolve_pair(pair: tuple[str, str], order: TableOrder) -> tuple[str, str]:
@@ -196,19 +208,26 @@ def _choose_metrics(
 
 def _refuse_different_protocols(stores: Sequence[Store]) -> None:
     """Refuse runs whose protocols, data or models differ, since their numbers cannot be compared."""
-    first = stores[0]
-    for store in stores[1:]:
-        changed = list_differences(_protocol_of(first), _protocol_of(store), MEASURED_FIELDS)
-        changed += list_differences(*({"dataset": run.manifest["dataset"]} for run in (first, store)))
-        records, store_records = first.manifest["models"], store.manifest["models"]
-        for name in records.keys() & store_records.keys():
-            texts = list_differences(records[name], store_records[name], {"layers", "origin"})
-            changed += [f"{name}: {text}" for text in texts]
+    # Every pair, because two later runs may share a model that the first does not have.
+    for first, second in combinations(stores, 2):
+        changed = list_differences(_protocol_of(first), _protocol_of(second), MEASURED_FIELDS)
+        changed += list_differences(*({"dataset": run.manifest["dataset"]} for run in (first, second)))
+        changed += _differences_of_models(first.manifest["models"], second.manifest["models"])
         if changed:
             raise OptionError(
-                f"{first.storage} and {store.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
+                f"{first.storage} and {second.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
                 "protocol"
             )
+
+
+def _differences_of_models(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the differences between the records of models that both runs have, at layers that both have."""
+    for name in sorted(first.keys() & second.keys()):
+        layers = [models[name].get("layers", {}) for models in (first, second)]
+        common = sorted(layers[0].keys() & layers[1].keys())
+        texts = list_differences(first[name], second[name], {"layers", "origin"})
+        texts += list_differences(*({"layers": {layer: modules[layer] for layer in common}} for modules in layers))
+        yield from (f"{name}: {text}" for text in texts)
 
 
 def _refuse_duplicates(stores: Sequence[Store], frames: Sequence[pl.DataFrame]) -> None:
