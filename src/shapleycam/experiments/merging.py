@@ -10,7 +10,9 @@ from typing import Any
 import polars as pl
 
 from shapleycam.errors import OptionError, nearest
+from shapleycam.experiments.copies_in_words import describe_copies
 from shapleycam.experiments.differences import list_differences
+from shapleycam.experiments.pending_in_words import Pending, describe_pending
 from shapleycam.experiments.results import (
     Column,
     LeadTables,
@@ -53,7 +55,7 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     protocol = _protocol_of(stores[0])
     summary = summarise_frames(_frames(stores, columns), columns, _table_order(stores))
     choices = {name: protocol[name] for name in ("removal", "precision", "smooth")}
-    return replace(summary, copies=_copies_in(stores), **choices)
+    return replace(summary, copies=_copies_in(stores), pending=_pending_in(stores), **choices)
 
 
 def find_leads_of_runs(
@@ -69,7 +71,8 @@ def find_leads_of_runs(
     methods = _resolve_pair(pair, order)
     resampler = Resampler(resamples_for(_number_of_groups(stores) * len(columns)))
     leads = find_leads(_frames(stores, columns), columns, methods, order, resampler=resampler)
-    return LeadTables(methods, leads, columns, resamples=resampler.resamples)
+    remarks = (describe_pending(_pending_in(stores)), describe_copies(_copies_in(stores)))
+    return LeadTables(methods, leads, columns, resamples=resampler.resamples, remarks=tuple(filter(None, remarks)))
 
 
 def _number_of_groups(stores: Sequence[Store]) -> int:
@@ -158,6 +161,16 @@ def _copies_in(stores: Sequence[Store]) -> tuple[tuple[str, str], ...]:
     """Return the images that are copies of earlier ones, as recorded by the runs (not by runs of earlier versions)."""
     sessions = [session for store in stores for session in store.manifest["sessions"]]
     return tuple(dict.fromkeys((name, original) for each in sessions for name, original in each.get("copies", ())))
+
+
+def _pending_in(stores: Sequence[Store]) -> tuple[Pending, ...]:
+    """Return the models of the runs for which images are not measured yet."""
+    counts = (
+        Pending(model, sum(map(len, store.pending(model))), store.images)
+        for store in stores
+        for model in store.manifest["order"]
+    )
+    return tuple(each for each in counts if each.count)
 
 
 def _models(stores: Sequence[Store]) -> list[str]:

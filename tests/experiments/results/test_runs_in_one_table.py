@@ -17,10 +17,12 @@ from torch import nn
 from helpers.result_rows import failed_row, measured_rows, metrics_named
 from shapleycam.errors import OptionError
 from shapleycam.experiments import Protocol, Store, merging
+from shapleycam.experiments.chunk_files import path_of
 from shapleycam.experiments.deviations import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, describe_deviations
 from shapleycam.experiments.manifest import run_identity
 from shapleycam.experiments.merging import find_leads_of_runs, read_curves, summarise_runs
 from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_frames
+from shapleycam.experiments.results.text_tables import text_tables
 from shapleycam.experiments.rows import metrics_in, to_table
 from shapleycam.experiments.run_opening import open_run
 from shapleycam.metrics import MetricOptions
@@ -117,6 +119,29 @@ def test_resamples_are_enough_for_the_leads_of_all_runs_together(tmp_path, monke
     leads = find_leads_of_runs([first, second], ("gradcam", "layercam"))
     assert leads.resamples == 100 * 3 * 2  # three networks, two metrics
     assert "600 resamples" in leads.text_tables()[0].notes[0]
+
+
+def test_a_run_that_is_not_finished_is_said_below_its_tables(tmp_path):
+    store = write_run_of(tmp_path, "complexity")  # 70 images in chunks of 32
+    for path in (path_of("resnet18", range(32, 64)), path_of("vgg16", range(64, 70))):
+        (tmp_path / path).unlink()
+    expected = (
+        "Not finished: 32 of 70 images are not measured yet (resnet18); 6 of 70 images are not measured yet (vgg16). "
+        "The figures are those of the others; the same command goes on."
+    )
+    (table,) = text_tables(summarise_runs([store]))
+    assert table.notes[0] == expected
+    assert table.caption.endswith("38 to 64 images")
+    (table,) = find_leads_of_runs([store], ("gradcam", "layercam")).text_tables()
+    assert expected in table.notes
+
+
+def test_a_network_of_which_nothing_is_measured_yet_is_not_passed_over(tmp_path):
+    store = write_run_of(tmp_path, "complexity")
+    for chunk in store.chunks():
+        (tmp_path / path_of("vgg16", chunk)).unlink()
+    (table,) = text_tables(summarise_runs([store]))
+    assert table.notes[0].startswith("Not finished: 70 of 70 images are not measured yet (vgg16).")
 
 
 def test_one_name_of_a_layer_is_one_module_in_all_runs(tmp_path):

@@ -32,6 +32,7 @@ class LeadTables:
         columns: the metrics.
         published: published figures, whose leads are shown beside the measured ones; None to show none.
         resamples: the number of resamples from which the leads were computed.
+        remarks: sentences on the runs, such as that they are not finished.
 
     Examples:
         >>> from shapleycam.experiments.results import Column, LeadTables, MethodLead, ResultGroup
@@ -48,6 +49,7 @@ class LeadTables:
     columns: Sequence[Column]
     published: PublishedFigures | None = None
     resamples: int = RESAMPLES_OF_LEADS
+    remarks: tuple[str, ...] = ()
 
     def text_tables(self) -> list[TextTable]:
         """Return a table for each layer."""
@@ -120,6 +122,7 @@ class LeadTables:
             f"images (paired bootstrap, {self.resamples:,} resamples)."
         )
         yield f"* By more than chance: p at most 5%, corrected by Holm's method for all {len(self.leads)} leads."
+        yield from self.remarks
         compared = [lead for lead in leads if self.published_points(lead) is not None]
         if self.published is None:
             return
