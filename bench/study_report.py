@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from shapleycam.cams import METHODS
-from shapleycam.errors import OptionError
 from shapleycam.experiments import Store
 from shapleycam.experiments.results import (
     OF_MEANS,
@@ -26,9 +25,10 @@ from shapleycam.experiments.results import (
     summarise_frames,
 )
 from shapleycam.experiments.results.grouping import GroupValues, TableOrder, group_values, sort_groups
+from shapleycam.experiments.results.leads import correct_leads
 from shapleycam.experiments.results.rank_agreement import rank_agreement
 from shapleycam.experiments.results.resampling import Array, Resampler
-from shapleycam.experiments.results.statistics import Estimate, holm
+from shapleycam.experiments.results.statistics import Estimate
 from shapleycam.experiments.rows import metrics_in
 from shapleycam.metrics import METRICS
 
@@ -131,15 +131,17 @@ def leads_of(parts: Sequence[MeasuredPart], resamples: int) -> list[PairLead]:
     """The leads of all pairs in all parts, with p corrected for all of them together."""
     leads: list[PairLead] = []
     resampler = Resampler(resamples)
-    for part in parts:
-        for pair in PAIRS:
-            try:
-                found = find_leads(part.frames, part.compared_columns, pair, resampler=resampler)
-            except OptionError:  # the part has not both
-                continue
-            leads += [PairLead(part.name, pair, lead) for lead in found]
-    corrected = holm([each.lead.p for each in leads])
-    return [replace(each, lead=replace(each.lead, p_holm=p)) for each, p in zip(leads, corrected, strict=True)]
+    for part, pair in product(parts, PAIRS):
+        if any(set(pair) <= methods_of(frame) for frame in part.frames):
+            leads_of_pair = find_leads(part.frames, part.compared_columns, pair, resampler=resampler)
+            leads += [PairLead(part.name, pair, lead) for lead in leads_of_pair]
+    corrected = correct_leads([each.lead for each in leads], resamples)
+    return [replace(each, lead=lead) for each, lead in zip(leads, corrected, strict=True)]
+
+
+def methods_of(frame: pl.DataFrame) -> set[str]:
+    """The methods with results in the rows of a run."""
+    return set(frame.filter(pl.col("status") == "ok")["method"].unique())
 
 
 def write_rows(parts: Sequence[MeasuredPart], path: Path) -> int:

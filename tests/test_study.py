@@ -69,7 +69,7 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str, text: str 
     protocol.write_text(text, encoding="utf-8")
     out, words = (
         folder / "out",
-        [str(folder / "photos"), "--protocol", str(protocol), "--device", "cpu", "--resamples", "2000"],
+        [str(folder / "photos"), "--protocol", str(protocol), "--device", "cpu", "--resamples", "3000"],
     )
     monkeypatch.setattr(sys, "argv", ["study.py", *words, *options, "--out", str(out)])
     study.main()

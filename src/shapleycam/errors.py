@@ -104,6 +104,13 @@ class DatasetWarning(ShapleyCamWarning):
     """
 
 
+class DoubtfulClassWarning(ShapleyCamWarning):
+    """Issued if the labels of a dataset may mean other classes than the model's of these numbers; the message says why.
+
+    Check a few rows, or give labels by the model's own names or numbers.
+    """
+
+
 class DarkPictureWarning(ShapleyCamWarning):
     """Issued if a picture of 16 bits per sample is so dark that its samples may really have fewer bits.
 
@@ -229,6 +236,13 @@ class OldRunWarning(ShapleyCamWarning):
     """Issued if results were written by an earlier version, so that they can be verified only in part.
 
     Evaluate again to get results that can be verified completely.
+    """
+
+
+class MixedVersionsWarning(ShapleyCamWarning):
+    """Issued if a run is continued with other versions of packages than it was begun with.
+
+    Its tables then mix figures of several versions. Evaluate into another folder to get figures of one version.
     """
 
 

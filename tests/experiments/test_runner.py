@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import shutil
+import warnings
 from dataclasses import replace
 from errno import ENOSPC
 from importlib.metadata import version
@@ -36,7 +38,7 @@ from helpers.small_evaluations import (
     tiny_network,
 )
 from shapleycam import Explainer, Network
-from shapleycam.errors import ImageError, LayerError, ModelError, OptionError
+from shapleycam.errors import ImageError, LayerError, MixedVersionsWarning, ModelError, OptionError
 from shapleycam.experiments import Protocol, RunSettings, Store
 from shapleycam.experiments.storage import FolderStorage
 from shapleycam.metrics import MetricOptions, measure
@@ -545,6 +547,20 @@ class TestManifest:
         first, second = Store(tmp_path).manifest["sessions"]
         assert first["versions"]["torch"] == version("torch")
         assert second["versions"]["torch"] == "99"
+
+    def test_other_versions_are_said_where_rows_are_added_to_those_of_earlier_ones(self, shots, tmp_path, monkeypatch):
+        from shapleycam.experiments import provenance
+
+        with pytest.raises(KeyboardInterrupt):
+            run_evaluation(shots, tmp_path, listener=RecordingListener(33, raises(KeyboardInterrupt())))
+        monkeypatch.setattr(provenance, "__version__", "99")
+        expected = rf"begun with shapleycam {re.escape(shapleycam.__version__)}, continued with 99; the tables will mix"
+        with pytest.warns(MixedVersionsWarning, match=expected):
+            run_evaluation(shots, tmp_path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", MixedVersionsWarning)
+            run_evaluation(shots, tmp_path)  # nothing is left to be measured
+            run_evaluation(shots, tmp_path / "new")
 
     @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
     def test_device_that_is_not_there(self, few, tmp_path, device):

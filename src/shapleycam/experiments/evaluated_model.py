@@ -12,7 +12,7 @@ from torch import nn
 
 from shapleycam.errors import ImageError, ModelError, OptionError
 from shapleycam.experiments.datasets.annotations.base import Annotations
-from shapleycam.experiments.datasets.classes import class_numbers
+from shapleycam.experiments.datasets.classes import class_numbers, warn_of_doubtful_classes
 from shapleycam.experiments.datasets.dataset import Dataset
 from shapleycam.experiments.decoding import decode_image
 from shapleycam.experiments.image_metadata import ImageMetadata
@@ -133,7 +133,10 @@ class EvaluatedModel:
     def _evaluators(self, network: Network) -> list[LayerEvaluator]:
         """Return the evaluators of the model, one for each layer of the protocol."""
         dataset = self.dataset
-        classes = class_numbers(dataset.labels, network.labels, _count_classes(network), dataset.classes)
+        described = (dataset.labels, network.labels, _count_classes(network), dataset.classes)
+        classes = class_numbers(*described)
+        if self.protocol.class_rule != "prediction":
+            warn_of_doubtful_classes(*described)
         if self.protocol.class_rule != "prediction" and not any(label is not None for label in classes):
             example = next((repr(label) for label in dataset.labels if label is not None), "none")
             raise OptionError(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, combinations, product
 from typing import Any
 
 import polars as pl
 
 from shapleycam.errors import OptionError
+from shapleycam.experiments.copies_in_words import describe_copies
 from shapleycam.experiments.differences import list_differences
+from shapleycam.experiments.pending_in_words import Pending, describe_pending
 from shapleycam.experiments.results import (
     Column,
     LeadTables,
@@ -22,7 +25,9 @@ from shapleycam.experiments.results import (
 from shapleycam.experiments.results.box_hits import stored_column
 from shapleycam.experiments.results.columns import OF_SEVERAL_MEANS
 from shapleycam.experiments.results.grouping import HEADS, TableOrder
+from shapleycam.experiments.results.leads import resamples_for
 from shapleycam.experiments.results.mean_curves import MeanCurve, mean_curves
+from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.rows import CURVES, LISTS, schema_for
 from shapleycam.experiments.rules import MEASURED_FIELDS, complete_protocol
 from shapleycam.experiments.store import Store
@@ -50,7 +55,7 @@ def summarise_runs(stores: Sequence[Store], metrics: Sequence[str] | None = None
     protocol = _protocol_of(stores[0])
     summary = summarise_frames(_frames(stores, columns), columns, _table_order(stores))
     choices = {name: protocol[name] for name in ("removal", "precision", "smooth")}
-    return replace(summary, copies=_copies_in(stores), **choices)
+    return replace(summary, copies=_copies_in(stores), pending=_pending_in(stores), **choices)
 
 
 def find_leads_of_runs(
@@ -64,7 +69,17 @@ def find_leads_of_runs(
     columns = _columns_of_runs(stores, metrics)
     order = _table_order(stores)
     methods = _resolve_pair(pair, order)
-    return LeadTables(methods, find_leads(_frames(stores, columns), columns, methods, order), columns)
+    resampler = Resampler(resamples_for(_number_of_groups(stores) * len(columns)))
+    leads = find_leads(_frames(stores, columns), columns, methods, order, resampler=resampler)
+    remarks = (describe_pending(_pending_in(stores)), describe_copies(_copies_in(stores)))
+    return LeadTables(methods, leads, columns, resamples=resampler.resamples, remarks=tuple(filter(None, remarks)))
+
+
+def _number_of_groups(stores: Sequence[Store]) -> int:
+    """Return the number of models, layers and utilities that the runs have together."""
+    protocols = [(store.manifest["order"], store.manifest["protocol"]) for store in stores]
+    groups = (product(order, protocol["layers"], protocol["utilities"]) for order, protocol in protocols)
+    return len(set(chain.from_iterable(groups)))
 
 
 def _resolve_pair(pair: tuple[str, str], order: TableOrder) -> tuple[str, str]:
@@ -148,6 +163,16 @@ def _copies_in(stores: Sequence[Store]) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys((name, original) for each in sessions for name, original in each.get("copies", ())))
 
 
+def _pending_in(stores: Sequence[Store]) -> tuple[Pending, ...]:
+    """Return the models of the runs for which images are not measured yet."""
+    counts = (
+        Pending(model, sum(map(len, store.pending(model))), store.images)
+        for store in stores
+        for model in store.manifest["order"]
+    )
+    return tuple(each for each in counts if each.count)
+
+
 def _models(stores: Sequence[Store]) -> list[str]:
     return list(dict.fromkeys(model for store in stores for model in store.manifest["order"]))
 
@@ -196,19 +221,26 @@ def _choose_metrics(
 
 def _refuse_different_protocols(stores: Sequence[Store]) -> None:
     """Refuse runs whose protocols, data or models differ, since their numbers cannot be compared."""
-    first = stores[0]
-    for store in stores[1:]:
-        changed = list_differences(_protocol_of(first), _protocol_of(store), MEASURED_FIELDS)
-        changed += list_differences(*({"dataset": run.manifest["dataset"]} for run in (first, store)))
-        records, store_records = first.manifest["models"], store.manifest["models"]
-        for name in records.keys() & store_records.keys():
-            texts = list_differences(records[name], store_records[name], {"layers", "origin"})
-            changed += [f"{name}: {text}" for text in texts]
+    # Every pair, because two later runs may share a model that the first does not have.
+    for first, second in combinations(stores, 2):
+        changed = list_differences(_protocol_of(first), _protocol_of(second), MEASURED_FIELDS)
+        changed += list_differences(*({"dataset": run.manifest["dataset"]} for run in (first, second)))
+        changed += _differences_of_models(first.manifest["models"], second.manifest["models"])
         if changed:
             raise OptionError(
-                f"{first.storage} and {store.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
+                f"{first.storage} and {second.storage} cannot share a table: {'; '.join(changed)}; give runs of one "
                 "protocol"
             )
+
+
+def _differences_of_models(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the differences between the records of models that both runs have, at layers that both have."""
+    for name in sorted(first.keys() & second.keys()):
+        layers = [models[name].get("layers", {}) for models in (first, second)]
+        common = sorted(layers[0].keys() & layers[1].keys())
+        texts = list_differences(first[name], second[name], {"layers", "origin"})
+        texts += list_differences(*({"layers": {layer: modules[layer] for layer in common}} for modules in layers))
+        yield from (f"{name}: {text}" for text in texts)
 
 
 def _refuse_duplicates(stores: Sequence[Store], frames: Sequence[pl.DataFrame]) -> None:

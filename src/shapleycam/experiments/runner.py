@@ -32,6 +32,7 @@ from shapleycam.experiments.protocol import Protocol
 from shapleycam.experiments.provenance import collect_provenance, working_folder
 from shapleycam.experiments.remaining_chunks import remaining_chunks
 from shapleycam.experiments.run_opening import check_compatible, is_run, open_run
+from shapleycam.experiments.session_versions import warn_of_other_versions
 from shapleycam.experiments.settings import RunSettings
 from shapleycam.experiments.store import Store
 from shapleycam.models.network import Network
@@ -120,7 +121,10 @@ class Evaluation:
         with open_run(self.out, self._manifest(models), self.settings.batch_size) as store:
             remaining = {name: self._remaining_chunks(store, name) for name in models}
             images = len(models) * len(self.dataset)
-            listener.run_started(images, images - sum(len(chunk) for chunks in remaining.values() for chunk in chunks))
+            done = images - sum(len(chunk) for chunks in remaining.values() for chunk in chunks)
+            if 0 < done < images:
+                warn_of_other_versions(store.storage, store.manifest["sessions"])
+            listener.run_started(images, done)
             for evaluated_model in self.evaluated_models:
                 name = evaluated_model.name
                 listener.model_started(name)

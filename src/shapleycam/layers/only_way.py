@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,7 +15,7 @@ from shapleycam.layers.image_flow import ImageFlow
 from shapleycam.layers.way_around import HeldOutputs, blocks_around
 from shapleycam.tracing.extra import NO_EXTRA, ExtraInputs
 from shapleycam.tracing.interception import Interceptor, intercept_calls
-from shapleycam.tracing.interrupts import has_interrupt
+from shapleycam.tracing.interrupts import result_or_none
 from shapleycam.tracing.isolation import isolated_copy
 from shapleycam.tracing.memory_reads import MemoryReads
 from shapleycam.tracing.nested import float_tensors_of, have_same_structure, map_tensors, tensors_of
@@ -71,14 +70,15 @@ def prove_only_way(
     with isolated_copy(model) as copied, torch.no_grad():
         further = tensors_of([extra.positional, dict(extra.keywords)])
         marks = _Marks(ImageFlow(image, further, _tensors_before(copied), len(blocks_around(layer))), layer)
+        memory = MemoryReads(marks.flow.depends)
         interceptors = {copied.get_submodule(block): marks.interceptor(block) for block in blocks_around(layer)}
-        handled = sys.exception()
-        try:
-            with intercept_calls(interceptors), marks.flow, MemoryReads(marks.flow.depends) as memory:
-                output = float_tensors_of(select(run(copied, image, extra, own_images=True)))
-        except Exception as error:  # of the model or the user's function; the explanation's own pass reports it
-            if has_interrupt(error, handled):
-                raise
+
+        def output_of_run() -> list[Tensor]:
+            with intercept_calls(interceptors), marks.flow, memory:
+                return float_tensors_of(select(run(copied, image, extra, own_images=True)))
+
+        output = result_or_none(output_of_run)
+        if output is None:  # an error of the model or the user's function; the explanation's own pass reports it
             return OnlyWay(is_proven=False, extra=extra, reads_further=True)
         is_proven = not memory.are_seen and marks.prove(output)
         return OnlyWay(is_proven, extra, marks.flow.reads_further)

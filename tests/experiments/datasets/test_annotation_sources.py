@@ -64,7 +64,7 @@ class TestMatching:
         for name in ("cat", "dog"):
             write_text(tmp_path / name / "1.xml", voc())
         expected = "1.jpg: 2 annotations are called '1'; name the photographs and the annotations alike, with their"
-        assert refusal(tmp_path, "1.jpg") == f"{expected} sub-folders"
+        assert refusal(tmp_path, "1.jpg") == f"{expected} sub-folders, each once"
 
     def test_stems_with_dots(self, tmp_path):
         write_text(tmp_path / "a.b.xml", voc())
@@ -236,6 +236,32 @@ class TestCoco:
         message = refusal(path, "000007.jpg")
         assert message.startswith(f"{path}: an annotation of 000007.jpg is damaged (")
         assert open_annotations(path).regions_of("000008.jpg") == []
+
+    def test_photographs_whose_names_differ_in_the_suffix_only(self, tmp_path):
+        names = ("a.jpg", "a.png")
+        images = [{"id": number, "file_name": name, "width": 4, "height": 3} for number, name in enumerate(names)]
+        objects = [
+            {"image_id": 0, "category_id": 1, "bbox": [0, 0, 1, 1]},
+            {"image_id": 1, "category_id": 18, "bbox": [0, 0, 1, 1]},
+        ]
+        path = write_text(tmp_path / "a.json", coco(*objects, images=images))
+        annotations = open_annotations(path)
+        assert [annotations.regions_of(name)[0].label for name in names] == ["person", "dog"]
+        assert "2 annotations are called 'a'" in refusal(path, "a.webp")
+
+    def test_one_name_of_two_images_is_refused_for_the_photograph(self, tmp_path):
+        images = [{"id": number, "file_name": "a.jpg", "width": 4, "height": 3} for number in (7, 8)]
+        path = write_text(tmp_path / "a.json", coco({"bbox": [0, 0, 1, 1]}, images=images))
+        assert refusal(path, "a.jpg").startswith("a.jpg: 2 annotations are called 'a.jpg'")
+
+    @pytest.mark.parametrize("what", ["images", "categories"])
+    def test_one_id_of_several_is_refused(self, tmp_path, what):
+        entries = json.loads(coco())[what]
+        path = write_text(tmp_path / "a.json", coco(**{what: [{**entry, "id": 7} for entry in entries]}))
+        assert refusal(path) == (
+            f"{path}: several {what} have the id 7 (1 such id in all); expected an id for each: number them anew, "
+            "and the annotations with them"
+        )
 
     @pytest.mark.parametrize("width", [0, -4, 1 << 40, "4", 4.0])
     def test_sizes_are_bounded(self, tmp_path, width):

@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import csv
+import warnings
 
 import pytest
 import torchvision
 
-from shapleycam.experiments.datasets.classes import class_numbers
+from shapleycam.errors import DoubtfulClassWarning
+from shapleycam.experiments.datasets.classes import class_numbers, warn_of_doubtful_classes
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.models.labels import imagenet_labels
 
 PETS = ["cat", "dog, hound", "Bird"]
+
+
+class TestDoubts:
+    def test_numbers_beyond_the_model_are_those_of_another_list(self):
+        with pytest.warns(DoubtfulClassWarning, match=r"numbers from 1 to 3, and the model's classes 0 to 2;"):
+            warn_of_doubtful_classes([1, 2, 3, None], None, 3, None)
+
+    def test_names_that_are_classes_by_their_order_alone(self):
+        expected = r"knows none of the dataset's 2 class names, .*: 'hund' is class 0, 'cat'; if this is wrong"
+        with pytest.warns(DoubtfulClassWarning, match=expected):
+            warn_of_doubtful_classes(["hund"], ["cat", "dog"], 2, ["hund", "katze"])
+
+    @pytest.mark.parametrize(
+        "described",
+        [
+            ([0, 1, 2, -1, None], None, 3, None),
+            ([5, 9], None, None, None),  # nothing is known of the model
+            (["cat", "owl"], PETS, 3, ["cat", "hund", "vogel"]),  # one name is known, and its place agrees
+            (["owl"], PETS, 3, ["cat", "owl"]),  # by name, since there are not as many
+            (["x"], None, 3, ["x", "y", "z"]),  # the model has no names that could agree
+            (["1"], PETS, 3, ["0", "1", "2"]),
+            (["10"], [f"class {n}" for n in range(11)], 11, sorted(map(str, range(11)))),  # by number, not by order
+        ],
+    )
+    def test_none(self, described):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DoubtfulClassWarning)
+            warn_of_doubtful_classes(*described)
 
 
 class TestNumbers:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from shapleycam.errors import ImageError
+from shapleycam.errors import DatasetWarning, ImageError
 from shapleycam.experiments.datasets import folders
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.images import folders as pictures
@@ -42,6 +42,17 @@ class TestFolder:
         assert dataset.names == ("cat/deep/er/1.PNG", "dog/1.jpg", "dog/2.jpg")
         assert dataset.labels == ("cat", "dog", "dog")
         assert dataset.classes == ("cat", "dog")
+
+    def test_folders_called_as_splits_are_no_classes(self, tmp_path):
+        """A network of two classes would take train for its class 0, and val for its class 1."""
+        touch_files(tmp_path, "train/cat/1.jpg", "Val/2.jpg")
+        with pytest.warns(DatasetWarning, match="the folders Val, train are splits of a dataset by their names"):
+            dataset = open_dataset(tmp_path)
+        assert dataset.names == ("Val/2.jpg", "train/cat/1.jpg")
+        assert (dataset.labels, dataset.classes) == ((None, None), None)
+        assert open_dataset(tmp_path / "train").labels == ("cat",)
+        touch_files(tmp_path, "ship/3.jpg")
+        assert open_dataset(tmp_path).labels == ("Val", "ship", "train")
 
     def test_photographs_beside_sub_folders_have_no_label(self, tmp_path):
         dataset = open_dataset(touch_files(tmp_path, "dog/1.jpg", "x.jpg"))

@@ -8,7 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
-from shapleycam.errors import ImageError, OptionError
+from shapleycam.errors import DatasetWarning, ImageError, OptionError
 from shapleycam.experiments.datasets.opening import open_dataset
 from shapleycam.images import open_photograph
 
@@ -49,23 +49,32 @@ class TestLabels:
         assert open_dataset(rows(label=(datasets.ClassLabel(**feature), [-1, None]))).labels == (None, None)
 
     def test_found_by_its_type(self):
-        dataset = open_dataset(
-            rows(label=(datasets.Value("string"), ["x", "y"]), kind=(datasets.ClassLabel(names=["a"]), [0, 0]))
-        )
-        assert dataset.labels == ("a", "a")
+        hf_dataset = rows(label=(datasets.Value("string"), ["x", "y"]), kind=(datasets.ClassLabel(names=["a"]), [0, 0]))
+        with pytest.warns(DatasetWarning, match="labels are those of column 'kind', not of label; rename"):
+            assert open_dataset(hf_dataset).labels == ("a", "a")
 
     def test_of_several_that_called_label(self):
         hf_dataset = rows(
             fine=(datasets.ClassLabel(names=["a", "b", "c"]), [0, 1]), label=(datasets.ClassLabel(names=["x"]), [0, 0])
         )
-        assert open_dataset(hf_dataset).labels == ("x", "x")
+        with pytest.warns(DatasetWarning, match="labels are those of column 'label', not of fine; rename"):
+            assert open_dataset(hf_dataset).labels == ("x", "x")
 
     def test_of_several_the_finest(self):
         hf_dataset = rows(
             coarse_label=(datasets.ClassLabel(names=["x"]), [0, 0]),
             fine_label=(datasets.ClassLabel(names=["a", "b"]), [0, 1]),
         )
-        assert open_dataset(hf_dataset).labels == ("a", "b")
+        with pytest.warns(DatasetWarning, match="labels are those of column 'fine_label', not of coarse_label; rename"):
+            assert open_dataset(hf_dataset).labels == ("a", "b")
+
+    def test_of_several_the_same_in_a_file_of_them(self, tmp_path):
+        hf_dataset = rows(
+            coarse=(datasets.ClassLabel(names=["x"]), [0, 0]), fine=(datasets.ClassLabel(names=["a", "b"]), [0, 1])
+        )
+        hf_dataset.to_parquet(tmp_path / "rows.parquet")
+        with pytest.warns(DatasetWarning, match="labels are those of column 'fine', not of coarse; rename"):
+            assert open_dataset(tmp_path / "rows.parquet").labels == ("a", "b")
 
     @pytest.mark.parametrize(
         ("kind", "values", "labels"),

@@ -21,6 +21,7 @@ from shapleycam.experiments.results import (
     terminal_tables,
 )
 from shapleycam.experiments.results.lead_figures import lead_figures
+from shapleycam.experiments.results.leads import correct_leads, resamples_for
 from shapleycam.experiments.results.resampling import Resampler
 from shapleycam.experiments.results.statistics import holm
 
@@ -120,6 +121,20 @@ def test_correction_is_for_all_leads_together():
     alone, together = (find_leads(some, columns, PAIR, resampler=Resampler(2000)) for some in (frames[:1], frames))
     assert alone[0].p == together[0].p == 2 / 2**7  # seven differences of one sign: the sign test's least
     assert together[0].p_holm == pytest.approx(3 * alone[0].p_holm)
+
+
+def test_so_few_resamples_that_no_lead_could_be_significant_are_refused():
+    lead = leads_of(random_values(), "coherency")[0][0]
+    assert correct_leads([lead] * 250, 10_000)[0].p_holm == pytest.approx(250 * lead.p)
+    with pytest.raises(OptionError, match=r"251 leads were tested with 10,000 resamples.*give a resampler of 25,100"):
+        correct_leads([lead] * 251, 10_000)
+
+
+def test_each_clear_lead_of_a_large_family_is_significant():
+    lead = replace(leads_of(random_values(), "coherency")[0][0], p=2 / 25_101)  # no resample is on the other side of 0
+    corrected = correct_leads([lead] * 251, resamples_for(251))
+    assert all(lead.is_significant for lead in corrected)
+    assert corrected[0].p_holm == pytest.approx(251 * 2 / 25_101)  # with 10,000 resamples it would be 0.0502
 
 
 # Tables and figures

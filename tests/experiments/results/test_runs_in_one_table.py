@@ -16,11 +16,13 @@ from torch import nn
 
 from helpers.result_rows import failed_row, measured_rows, metrics_named
 from shapleycam.errors import OptionError
-from shapleycam.experiments import Protocol, Store
+from shapleycam.experiments import Protocol, Store, merging
+from shapleycam.experiments.chunk_files import path_of
 from shapleycam.experiments.deviations import PUBLISHED_IMAGES, PUBLISHED_WEIGHTS, describe_deviations
 from shapleycam.experiments.manifest import run_identity
-from shapleycam.experiments.merging import read_curves, summarise_runs
+from shapleycam.experiments.merging import find_leads_of_runs, read_curves, summarise_runs
 from shapleycam.experiments.results import ADCC_OF_MEANS, columns_of, summarise, summarise_frames
+from shapleycam.experiments.results.text_tables import text_tables
 from shapleycam.experiments.rows import metrics_in, to_table
 from shapleycam.experiments.run_opening import open_run
 from shapleycam.metrics import MetricOptions
@@ -92,6 +94,63 @@ def test_the_figures_are_those_of_all_rows_to_the_last_bit(tmp_path):
     rows[5]["average_drop"] = math.nan
     store = write_finished_run(tmp_path, rows, Protocol(metrics=PARTS))
     assert repr(summarise_runs([store])) == repr(summarise(store.rows(), metrics_named(*PARTS)))
+
+
+def write_run_with(path: Path, model: str, method: str, **facts: Any) -> Store:
+    """Write a finished run of one model and method, with these facts in the model's record."""
+    rows = measured_rows(random_values("complexity", methods=(method,)), model)
+    return write_finished_run(path, rows, Protocol(metrics=("complexity",), methods=(method,)), **facts)
+
+
+def test_other_weights_are_refused_also_where_the_first_run_does_not_have_the_model(tmp_path):
+    first = write_run_with(tmp_path / "a", "resnet18", "gradcam")
+    second = write_run_with(tmp_path / "b", "vgg16", "gradcam")
+    third = write_run_with(tmp_path / "c", "vgg16", "layercam", weights="others")
+    with pytest.raises(OptionError, match=r"b and .*c cannot share a table: vgg16: it has other weights"):
+        summarise_runs([first, second, third])
+
+
+def test_resamples_are_enough_for_the_leads_of_all_runs_together(tmp_path, monkeypatch):
+    first = write_run_of(tmp_path / "a", "complexity", "coherency", methods=("gradcam", "layercam"))
+    second = write_run_of(
+        tmp_path / "b", "complexity", "coherency", models=("vgg16", "resnet50"), methods=("hirescam",)
+    )
+    monkeypatch.setattr(merging, "resamples_for", lambda leads: 100 * leads)
+    leads = find_leads_of_runs([first, second], ("gradcam", "layercam"))
+    assert leads.resamples == 100 * 3 * 2  # three networks, two metrics
+    assert "600 resamples" in leads.text_tables()[0].notes[0]
+
+
+def test_a_run_that_is_not_finished_is_said_below_its_tables(tmp_path):
+    store = write_run_of(tmp_path, "complexity")  # 70 images in chunks of 32
+    for path in (path_of("resnet18", range(32, 64)), path_of("vgg16", range(64, 70))):
+        (tmp_path / path).unlink()
+    expected = (
+        "Not finished: 32 of 70 images are not measured yet (resnet18); 6 of 70 images are not measured yet (vgg16). "
+        "The figures are those of the others; the same command goes on."
+    )
+    (table,) = text_tables(summarise_runs([store]))
+    assert table.notes[0] == expected
+    assert table.caption.endswith("38 to 64 images")
+    (table,) = find_leads_of_runs([store], ("gradcam", "layercam")).text_tables()
+    assert expected in table.notes
+
+
+def test_a_network_of_which_nothing_is_measured_yet_is_not_passed_over(tmp_path):
+    store = write_run_of(tmp_path, "complexity")
+    for chunk in store.chunks():
+        (tmp_path / path_of("vgg16", chunk)).unlink()
+    (table,) = text_tables(summarise_runs([store]))
+    assert table.notes[0].startswith("Not finished: 70 of 70 images are not measured yet (vgg16).")
+
+
+def test_one_name_of_a_layer_is_one_module_in_all_runs(tmp_path):
+    first = write_run_with(tmp_path / "a", "vgg16", "gradcam", layers={"before-pool": "30", "0": "0"})
+    second = write_run_with(tmp_path / "b", "vgg16", "layercam", layers={"before-pool": "29"})
+    third = write_run_with(tmp_path / "c", "vgg16", "layercam", layers={"before-pool": "30", "1": "1"})
+    with pytest.raises(OptionError, match=r"vgg16: layers.before-pool was '30', is '29'"):
+        summarise_runs([first, second])
+    assert {cell.method for cell in summarise_runs([first, third]).cells} == {"gradcam", "layercam"}
 
 
 def test_a_model_is_read_by_itself_with_the_columns_that_are_needed(tmp_path, monkeypatch):

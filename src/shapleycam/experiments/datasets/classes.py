@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
+from shapleycam.errors import DoubtfulClassWarning, warn
 from shapleycam.experiments.datasets.dataset import Label
 from shapleycam.models.labels import imagenet_labels
 
@@ -62,6 +63,41 @@ def class_numbers(
 
     known = {label: number(label) for label in set(labels)}
     return [known[label] for label in labels]
+
+
+def warn_of_doubtful_classes(
+    labels: Sequence[Label], model_labels: Sequence[str] | None, n_classes: int | None, classes: Sequence[str] | None
+) -> None:
+    """Issue a `DoubtfulClassWarning` if `class_numbers` may mean other classes than the dataset; arguments as there.
+
+    - Numbers of which some are beyond the model's classes are those of another list, for example one from 1 on; then
+      the numbers that fit are wrong too.
+    - Class names of which the model knows none are only taken in order, because there are as many.
+    """
+    total = len(model_labels) if n_classes is None and model_labels is not None else n_classes
+    if total is None:
+        return
+    numbers = [label for label in labels if isinstance(label, int) and label >= 0]
+    if classes is None and numbers and max(numbers) >= total:
+        warn(
+            DoubtfulClassWarning,
+            f"the labels are numbers from {min(numbers)} to {max(numbers)}, and the model's classes 0 to {total - 1}; "
+            "those that fit may mean other classes too, as where a list counts from 1: give the model's own numbers",
+        )
+    if classes is not None and model_labels is not None and _is_order_alone(classes, model_labels, total):
+        warn(
+            DoubtfulClassWarning,
+            f"the model knows none of the dataset's {total} class names, which are taken in their order: "
+            f"{classes[0]!r:.40} is class 0, {model_labels[0]!r:.40}; if this is wrong, use the model's names",
+        )
+
+
+def _is_order_alone(classes: Sequence[str], model_labels: Sequence[str], total: int) -> bool:
+    """Return whether the classes of a dataset are the model's by their order alone, and not by a name or number."""
+    names = _name_index(tuple(model_labels))
+    if list(classes) == list(map(str, range(total))) or any(names.number(name) is not None for name in classes):
+        return False
+    return _class_order(classes, names, total) == list(range(total))
 
 
 class _NameIndex:

@@ -80,7 +80,22 @@ def refuse_repeated_columns(table: str, columns: Sequence[str]) -> None:
 
 
 def _warn_of_others(table: str, column: str, columns: Sequence[str], known: Sequence[str], content: str) -> None:
-    others = [name for name in columns if name != column and find_column([name], known) is not None]
+    warn_of_others(table, column, [name for name in columns if find_column([name], known) is not None], content)
+
+
+def warn_of_others(table: str, column: str, candidates: Sequence[str], content: str) -> None:
+    """Issue a `DatasetWarning` if other columns than the chosen one may hold the same content ("paths", "labels").
+
+    Examples:
+        >>> import warnings
+        >>> from shapleycam.experiments.datasets.columns import warn_of_others
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     warn_of_others("list.csv", "label", ["label", "species"], "labels")
+        >>> str(caught[0].message)[:57]
+        "list.csv: labels are those of column 'label', not of spec"
+    """
+    others = [name for name in candidates if name != column]
     if others:
         warn(
             DatasetWarning,

@@ -7,11 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from shapleycam.errors import ImageError, RepeatedImageWarning, warn
 from shapleycam.experiments.copies_in_words import describe_copies
-from shapleycam.experiments.datasets.dataset import Dataset
+from shapleycam.experiments.datasets.dataset import Dataset, pixel_hash
 from shapleycam.experiments.datasets.snapshot import Snapshot
 from shapleycam.images import raise_image_errors
 from shapleycam.regular_files import open_regular_file
@@ -74,7 +72,7 @@ def _content_hash(dataset: Dataset, index: int) -> str | None:
             image = dataset.open(index)
             if isinstance(image, Path):
                 return _file_hash(image)
-            return _pixel_hash(image)
+            return pixel_hash(image)
     except (ImageError, OSError):  # reported in the row of the image
         return None
 
@@ -85,8 +83,3 @@ def _file_hash(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _pixel_hash(image: Image.Image) -> str:
-    palette = bytes(image.getpalette("RGBA") or ()) if image.mode == "P" else b""
-    return hashlib.sha256(f"{image.mode} {image.size} ".encode() + palette + image.tobytes()).hexdigest()

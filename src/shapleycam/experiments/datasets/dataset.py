@@ -124,6 +124,16 @@ def open_encoded_image(content: bytes, name: str) -> Image.Image:
         return Image.open(io.BytesIO(content))
 
 
+def pixel_hash(image: Image.Image) -> str:
+    """Return the SHA-256, in hexadecimal, of a picture's pixels and the colours of its palette.
+
+    Raises:
+        OSError: the picture cannot be decoded; Pillow's readers may raise other errors too.
+    """
+    palette = bytes(image.getpalette("RGBA") or ()) if image.mode == "P" else b""
+    return hashlib.sha256(f"{image.mode} {image.size} ".encode() + palette + image.tobytes()).hexdigest()
+
+
 def _check_index(index: int, length: int) -> int:
     """Return a non-negative index; refuse an index out of range."""
     if not -length <= index < length:

@@ -15,20 +15,26 @@ Names = tuple[str, ...]
 
 
 def described_classes(schema: pa.Schema) -> dict[str, Names | None]:
-    """Return the class names of each column of type ClassLabel; columns called label or labels come first.
+    """Return the class names of each column of type ClassLabel, in the order in which they may hold the labels.
 
-    The names are None if they are only numbers.
+    Columns called label or labels come first, then those with the most classes, as for the library itself. The names
+    are None if they are only numbers.
     """
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"].items()
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}
     described = {
-        column: _names(feature.get("names"))
+        column: feature.get("names")
         for column, feature in features
         if column in schema.names and isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
     }
-    return dict(sorted(described.items(), key=lambda item: item[0] not in {"label", "labels"}))
+    columns = sorted(described, key=lambda column: (column not in {"label", "labels"}, -_count(described[column])))
+    return {column: _names(described[column]) for column in columns}
+
+
+def _count(names: object) -> int:
+    return len(names) if isinstance(names, list) else 0
 
 
 def name_labels(origin: str, labels: Sequence[Label], names: Names | None) -> list[Label]:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
+from shapleycam.experiments.datasets.columns import warn_of_others
 from shapleycam.experiments.datasets.dataset import Dataset, Label, open_encoded_image
 from shapleycam.foreign_errors import convert_errors
 from shapleycam.regular_files import is_file, is_there
@@ -90,7 +91,8 @@ def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
 
     - Pictures are in the only column of type Image. If there are several, they are in the one called "image" or "img".
     - Labels are in a column of type ClassLabel: the one called "label" or "labels", or else the one with the most
-      classes. If there is none, they are in a column "label" or "labels" of integers or text.
+      classes. A `DatasetWarning` names the others. If there is none, they are in a column "label" or "labels" of
+      integers or text.
 
     Raises:
         OptionError: the dataset is a stream or a dictionary of splits, has no rows, or does not have a column of
@@ -103,7 +105,7 @@ def from_hugging_face(rows: Any, origin: str) -> HuggingFaceDataset:
         raise OptionError(f"{origin}: the dataset has no rows; expected at least one")
     rows = rows.with_format(None)
     image = _image_column(library, rows.features, origin)
-    label = _label_column(library, rows.features)
+    label = _label_column(library, rows.features, origin)
     feature = None if label is None else rows.features[label]
     names = _class_names(library, feature)
     cells = [None] * len(rows) if label is None else rows.select_columns([label])[:][label]
@@ -161,12 +163,18 @@ def _image_column(library: Any, features: Mapping[str, Any], origin: str) -> str
     return (usual or image_columns)[0]
 
 
-def _label_column(library: Any, features: Mapping[str, Any]) -> str | None:
+def _label_column(library: Any, features: Mapping[str, Any], origin: str) -> str | None:
     label_columns = [name for name, feature in features.items() if isinstance(feature, library.ClassLabel)]
-    if label_columns:
-        return max(label_columns, key=lambda name: (name in _LABELS, len(features[name].names)))
-    value_columns = [name for name in _LABELS if isinstance(features.get(name), library.Value)]
-    return next((name for name in value_columns if _is_integer_or_text(features[name].dtype)), None)
+    value_columns = [
+        name
+        for name in _LABELS
+        if isinstance(features.get(name), library.Value) and _is_integer_or_text(features[name].dtype)
+    ]
+    if not label_columns:
+        return next(iter(value_columns), None)
+    column = max(label_columns, key=lambda name: (name in _LABELS, len(features[name].names)))
+    warn_of_others(origin, column, [*label_columns, *value_columns], "labels")
+    return column
 
 
 def _is_integer_or_text(dtype: str) -> bool:

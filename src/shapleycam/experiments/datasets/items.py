@@ -18,9 +18,10 @@ from torch.utils import data
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.byte_sources import LocalFile
-from shapleycam.experiments.datasets.dataset import Dataset, Label
+from shapleycam.experiments.datasets.dataset import Dataset, Label, pixel_hash
 from shapleycam.experiments.datasets.relative_names import relative_names
 from shapleycam.foreign_errors import convert_errors
+from shapleycam.images import raise_image_errors
 from shapleycam.printable import printable_name
 from shapleycam.regular_files import is_file
 from shapleycam.wording import on_one_line
@@ -56,20 +57,27 @@ class ItemDataset(Dataset):
         return photo
 
     def content_signature(self, index: int) -> str:
-        """Return the signature of the picture's file, or a hash of its pixels if the dataset stores these, else ""."""
+        """Return the signature of the picture's file, or a hash of its pixels; "unreadable" if it cannot be read.
+
+        Nothing else shows that an object holds other pictures than when a run began.
+        """
         if self.paths is not None:
             return LocalFile(str(self.paths[index])).signature()
         pixels = getattr(self.items, "data", None)
         if isinstance(pixels, (np.ndarray, torch.Tensor)) and len(pixels) == len(self.names):
             return hashlib.sha256(np.ascontiguousarray(pixels[index]).tobytes()).hexdigest()
-        return ""
+        try:
+            with raise_image_errors(self.names[index]):
+                return pixel_hash(self.open(index))
+        except ImageError:  # reported in the row of the image
+            return "unreadable"
 
 
 def from_items(source: Any, origin: str | None = None) -> ItemDataset:
     """Return a map-style dataset as a `Dataset`; its items are PIL images, or pairs (PIL image, class number or name).
 
     Raises:
-        OptionError: the dataset has no length or no items, or they are not PIL images.
+        OptionError: the dataset has no length or no items, they are not PIL images, or they change at random.
     """
     origin = origin or type(source).__name__
     if isinstance(source, data.IterableDataset) or not hasattr(source, "__len__") or not hasattr(source, "__getitem__"):
@@ -81,7 +89,7 @@ def from_items(source: Any, origin: str | None = None) -> ItemDataset:
     _check_first(source, origin)
     paths = _paths(source)
     numbers = tuple(f"{index:08d}" for index in range(len(source)))
-    return ItemDataset(
+    dataset = ItemDataset(
         origin=origin,
         items=source,
         names=numbers if paths is None else relative_names(list(map(str, paths))),
@@ -89,6 +97,21 @@ def from_items(source: Any, origin: str | None = None) -> ItemDataset:
         classes=_classes(source),
         paths=paths,
     )
+    _refuse_random(dataset)
+    return dataset
+
+
+def _refuse_random(dataset: ItemDataset) -> None:
+    """Refuse a dataset whose first picture is another one each time that it is read.
+
+    Raises:
+        OptionError: it is, so that a table would be of pictures that nobody can see again.
+    """
+    if dataset.content_signature(0) != dataset.content_signature(0):
+        raise OptionError(
+            f"{dataset.origin}: item 0 is another picture each time it is read; leave random transforms out, so that "
+            "figures belong to pictures that can be seen again"
+        )
 
 
 def _split_item(item: Any) -> tuple[Any, Any]:

@@ -12,7 +12,13 @@ from PIL import Image
 
 from shapleycam.errors import ImageError, OptionError
 from shapleycam.experiments.datasets.byte_sources import ByteSource, reason_of
-from shapleycam.experiments.datasets.columns import PATH_COLUMNS, find_column, label_column, refuse_repeated_columns
+from shapleycam.experiments.datasets.columns import (
+    PATH_COLUMNS,
+    find_column,
+    label_column,
+    refuse_repeated_columns,
+    warn_of_others,
+)
 from shapleycam.experiments.datasets.dataset import Dataset, Label, open_encoded_image
 from shapleycam.experiments.datasets.described_classes import described_classes, name_labels
 from shapleycam.experiments.datasets.labels import labels_of_cells
@@ -93,6 +99,8 @@ def open_pictures(origin: str, sources: Sequence[ByteSource]) -> ParquetDataset:
     label = next(iter(described), None) or label_column(
         origin, [name for name in schema.names if name not in _picture_columns(schema)], column
     )
+    if label in described:
+        warn_of_others(origin, label, list(described), "labels")
     names = described.get(label or "")
     labels: list[Label] = []
     ends: list[int] = []

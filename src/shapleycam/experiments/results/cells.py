@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from shapleycam.errors import OptionError
+from shapleycam.experiments.pending_in_words import Pending
 from shapleycam.experiments.results.columns import Column
 from shapleycam.metrics.table import canonical_metric
 from shapleycam.names import nearest
@@ -125,6 +126,7 @@ class ResultsSummary:
         precision: the precision of the network before the layer, the same for all figures.
         smooth: the smoothing of the maps, the same for all figures.
         copies: pairs (copy, original) of images with the same content; copies count again in the means.
+        pending: the models of unfinished runs, with the number of images that are not measured yet.
 
     Examples:
         >>> from shapleycam.experiments.results import Column, ResultGroup, ResultsSummary
@@ -143,6 +145,7 @@ class ResultsSummary:
     precision: str = "full"
     smooth: str = "none"
     copies: tuple[tuple[str, str], ...] = ()
+    pending: tuple[Pending, ...] = ()
 
     @cached_property
     def by_key(self) -> dict[CellKey, Cell]:

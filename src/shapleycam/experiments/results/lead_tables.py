@@ -31,6 +31,8 @@ class LeadTables:
         leads: leads as `find_leads` returns them.
         columns: the metrics.
         published: published figures, whose leads are shown beside the measured ones; None to show none.
+        resamples: the number of resamples from which the leads were computed.
+        remarks: sentences on the runs, such as that they are not finished.
 
     Examples:
         >>> from shapleycam.experiments.results import Column, LeadTables, MethodLead, ResultGroup
@@ -46,6 +48,8 @@ class LeadTables:
     leads: Sequence[MethodLead]
     columns: Sequence[Column]
     published: PublishedFigures | None = None
+    resamples: int = RESAMPLES_OF_LEADS
+    remarks: tuple[str, ...] = ()
 
     def text_tables(self) -> list[TextTable]:
         """Return a table for each layer."""
@@ -115,9 +119,10 @@ class LeadTables:
     def _notes(self, leads: Sequence[MethodLead]) -> Iterator[str]:
         yield (
             f"Above 0 {self.pair[0]} is better, for metrics of both directions; in brackets the 95% interval over "
-            f"images (paired bootstrap, {RESAMPLES_OF_LEADS:,} resamples)."
+            f"images (paired bootstrap, {self.resamples:,} resamples)."
         )
         yield f"* By more than chance: p at most 5%, corrected by Holm's method for all {len(self.leads)} leads."
+        yield from self.remarks
         compared = [lead for lead in leads if self.published_points(lead) is not None]
         if self.published is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from math import isnan, nan
 
 import polars as pl
 
@@ -15,10 +15,25 @@ from shapleycam.experiments.results.columns import Column, parts_of
 from shapleycam.experiments.results.combining import combine_of
 from shapleycam.experiments.results.grouping import GroupValues, TableOrder, check_columns, group_values, sort_groups
 from shapleycam.experiments.results.resampling import Resampler
-from shapleycam.experiments.results.statistics import holm, lead_from_resamples, pair_values
+from shapleycam.experiments.results.statistics import LEVEL, holm, lead_from_resamples, pair_values
 
 RESAMPLES_OF_LEADS = 10_000
-"""Number of resamples, large enough for the small p that Holm's correction needs in a family of a hundred leads."""
+"""Minimum number of resamples for leads."""
+_RESAMPLES_FOR_EACH = 100
+"""Resamples for each lead of a family. The smallest p is 2 / (resamples + 1), which Holm's correction multiplies by the
+number of leads: so the smallest corrected p is 0.02. With a fixed number of resamples, no lead of a large family could
+be significant, however clear."""
+
+
+def resamples_for(leads: int) -> int:
+    """Return the number of resamples with which a clear lead among so many is significant by Holm's correction.
+
+    Examples:
+        >>> from shapleycam.experiments.results.leads import resamples_for
+        >>> resamples_for(7), resamples_for(336)
+        (10000, 33600)
+    """
+    return max(RESAMPLES_OF_LEADS, _RESAMPLES_FOR_EACH * leads)
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class MethodLead:
     @property
     def is_significant(self) -> bool:
         """Return whether one of the methods is significantly better, at 5% for all leads together."""
-        return self.p_holm <= 0.05 and (self.low > 0 or self.high < 0)
+        return self.p_holm <= LEVEL and (self.low > 0 or self.high < 0)
 
 
 def find_leads(
@@ -76,7 +91,7 @@ def find_leads(
         resampler: draws the images; several calls may share it to draw only once. None for 10,000 resamples.
 
     Raises:
-        OptionError: no model was measured with both methods.
+        OptionError: no model was measured with both methods, or there are too few resamples for so many leads.
 
     Examples:
         >>> import polars as pl
@@ -108,22 +123,53 @@ def find_leads(
         known = ", ".join(sort_by_table(methods, order.methods)) or "no method"
         raise OptionError(f"no model has results of both {pair[0]} and {pair[1]}; these results have {known}")
     ordered = [lead for group in sort_groups(leads, order) for lead in leads[group]]
-    corrected = holm([lead.p for lead in ordered])
-    return [replace(lead, p_holm=p_holm) for lead, p_holm in zip(ordered, corrected, strict=True)]
+    return correct_leads(ordered, resampler.resamples)
+
+
+def correct_leads(leads: Sequence[MethodLead], resamples: int) -> list[MethodLead]:
+    """Return leads with `p_holm` corrected for all of them together.
+
+    Args:
+        leads: leads of any pairs of methods.
+        resamples: the number of resamples from which their p was computed.
+
+    Raises:
+        OptionError: with so few resamples no lead could be significant.
+
+    Examples:
+        >>> from shapleycam.experiments.results import MethodLead, ResultGroup
+        >>> from shapleycam.experiments.results.leads import correct_leads
+        >>> group = ResultGroup("vgg16", "last-conv", "rest", images=10)
+        >>> leads = [MethodLead(group, name, 0.02, 0.01, 0.03, 10, p) for name, p in (("adcc", 0.01), ("road", 0.04))]
+        >>> [lead.p_holm for lead in correct_leads(leads, 10_000)]
+        [0.02, 0.04]
+    """
+    tests = sum(not isnan(lead.p) for lead in leads)
+    smallest = 2 / (resamples + 1)
+    if smallest * tests > LEVEL:
+        raise OptionError(
+            f"{tests} leads were tested with {resamples:,} resamples, by which none can be significant (the smallest p "
+            f"is {smallest:.1e}, times {tests}); give a resampler of {resamples_for(tests):,}"
+        )
+    corrected = holm([lead.p for lead in leads])
+    return [replace(lead, p_holm=p_holm) for lead, p_holm in zip(leads, corrected, strict=True)]
 
 
 def _leads_of_group(
     group: GroupValues, columns: Sequence[Column], pair: tuple[str, str], resampler: Resampler
 ) -> Iterator[MethodLead]:
+    """Yield the lead of a group by each column, from a single pass over the resamples."""
     names = parts_of(columns)
+    pairs = []
     for column in columns:
         parts = [names.index(part) for part in column.parts]
         first, second = (
             group.values[:, group.methods.index(method), parts]
             for method in (pair if column.better == "high" else reversed(pair))
         )
-        both = pair_values(first, second)
-        lead = lead_from_resamples(both, resampler.means(both), combine_of(column))
+        pairs.append(pair_values(first, second))
+    for column, both, drawn in zip(columns, pairs, resampler.means_of_tables(pairs), strict=True):
+        lead = lead_from_resamples(both, drawn, combine_of(column))
         yield MethodLead(group.group, column.name, lead.mean, lead.low, lead.high, lead.n, lead.p)
 
 

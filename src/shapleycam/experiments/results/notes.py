@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from shapleycam.experiments.copies_in_words import describe_copies
+from shapleycam.experiments.pending_in_words import describe_pending
 from shapleycam.experiments.results._doubts import explain_doubt
 from shapleycam.experiments.results._published import PublishedComparison
 from shapleycam.experiments.results.cells import CellKey, MissingResult, ResultGroup, ResultsSummary
@@ -29,12 +30,7 @@ _DIMENSIONS = ("network", "layer", "utility", "method", "metric")
 
 def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *, intervals: bool) -> Iterator[str]:
     """Yield the notes for the table of one layer and utility."""
-    if summary.removal != "zero":
-        yield f"Removal {summary.removal}: it replaced the content of absent places; the paper uses zero."
-    if summary.precision != "full":
-        yield f"Precision {summary.precision}: of the network before the layer; the network after it ran in float32."
-    if summary.smooth != "none":
-        yield f"Maps smoothed by {summary.smooth.replace(',', ', ')}: their values divide no score."
+    yield from _run_notes(summary)
     if intervals:
         yield from _interval_notes(summary)
     if any(cell.lead_significant for cell in summary.cells):
@@ -50,6 +46,18 @@ def notes_of(summary: ResultsSummary, comparison: PublishedComparison | None, *,
     yield from _missing_note("left out by the class rule", summary.left_out, summary.groups)
     if comparison is not None:
         yield from _comparison_notes(summary, comparison)
+
+
+def _run_notes(summary: ResultsSummary) -> Iterator[str]:
+    """Yield notes on what is the same for all figures: an unfinished run, and choices that are not the paper's."""
+    if summary.pending:
+        yield describe_pending(summary.pending)
+    if summary.removal != "zero":
+        yield f"Removal {summary.removal}: it replaced the content of absent places; the paper uses zero."
+    if summary.precision != "full":
+        yield f"Precision {summary.precision}: of the network before the layer; the network after it ran in float32."
+    if summary.smooth != "none":
+        yield f"Maps smoothed by {summary.smooth.replace(',', ', ')}: their values divide no score."
 
 
 def no_result_message(missing: Sequence[MissingResult]) -> str:

@@ -28,6 +28,8 @@ class Resampler:
     Tables with the same number of images share the same draws. The draws for the last number of images are cached,
     because most groups of an evaluation have the same number of images.
 
+    `resamples` is their number.
+
     Args:
         resamples: number of resamples, each of as many images as the table has.
         seed: the seed of the draws.
@@ -40,7 +42,7 @@ class Resampler:
     """
 
     def __init__(self, resamples: int = RESAMPLES, seed: int = 0) -> None:
-        self._resamples, self._seed = resamples, seed
+        self.resamples, self._seed = resamples, seed
         self._cached_images = -1
         self._cached_blocks: list[_Counts] = []
 
@@ -60,7 +62,7 @@ class Resampler:
         partly = ~defined.all(0)
         present = defined[:, partly].astype(float)
         columns[~defined] = 0
-        drawn, start = np.empty((self._resamples, columns.shape[1])), 0
+        drawn, start = np.empty((self.resamples, columns.shape[1])), 0
         for block in self._blocks(len(columns)):
             counts = block.astype(float)
             means = drawn[start : start + len(block)]
@@ -71,11 +73,11 @@ class Resampler:
             start += len(block)
         widths = [table[0].size for table in tables]
         split = np.split(drawn, np.cumsum(widths)[:-1], axis=1)
-        return [part.reshape(self._resamples, *table.shape[1:]) for part, table in zip(split, tables, strict=True)]
+        return [part.reshape(self.resamples, *table.shape[1:]) for part, table in zip(split, tables, strict=True)]
 
     def _blocks(self, images: int) -> Iterable[_Counts]:
         """Return how often each image is drawn, in blocks (rows, images) of all resamples."""
-        if images * self._resamples > _CACHED_BYTES:
+        if images * self.resamples > _CACHED_BYTES:
             return self._draw_blocks(images)
         if images != self._cached_images:
             self._cached_images, self._cached_blocks = images, list(self._draw_blocks(images))
@@ -83,9 +85,9 @@ class Resampler:
 
     def _draw_blocks(self, images: int) -> Iterator[_Counts]:
         generator = np.random.default_rng(self._seed)
-        rows = max(1, min(self._resamples, _BLOCK_BYTES // (8 * max(images, 1))))
-        for start in range(0, self._resamples, rows):
-            yield _draw_counts(generator, images, min(rows, self._resamples - start))
+        rows = max(1, min(self.resamples, _BLOCK_BYTES // (8 * max(images, 1))))
+        for start in range(0, self.resamples, rows):
+            yield _draw_counts(generator, images, min(rows, self.resamples - start))
 
 
 def _draw_counts(generator: np.random.Generator, images: int, rows: int) -> _Counts:

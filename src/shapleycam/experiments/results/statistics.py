@@ -16,7 +16,8 @@ Combine: TypeAlias = Callable[[Array], Array]
 
 TIE = 1e-6
 """Figures that differ by at most this are tied; the means of maps that are equal up to rounding differ by 1e-8."""
-_LEVEL = 0.05
+LEVEL = 0.05
+"""The level of tests; intervals contain the rest, 95%."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def lead_from_resamples(pair: Array, drawn: Array, combine: Combine) -> Lead:
     differences = differences[np.isfinite(differences)]
     low, high = _interval(differences)
     p = max(_two_sided(differences), 2.0 ** (1 - n))
-    return Lead(mean, low, high, n, p, significant=low > 0 and p <= _LEVEL)
+    return Lead(mean, low, high, n, p, significant=low > 0 and p <= LEVEL)
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -153,7 +154,7 @@ def _interval(drawn: Array) -> tuple[float, float]:
     drawn = drawn[np.isfinite(drawn)]
     if not drawn.size:
         return nan, nan
-    low, high = np.quantile(drawn, [_LEVEL / 2, 1 - _LEVEL / 2])
+    low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
     return float(low), float(high)
 
 

@@ -20,36 +20,49 @@ _MASK_LIMIT = 1 << 31
 """Maximum number of pixels of all masks of one photograph; each takes a byte of memory."""
 
 
+def _without_suffix(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix() if PurePosixPath(name).name else name
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+_SPELLINGS: tuple[Callable[[str], str], ...] = (str, _without_suffix, _stem)
+"""The ways in which names are compared, one after the other. The whole name is first: in COCO's JSON, a.jpg and a.png
+may be two photographs."""
+
+
 class NameIndex:
-    """Finds the annotation of a photograph by its relative name without the suffix, or else by its stem.
+    """Finds the annotation of a photograph by its relative name, or else by this name without suffix, or by its stem.
 
     Args:
         entries: pairs of the name in the annotations and the number of the annotation.
     """
 
     def __init__(self, entries: Iterable[tuple[str, int]]) -> None:
-        self._by_name: dict[str, int] = {}
-        self._by_stem: dict[str, list[int]] = {}
+        self._levels: tuple[dict[str, list[int]], ...] = tuple({} for _ in _SPELLINGS)
         for name, entry in entries:
-            spelling = printable_name(name)  # datasets convert the names of photographs in the same way
-            self._by_name.setdefault(_without_suffix(spelling), entry)
-            self._by_stem.setdefault(PurePosixPath(spelling).stem, []).append(entry)
+            printable = printable_name(name)  # datasets convert the names of photographs in the same way
+            for level, spelling in zip(self._levels, _SPELLINGS, strict=True):
+                level.setdefault(spelling(printable), []).append(entry)
 
     def entry_of(self, name: str) -> int | None:
         """Return the number of a photograph's annotation; None if there is none.
 
         Raises:
-            ImageError: no annotation has the photograph's relative name, and several have its stem.
+            ImageError: several annotations have the photograph's name, in the first of the ways in which any has it.
         """
-        if _without_suffix(name) in self._by_name:
-            return self._by_name[_without_suffix(name)]
-        entries = self._by_stem.get(PurePosixPath(name).stem, [])
-        if len(entries) > 1:
-            raise ImageError(
-                f"{name}: {len(entries)} annotations are called {PurePosixPath(name).stem!r}; name the photographs and "
-                "the annotations alike, with their sub-folders"
-            )
-        return entries[0] if entries else None
+        for level, spelling in zip(self._levels, _SPELLINGS, strict=True):
+            entries = level.get(spelling(name), [])
+            if len(entries) > 1:
+                raise ImageError(
+                    f"{name}: {len(entries)} annotations are called {spelling(name)!r}; name the photographs and the "
+                    "annotations alike, with their sub-folders, each once"
+                )
+            if entries:
+                return entries[0]
+        return None
 
 
 class FolderAnnotations(Annotations):
@@ -129,7 +142,3 @@ def fingerprint_of(annotations: Annotations, names: Sequence[str]) -> str:
             digest.update(repr((name, region.label, region.box, region.size)).encode())
             digest.update(b"" if region.mask is None else region.mask.tobytes())
     return digest.hexdigest()
-
-
-def _without_suffix(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix() if PurePosixPath(name).name else name

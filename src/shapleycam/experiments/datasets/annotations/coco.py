@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from shapleycam.experiments.datasets.annotations.base import Annotations, NameIn
 from shapleycam.experiments.datasets.regions import Region
 from shapleycam.images import PIXEL_LIMIT, Box
 from shapleycam.images.object_masks import decode_run_lengths, mask_from_polygons, mask_from_run_lengths
+from shapleycam.wording import counted
 
 
 class CocoAnnotations(Annotations):
@@ -23,6 +26,8 @@ class CocoAnnotations(Annotations):
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self.origin = str(path)
         categories = content.get("categories", ())
+        _refuse_repeated_ids(path, "images", content["images"])
+        _refuse_repeated_ids(path, "categories", categories)
         self._categories: dict[Any, str] = {category["id"]: str(category["name"]) for category in categories}
         self._images = [(image["file_name"], (image["width"], image["height"])) for image in content["images"]]
         entries = {image["id"]: entry for entry, image in enumerate(content["images"])}
@@ -58,11 +63,25 @@ class CocoAnnotations(Annotations):
         return Region(label, _box(fields["bbox"]), _mask(fields["segmentation"], size), size)
 
 
+def _refuse_repeated_ids(path: Path, what: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Refuse entries with the same id, as in files that were joined: their annotations cannot be told apart.
+
+    Raises:
+        ImageError: there are such entries.
+    """
+    repeated = [number for number, times in Counter(entry["id"] for entry in entries).items() if times > 1]
+    if repeated:
+        raise ImageError(
+            f"{path}: several {what} have the id {repeated[0]!r:.40} ({counted(len(repeated), 'such id')} in all); "
+            "expected an id for each: number them anew, and the annotations with them"
+        )
+
+
 def read_coco(path: Path) -> CocoAnnotations:
     """Return the annotations in a COCO file.
 
     Raises:
-        ImageError: the file cannot be read, or is not COCO's JSON.
+        ImageError: the file cannot be read, is not COCO's JSON, or gives one id to several images or categories.
     """
     try:
         return CocoAnnotations(path, json.loads(read_content(path)))
