@@ -117,8 +117,11 @@ def panel_boxes(
 ) -> list[Box]:
     """Return the boxes that offer a few options, for the fields that a view reads.
 
-    They offer removal "samples" only if there are reference photographs.
+    They offer removal "samples" only if there are reference photographs. Defaults depend on the fields that the view
+    reads, as its answer does: the ladder has the default utility also where the address has a second class.
     """
+    shown = set(fields)
+    question = question.only(shown)
     removals = {name: line for name, line in REMOVALS.items() if has_reference or name != SAMPLES.name}
     boxes = {
         "model": _box("model", "Model", None, {"": {name: name for name in models}}, question.model, models[0]),
@@ -148,7 +151,6 @@ def panel_boxes(
         "sign": _box("sign", "Sign of the values that maps show", None, {"": _SIGNS}, question.sign, _USUAL_SIGN),
         "top_value": _places_box(question.top_value),
     }
-    shown = set(fields)
     if "layer" in shown and question.layer != INPUT:  # these fields are for the input; elsewhere only if they are set
         shown -= {name for name in ABOUT_PLAYERS if not getattr(question, name)}
     return [boxes[field] for field in boxes if field in shown]
