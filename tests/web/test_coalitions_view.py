@@ -140,7 +140,7 @@ class TestBoard:
         assert {int(place) for place, is_in, *_ in pressed if is_in == "false"} == {0, 48}
         assert [(int(row) - 1) * 7 + int(column) - 1 for *_, row, column in pressed] == list(range(49))
         assert facts_of(html)["Places in"] == "47 of 49"
-        assert 'data-address="answer/coalition-value?layer=body"' in html
+        assert 'data-address="answer/coalition-value?layer=body&amp;server=' in html
 
     def test_the_picture_is_what_the_network_sees(self, views):
         picture = np.asarray(Image.open(BytesIO(views.picture("input", layer="body")))).astype(int)

@@ -58,7 +58,7 @@ class TestEachTab:
         monkeypatch.setattr(ModelCache, "get", lambda *_: pytest.fail("the model was loaded"))
         response = client.get(f"/{tab}")
         assert response.status_code == 200
-        assert f'hx-get="answer/{tab}?"' in response.text
+        assert f'hx-get="answer/{tab}?server=' in response.text
 
     def test_leads_to_the_others_with_the_whole_question(self, tab, client):
         html = client.get(f"/{tab}?{QUESTION}").text

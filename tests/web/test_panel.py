@@ -52,6 +52,13 @@ class TestBoxes:
         assert chosen(boxes(Question(against="cat"))["utility"]) == ["logit"]
         assert "rest" in values(boxes(Question(against="cat"))["utility"])
 
+    def test_fields_that_the_view_does_not_read_change_no_default(self):
+        elsewhere = Question(layer="input", against="cat")
+        shown = boxes(elsewhere, "ladder")
+        assert [chosen(shown[name]) for name in ("method", "utility")] == [["pathcam-h"], ["rest"]]
+        shown = boxes(elsewhere)
+        assert [chosen(shown[name]) for name in ("method", "utility")] == [["sampledshapley"], ["logit"]]
+
     def test_what_the_address_says_is_chosen_in_any_spelling(self):
         offered = boxes(Question(model="two", method="Grad-CAM", utility="ReST", removal="Mean"))
         assert [chosen(box) for box in offered.values()] == [

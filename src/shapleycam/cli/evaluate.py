@@ -66,18 +66,24 @@ class ProtocolGroup(MosaicGroup):
         typer.Option("--objects", help="For the pointing metrics: a folder of VOC XML or PNG masks, or a COCO .json."),
     ] = None
     any_object: Annotated[
-        bool, typer.Option("--any-object", help="Pointing metrics ask for any object, not one of the class.")
+        bool, typer.Option("--any-object", help="Pointing metrics accept any object, not only those of the class.")
     ] = False
     preprocess: Annotated[
         Literal["own", "paper"],
-        typer.Option("--preprocess", help="The model's own, or the paper's: Resize(256), CenterCrop(224), ImageNet's."),
+        typer.Option(
+            "--preprocess",
+            help="The model's own, or the paper's: Resize(256), CenterCrop(224), ImageNet's mean.",
+        ),
     ] = "own"
     mask_space: Annotated[
         Literal["normalised", "pixels"],
-        typer.Option("--mask-space", help="Where masks multiply, so that hidden is: the mean colour, or black."),
+        typer.Option(
+            "--mask-space",
+            help="Where the mask is multiplied, which decides how hidden pixels look: the mean colour, or black.",
+        ),
     ] = "normalised"
     baseline: Annotated[
-        Literal["zero", "mean", "blur"], typer.Option("--baseline", help="What is put where a mask hides.")
+        Literal["zero", "mean", "blur"], typer.Option("--baseline", help="What replaces the pixels that a mask hides.")
     ] = "zero"
     removal: options.Removal = "zero"
     precision: options.Precision = "full"

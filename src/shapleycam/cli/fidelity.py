@@ -40,8 +40,8 @@ class MeasuredGroup:
         Literal["layer", "input"],
         typer.Option(
             "--truth",
-            help="What values are compared with: the layer's own Shapley values, or the input's, of regions of the "
-            "photograph (--players, default 7x7); --removal then is of these regions.",
+            help="The values to compare with: the layer's own Shapley values, or those of regions of the photograph at "
+            "the input (--players, default 7x7); --removal is then that of these regions.",
         ),
     ] = "layer"
 
@@ -51,7 +51,8 @@ class TrueValuesEstimatorGroup(RegionEstimatorGroup):
     """The options of the estimators; the tolerance is that of the true values."""
 
     tolerance: Annotated[
-        float, typer.Option("--tolerance", help="Standard error, as a share of the values, of the true values.")
+        float,
+        typer.Option("--tolerance", help="Sample the true values until their standard error is this share of them."),
     ] = 0.005
 
     def check_for(self, truth: str) -> None:

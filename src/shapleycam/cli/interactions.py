@@ -50,8 +50,8 @@ class PairsGroup:
         typer.Option(
             "--rounds",
             min=0,
-            help="Sample the Shapley interaction index in so many rounds (2 or more; right for any head); "
-            "0: take it from the second-order game.",
+            help="Sample the Shapley interaction index in this number of rounds (2 or more; correct for any head); "
+            "0: compute it from the second-order game.",
         ),
     ] = 0
     seed: options.Seed = 0

@@ -26,7 +26,9 @@ from shapleycam.printable import printable_name
 class LadderNetworkGroup(NetworkGroup):
     """The options of a network that is the command's argument, and of the question about its input."""
 
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="As for explain --model.")] = options.DEFAULT_MODEL
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, as in explain --model.")] = (
+        options.DEFAULT_MODEL
+    )
     output: options.Output = None
     utility: options.UtilityName = "rest"
     removal: options.InputRemoval = "zero"
@@ -48,7 +50,7 @@ class RungsGroup:
     ] = None
     method: Annotated[
         list[str] | None,
-        typer.Option("--method", help="A method that is measured at each layer; default: hirescam. Repeatable."),
+        typer.Option("--method", help="A method to measure at each layer; default: hirescam. Repeatable."),
     ] = None
 
     @property
@@ -77,8 +79,8 @@ class RegionsGroup(EstimatorGroup):
         typer.Option(
             "--runs",
             min=1,
-            help="Runs of the model, a photograph, for the input's values, in two halves, and for each layer's, of "
-            "what comes after it; default: 2000.",
+            help="For each photograph: the number of runs of the model for the input's values, in two halves, and of "
+            "runs of the layers behind each layer for its values; default: 2000.",
         ),
     ] = None
     seed: options.Seed = 0
@@ -89,14 +91,15 @@ class LadderFilesGroup(FilesGroup):
     """The options of the files to write, and of the folder in which values are stored."""
 
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="A PNG of the correlations with the input's values, by price.")
+        Path | None,
+        typer.Option("--plot", help="Draw the correlations with the input's values, by price, into this PNG."),
     ] = None
     to_csv: Annotated[Path | None, typer.Option("--csv", help="A CSV file of every photograph, layer and method.")] = (
         None
     )
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="A folder in which values are kept: the same command goes on from there."),
+        typer.Option("--out", help="A folder for the values; the same command continues from there."),
     ] = None
 
 

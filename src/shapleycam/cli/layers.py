@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 class NamedNetworkGroup(NetworkGroup):
     """The options of a network that is the command's argument."""
 
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="As for --model.")] = options.DEFAULT_MODEL
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, as in explain --model.")] = (
+        options.DEFAULT_MODEL
+    )
     output: options.Output = None
     utility: options.UtilityName = "rest"
     removal: options.Removal = "zero"

@@ -25,7 +25,7 @@ _LONG = 2**20
 
 
 def models(
-    search: Annotated[str | None, typer.Argument(metavar="WORD", help="List the names with this in them.")] = None,
+    search: Annotated[str | None, typer.Argument(metavar="WORD", help="List only names that contain this.")] = None,
     *,
     as_json: options.Json = False,
 ) -> None:

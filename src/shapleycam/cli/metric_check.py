@@ -49,7 +49,9 @@ class CheckGroup:
         list[str] | None,
         typer.Option("--method", help="With --check: a method, or a set; paper is the default. Repeatable."),
     ] = None
-    limit: Annotated[int, typer.Option("--limit", min=1, help="With --check: only the first so many photographs.")] = 20
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="With --check: only this number of photographs, from the first on.")
+    ] = 20
     seed: options.Seed = 0
     to_csv: Annotated[Path | None, typer.Option("--csv", help="With --check: a CSV file of the scores.")] = None
 

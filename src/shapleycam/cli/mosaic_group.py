@@ -23,13 +23,16 @@ class MosaicGroup:
         typer.Option(
             "--mosaic",
             metavar="N",
-            help="Measure mosaics of N x N photographs that the network is sure of, each of another class (the grid "
-            "pointing game); with --class label the class of one cell is explained, and --metric relevance_mass is the "
-            "share of positive values in that cell.",
+            help="Measure mosaics of N x N photographs that the network is sure of, each of a different class (the "
+            "grid pointing game); with --class label the class of one cell is explained, and --metric relevance_mass "
+            "is the share of positive values in that cell.",
         ),
     ] = None
     confidence: Annotated[
-        float, typer.Option("--confidence", help="Of --mosaic: the probability from which on the network is sure.")
+        float,
+        typer.Option(
+            "--confidence", help="For --mosaic: the network is sure of a photograph from this probability on."
+        ),
     ] = 0.9
 
     def join(

@@ -9,10 +9,10 @@ import typer
 
 ImagePaths: TypeAlias = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="IMAGE", help="Photographs, or folders of them; none: one that comes along."),
+    typer.Argument(metavar="IMAGE", help="Photographs, or folders of them; default: a built-in example."),
 ]
 ImagePath: TypeAlias = Annotated[
-    Path | None, typer.Argument(metavar="IMAGE", help="A photograph; none: one that comes along.")
+    Path | None, typer.Argument(metavar="IMAGE", help="A photograph; default: a built-in example.")
 ]
 Model: TypeAlias = Annotated[
     str,
@@ -23,50 +23,54 @@ Model: TypeAlias = Annotated[
     ),
 ]
 Checkpoint: TypeAlias = Annotated[
-    Path | None, typer.Option("--checkpoint", help="Weights: .safetensors, or a .pth of plain tensors.")
+    Path | None, typer.Option("--checkpoint", help="A file of weights: .safetensors, or .pth with plain tensors.")
 ]
 Pretrained: TypeAlias = Annotated[
-    bool, typer.Option("--pretrained/--no-pretrained", help="Published weights, or an untrained network.")
+    bool, typer.Option("--pretrained/--no-pretrained", help="Load the published weights, or make an untrained network.")
 ]
 _LAYER = "before-pool (the default), last-conv, a dotted name (see: shapleycam layers MODEL), or input: the image."
 Layer: TypeAlias = Annotated[str | None, typer.Option("--layer", help=_LAYER)]
 Layers: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--layer", help=f"{_LAYER} Repeatable: the heatmaps are then fused.")
+    list[str] | None, typer.Option("--layer", help=f"{_LAYER} Repeatable: the heatmaps of several layers are fused.")
 ]
 Fuse: TypeAlias = Annotated[
-    str, typer.Option("--fuse", help="How heatmaps of several layers become one: mean, maximum or product.")
+    str, typer.Option("--fuse", help="How heatmaps of several layers are combined: mean, maximum or product.")
 ]
 Layout: TypeAlias = Annotated[
     str | None,
-    typer.Option("--layout", help="Of the layer, where it cannot be proven: NCHW, NHWC or 'tokens 14x14 after 1'."),
+    typer.Option(
+        "--layout", help="The layout of the layer, if it cannot be proven: NCHW, NHWC or 'tokens 14x14 after 1'."
+    ),
 ]
 Output: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--output", help="The part of what the model returns that is explained, by name or position (from 0)."
-    ),
+    typer.Option("--output", help="The part of the model's output that is explained, by name or position (from 0)."),
 ]
 UtilityName: TypeAlias = Annotated[
     str,
     typer.Option(
         "--utility",
-        help="What is explained: rest, logit, log_probability, probability, log_odds; of labels that stand beside "
-        "others sigmoid_rest, sigmoid_log_probability, sigmoid_probability; of a regression value.",
+        help="What is explained: rest, logit, log_probability, probability, log_odds; for models with several labels "
+        "per image sigmoid_rest, sigmoid_log_probability, sigmoid_probability; for regression value.",
     ),
 ]
 Against: TypeAlias = Annotated[
     str | None,
-    typer.Option("--against", metavar="CLASS", help="Why the class and not this one: of the two alone, by --utility."),
+    typer.Option(
+        "--against",
+        metavar="CLASS",
+        help="Explain why the class and not this one; --utility is computed for these two classes alone.",
+    ),
 ]
 Removal: TypeAlias = Annotated[
     str,
     typer.Option(
         "--removal",
         metavar="zero|mean|blur|impute|drop|samples|FILE",
-        help="What stands in for places that are absent: zero (the paper's), mean (over the image's own places, or "
-        "over --reference), or a FILE of numbers, .npy or .npz, shaped as the layer's activation. With --layer input "
-        "also blur (the image under a Gaussian), impute (filled in from the pixels around), drop (patches left out of "
-        "a vision transformer) or samples (each of the --reference photographs).",
+        help="What replaces absent places: zero (as in the paper), mean (over the image's own places, or over "
+        "--reference), or a FILE of numbers, .npy or .npz, with the shape of the layer's activation. With --layer "
+        "input also blur (the image under a Gaussian), impute (filled in from the surrounding pixels), drop (patches "
+        "left out of a vision transformer) or samples (each of the --reference photographs).",
     ),
 ]
 InputRemoval: TypeAlias = Annotated[
@@ -74,8 +78,8 @@ InputRemoval: TypeAlias = Annotated[
     typer.Option(
         "--removal",
         metavar="zero|mean|blur|FILE",
-        help="What stands in for absent regions of the photograph: zero, mean (the image's own, or over --reference), "
-        "blur, or a FILE of numbers, .npy or .npz, shaped as the network's input. At the layers it is zero.",
+        help="What replaces absent regions of the photograph: zero, mean (of the image itself, or over --reference), "
+        "blur, or a FILE of numbers, .npy or .npz, with the shape of the network's input. At the layers it is zero.",
     ),
 ]
 Reference: TypeAlias = Annotated[
@@ -83,8 +87,8 @@ Reference: TypeAlias = Annotated[
     typer.Option(
         "--reference",
         metavar="IMAGE",
-        help="A photograph, or a folder of them, over which --removal mean takes the layer's mean, or which --removal "
-        "samples puts in the place of absent pixels. Repeatable.",
+        help="A photograph, or a folder of them. --removal mean takes the layer's mean over them, and --removal "
+        "samples puts their pixels in the place of absent ones. Repeatable.",
     ),
 ]
 Methods: TypeAlias = Annotated[
@@ -99,8 +103,8 @@ BoxOfDetector: TypeAlias = Annotated[
     typer.Option(
         "--box",
         metavar="N|X0,Y0,X1,Y1",
-        help="Of a detector the box that is explained: its number, the best is 0, or corners in pixels of the "
-        "photograph, for the detected box that overlaps them most; with --target of that class.",
+        help="The box of a detector that is explained: its number (0 is the best), or corners in pixels of the "
+        "photograph for the detected box with the largest overlap; with --target, a box of that class.",
     ),
 ]
 Smooth: TypeAlias = Annotated[
@@ -109,16 +113,22 @@ Smooth: TypeAlias = Annotated[
         "--smooth",
         metavar="NAME,...",
         help="Smooth the map by augment (mirror image and intensities), eigen (the first component of the channels), "
-        "noise (noisy images), or several; the values then divide no score.",
+        "noise (noisy images), or several; the values then do not add up to a score.",
     ),
 ]
 Nodes: TypeAlias = Annotated[
     str,
-    typer.Option("--nodes", metavar="K|auto", help="Gradients along the path, for pathcam; auto: as many as needed."),
+    typer.Option(
+        "--nodes",
+        metavar="K|auto",
+        help="For pathcam: the number of gradients along the path; auto: as many as needed.",
+    ),
 ]
 Tolerance: TypeAlias = Annotated[
     float,
-    typer.Option("--tolerance", help="Standard error, as a share of the values, to which sampledshapley samples."),
+    typer.Option(
+        "--tolerance", help="For sampledshapley: sample until the standard error is this share of the values."
+    ),
 ]
 Players: TypeAlias = Annotated[
     str | None,
@@ -149,20 +159,20 @@ Runs: TypeAlias = Annotated[
     typer.Option(
         "--runs",
         min=1,
-        help="Runs of what comes after the layer, a photograph, for methods that play the game; default: no limit, and "
-        "1000 with --layer input, where each is a run of the model. Methods of masked images that take more "
-        "are refused.",
+        help="For methods that play the game: the maximum number of runs of the layers behind --layer, for each "
+        "photograph; default: no limit, but 1000 with --layer input, where each is a run of the model. Methods of "
+        "masked images that need more are refused.",
     ),
 ]
 Memory: TypeAlias = Annotated[
-    int, typer.Option("--memory", min=1, help="Megabytes that a batch of coalitions may take, about.")
+    int, typer.Option("--memory", min=1, help="Approximate memory of a batch of coalitions, in megabytes.")
 ]
 Precision: TypeAlias = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="Of what comes before the layer: full, the network's own, or bfloat16, faster on CPUs that compute in it; "
-        "fidelity measures what it changes.",
+        help="The precision before the layer: full (the network's own), or bfloat16, which is faster on CPUs that "
+        "support it; the command fidelity measures the difference.",
     ),
 ]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", help="Folder for the files.")]
@@ -170,7 +180,9 @@ Device: TypeAlias = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda or mps; default: the GPU if there is one.")
 ]
 BatchSize: TypeAlias = Annotated[int, typer.Option("--batch-size", min=1, help="Photographs per forward pass.")]
-Seed: TypeAlias = Annotated[int, typer.Option("--seed", help="For what is random, with each image's content.")]
+Seed: TypeAlias = Annotated[
+    int, typer.Option("--seed", help="The seed of random numbers, which also depend on the content of each image.")
+]
 View: TypeAlias = Annotated[
     Literal["photo", "input"] | None,
     typer.Option(
@@ -191,48 +203,64 @@ Results: TypeAlias = Annotated[
 Models: TypeAlias = Annotated[
     list[str] | None, typer.Option("--model", help="As in explain (see: shapleycam models). Repeatable.")
 ]
-Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many photographs.")]
+Limit: TypeAlias = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Only this number of photographs, from the first on.")
+]
 Workers: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--workers",
         min=0,
-        help="Processes that decode photographs ahead; default: as cores are to spare, 0 of two; 0 on Windows, macOS "
-        "and from Python 3.14 on, where they are slow to start.",
+        help="Processes that decode photographs in advance; default: the number of spare cores (0 with two cores), and "
+        "0 on Windows, macOS and from Python 3.14 on, where processes start slowly.",
     ),
 ]
 EngineName: TypeAlias = Annotated[
-    Literal["local", "ray"], typer.Option("--engine", help="Where the work is done: here, or by a Ray cluster.")
+    Literal["local", "ray"],
+    typer.Option("--engine", help="Where the work is done: in this process, or on a Ray cluster."),
 ]
 Address: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--address", help="Ray: auto, HOST:PORT or ray://HOST:PORT; default: a cluster of this machine's own."
+        "--address", help="Ray: auto, HOST:PORT or ray://HOST:PORT; default: start a cluster on this machine."
     ),
 ]
 Actors: TypeAlias = Annotated[
-    int | None, typer.Option("--actors", min=1, help="Ray: how many hold the model; default: as many as fit.")
+    int | None,
+    typer.Option(
+        "--actors", min=1, help="Ray: the number of actors, each with a copy of the model; default: as many as fit."
+    ),
 ]
 ActorCpus: TypeAlias = Annotated[
     int | None,
-    typer.Option("--actor-cpus", min=1, help="Ray: CPUs of each; default: one beside a GPU, else all of a node."),
+    typer.Option(
+        "--actor-cpus", min=1, help="Ray: CPUs of each actor; default: one if it has a GPU, otherwise all of a node."
+    ),
 ]
 ActorGpus: TypeAlias = Annotated[
     float | None,
-    typer.Option("--actor-gpus", min=0, help="Ray: GPUs of each, 0.5 say; default: 1 where the cluster has some."),
+    typer.Option(
+        "--actor-gpus", min=0, help="Ray: GPUs of each actor, such as 0.5; default: 1 if the cluster has GPUs."
+    ),
 ]
 Strict: TypeAlias = Annotated[
-    bool, typer.Option("--strict", help="Stop at a photograph that cannot be measured; otherwise it is counted.")
+    bool,
+    typer.Option(
+        "--strict", help="Stop at a photograph that cannot be measured; without this option it is counted and skipped."
+    ),
 ]
 RetryErrors: TypeAlias = Annotated[
-    bool, typer.Option("--retry-errors", help="Measure again what an earlier session of the run could not measure.")
+    bool,
+    typer.Option(
+        "--retry-errors", help="Try again the photographs that an earlier session of the run could not measure."
+    ),
 ]
 Plan: TypeAlias = Annotated[
     bool,
-    typer.Option("--plan", help="Print what there is to do and what it takes, by a short trial; nothing is written."),
+    typer.Option("--plan", help="Print the work and its expected cost, from a short trial; nothing is written."),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
-Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Neither progress nor notes.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object per line on stdout.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Print neither progress nor notes.")]
 Timings: TypeAlias = Annotated[
     bool, typer.Option("--timings", help="Print where the time went, imports included, on stderr.")
 ]

@@ -34,14 +34,20 @@ class PageGroup:
     """The options of the page: its file; for photographs the background; for a run the number of maps and its data."""
 
     out: Annotated[
-        Path | None, typer.Option("--out", help="The file; default: report.html beside you, named after a run.")
+        Path | None,
+        typer.Option("--out", help="The file; default: report.html in the current folder, or the name of the run."),
     ] = None
     view: options.View = None
     maps: Annotated[
-        int, typer.Option("--maps", min=0, help="Of a run: photographs a layer and utility whose maps are made again.")
+        int,
+        typer.Option(
+            "--maps",
+            min=0,
+            help="For a run: the number of photographs per layer and utility whose maps are computed again.",
+        ),
     ] = 3
     data: Annotated[
-        str | None, typer.Option("--data", help="Of a run: where its photographs are now, if not where they were.")
+        str | None, typer.Option("--data", help="For a run: where its photographs are now, if they have moved.")
     ] = None
 
 
@@ -51,7 +57,7 @@ class ReportNetworkGroup(NetworkGroup):
 
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Of photographs as in explain; of a run, your own model whose code may run."),
+        typer.Option("--model", help="For photographs: as in explain. For a run: your own model, whose code may run."),
     ] = None
     layer: options.Layer = None
     layout: options.Layout = None

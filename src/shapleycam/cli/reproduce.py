@@ -28,7 +28,7 @@ def reproduce(  # noqa: PLR0913  # the experiment, and three groups of how it is
     ] = None,
     utility: Annotated[
         Literal["rest", "log_probability", "logit"],
-        typer.Option("--utility", help="The paper's tables are of rest; its author's ablations of the others."),
+        typer.Option("--utility", help="rest: the paper's tables; the others: its author's ablations."),
     ] = "rest",
     pretrained: options.Pretrained = True,
     limit: options.Limit = None,

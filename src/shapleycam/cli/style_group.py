@@ -20,7 +20,7 @@ class StyleGroup:
         typer.Option(
             "--sign",
             help="Draw what speaks for the class, what speaks against it, or signed values; default: positive, and "
-            "both where the values are of regions.",
+            "both if the players are regions.",
         ),
     ] = None
     colours: Annotated[
@@ -33,19 +33,24 @@ class StyleGroup:
     top_value: Annotated[
         float | None,
         typer.Option(
-            "--top-value", metavar="SHARE", help="Show only the fewest places that hold this share of the value: 0.5."
+            "--top-value",
+            metavar="SHARE",
+            help="Show only the strongest places that together hold this share of the value, such as 0.5.",
         ),
     ] = None
     top_area: Annotated[
         float | None,
-        typer.Option("--top-area", metavar="SHARE", help="Show only the strongest places, of this share of the area."),
+        typer.Option(
+            "--top-area", metavar="SHARE", help="Show only the strongest places that cover this share of the area."
+        ),
     ] = None
     plain: Annotated[
-        bool, typer.Option("--plain", help="Draw values of regions as maps of places: without borders or grey.")
+        bool,
+        typer.Option("--plain", help="Draw values of regions as maps of places, without borders and without grey."),
     ] = False
-    side_by_side: Annotated[
-        bool, typer.Option("--side-by-side", help="Put the photograph without colours beside its maps.")
-    ] = False
+    side_by_side: Annotated[bool, typer.Option("--side-by-side", help="Show the plain photograph beside its maps.")] = (
+        False
+    )
 
     def drawn(self, view: Literal["photo", "input"] | None) -> DrawnMap:
         """Return the library's choices for drawing maps over `view`.

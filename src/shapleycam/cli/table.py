@@ -26,21 +26,26 @@ def table(
     runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of evaluate's results, or URLs.")],
     *,
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="Only this metric, or of this set. Repeatable.")
+        list[str] | None, typer.Option("--metric", help="Only this metric, or the metrics of this set. Repeatable.")
     ] = None,
     lead: Annotated[
         str | None,
-        typer.Option("--lead", metavar="A:B", help="In place of means: how far method A is better than B."),
+        typer.Option("--lead", metavar="A:B", help="Instead of means: by how much method A is better than B."),
     ] = None,
     form: Annotated[
         Literal["terminal", "markdown", "latex", "html", "csv"],
-        typer.Option("--format", help="How it is written; csv has a line a figure, as fractions."),
+        typer.Option(
+            "--format", help="The format of the tables; csv has one line per number, and fractions instead of percent."
+        ),
     ] = "terminal",
     against: Annotated[
         Literal["paper"] | None, typer.Option("--against", help="Also print the difference from the published figures.")
     ] = None,
     intervals: Annotated[
-        bool, typer.Option("--intervals/--no-intervals", help="With half of the 95% interval behind each figure.")
+        bool,
+        typer.Option(
+            "--intervals/--no-intervals", help="Show half of the width of the 95% interval behind each number."
+        ),
     ] = True,
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Draw figures into this folder, as PNG.")

@@ -41,13 +41,13 @@ class OfferGroup:
     ] = None
     example: Annotated[
         list[Path] | None,
-        typer.Option("--example", help="A photograph to begin with. Repeatable; default: one that comes along."),
+        typer.Option("--example", help="A photograph to begin with. Repeatable; default: a built-in one."),
     ] = None
     reference: Annotated[
         list[Path] | None,
         typer.Option(
             "--reference",
-            help="Photographs, or folders of them, that stand in for absent regions by removal samples. Repeatable.",
+            help="Photographs, or folders of them, that replace absent regions with removal samples. Repeatable.",
         ),
     ] = None
 
@@ -69,9 +69,9 @@ class OfferGroup:
 class ServerGroup:
     """The options of where the page is served, and to whom."""
 
-    host: Annotated[str, typer.Option("--host", help="Address to listen at; 0.0.0.0: all of this machine's.")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0: all addresses of this machine.")
+    ] = "127.0.0.1"
     port: Annotated[
         int | None, typer.Option("--port", min=1, max=65535, help="Port; default: the first free one from 7860.")
     ] = None
@@ -89,7 +89,7 @@ class ServerGroup:
         typer.Option(
             "--trust-proxy",
             metavar="ADDRESS",
-            help="Address or network of a reverse proxy whose X-Forwarded-For and -Proto are believed. Repeatable.",
+            help="Address or network of a reverse proxy whose X-Forwarded-For and -Proto are trusted. Repeatable.",
         ),
     ] = None
     auth: Annotated[
@@ -97,7 +97,7 @@ class ServerGroup:
         typer.Option(
             "--auth",
             metavar="FILE",
-            help=f"Let in only those of a file of lines USER:HASH, or of the variable {_AUTH_VARIABLE}=USER:PASSWORD.",
+            help=f"Let in only the users of a file of lines USER:HASH, or of {_AUTH_VARIABLE}=USER:PASSWORD.",
         ),
     ] = None
     hash_password: Annotated[
@@ -105,7 +105,7 @@ class ServerGroup:
         typer.Option(
             "--hash-password",
             metavar="USER",
-            help="Read a password, print the line of --auth's file for it, and serve nothing.",
+            help="Read a password, print its line for the file of --auth, and exit.",
         ),
     ] = None
 
@@ -160,14 +160,21 @@ class ServerGroup:
 class LimitsGroup:
     """The options that limit what visitors can demand of the machine."""
 
-    loaded: Annotated[int, typer.Option("--loaded", min=1, help="Models kept loaded at a time.")] = 2
+    loaded: Annotated[
+        int, typer.Option("--loaded", min=1, help="Maximum number of models that are loaded at a time.")
+    ] = 2
     megabytes: Annotated[float, typer.Option("--max-megabytes", min=0.001, help="Largest photograph, as a file.")] = 20
     megapixels: Annotated[float, typer.Option("--max-megapixels", min=0.001, help="Largest photograph, decoded.")] = 50
     keep: Annotated[
         float, typer.Option("--keep", metavar="HOURS", min=0.01, help="How long a photograph stays after its last use.")
     ] = 1
     store_megabytes: Annotated[
-        float, typer.Option("--store-megabytes", min=1, help="Visitors' photographs kept, together; the oldest go.")
+        float,
+        typer.Option(
+            "--store-megabytes",
+            min=1,
+            help="Maximum size of all photographs of visitors together; the oldest are removed.",
+        ),
     ] = 256
 
 

@@ -46,16 +46,25 @@ class AnswerStates:
 
     def photograph_gone(self, view: View, question: Question, message: str) -> str:
         """Return the only state of an answer whose photograph is no longer stored; it links to the example."""
-        example = f"{view.name}?{question.but(photo='').address()}"
+        example = f"{view.tab}?{question.but(photo='').address()}"
         html = self._render(_MESSAGE_AND_LINK, message=message, address=example, label="Take the example")
         return self._draw(view, question, Update(0, html, is_last=True))
+
+    def page_is_old(self, view: View, question: Question, message: str) -> str:
+        """Return the only state of an answer for a page from an earlier server; it links to the page itself."""
+        html = self._with_link(view, question, message, "Load the page again")
+        return self._draw(view, question, Update(0, html, is_last=True))
+
+    def _with_link(self, view: View, question: Question, message: str, label: str) -> str:
+        """Return a message with a link that loads the tab again."""
+        address = f"{view.tab}?{question.address()}"
+        return self._render(_MESSAGE_AND_LINK, message=message, address=address, label=label)
 
     def _draw(self, view: View, question: Question, update: Update) -> str:
         if update.content is not None:
             html = carry(str(update.content), question, view.fields, TABS)
         elif update.is_last:
-            again = f"{view.name}?{question.address()}"
-            html = self._render(_MESSAGE_AND_LINK, message=_STOPPED, address=again, label="Ask again")
+            html = self._with_link(view, question, _STOPPED, "Ask again")
         else:
             html = self._render("waiting.html", place=update.place)
         address = f"{view.name}?{question.only(view.fields).address()}"

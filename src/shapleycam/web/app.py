@@ -32,6 +32,7 @@ from shapleycam.web.preview import preview_address
 from shapleycam.web.question import Question
 from shapleycam.web.resources import Resources
 from shapleycam.web.runs import Runs
+from shapleycam.web.server_check import OtherServerError, check_server, without_server
 from shapleycam.web.site import Site
 from shapleycam.web.streams import EventStream, until_left
 from shapleycam.web.uploads import Uploads
@@ -80,7 +81,7 @@ class Page:
     async def view(self, request: Request) -> Response:
         """Return a tab's page; the page then requests its answer."""
         view = _view(request)
-        if not view.is_tab:
+        if view.part_of:
             raise HTTPException(404)
         parameters = request.query_params.multi_items()
         try:
@@ -100,9 +101,13 @@ class Page:
         """Return the states of an answer as server-sent events; each is HTML that replaces the previous one."""
         view, question = _view(request), Question()
         try:
-            question = self._question(request)
+            parameters = request.query_params.multi_items()
+            question = self._read(without_server(parameters))
+            check_server(parameters, self.resources.server)
             if "photo" in view.fields:
                 self.photographs.get(question.photo)
+        except OtherServerError as error:
+            return HTMLResponse(self.states.page_is_old(view, question, str(error)), 410)
         except PhotographGoneError as error:
             return HTMLResponse(self.states.photograph_gone(view, question, str(error)), 410)
         except ShapleyCamError as error:
@@ -129,14 +134,15 @@ class Page:
         parameters = request.query_params.multi_items()
         kinds = [value for name, value in parameters if name == "kind"]
         try:
-            question = self._read((name, value) for name, value in parameters if name != "kind")
+            question = self._read((name, value) for name, value in without_server(parameters) if name != "kind")
+            check_server(parameters, self.resources.server)
             kind = kinds[0] if len(kinds) == 1 else ""
             with self._pictures.hold(address_of(request)):
                 work = self.answers.picture(kind, question)
                 content = await until_left(work, request.receive)
         except (QueueFullError, TooManyError):
             return PlainTextResponse(FULL, 503, {"Retry-After": "60"})
-        except PhotographGoneError as error:
+        except (OtherServerError, PhotographGoneError) as error:
             return PlainTextResponse(str(error), 410)
         except ShapleyCamError as error:
             return PlainTextResponse(self.answers.words_of(error), 422)

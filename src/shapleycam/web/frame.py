@@ -27,5 +27,6 @@ def frame_content(view: str, question: Question, site: Site, resources: Resource
         "hidden_pairs": hidden_pairs(question, fields),
         "upload_pairs": upload_pairs(question),
         "glossary_address": lambda term: f"glossary#{term.id}",
+        "server": resources.server,
         "version": __version__,
     }

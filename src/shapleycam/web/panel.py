@@ -34,8 +34,11 @@ def panel_boxes(
 ) -> list[Box]:
     """Return the boxes that offer a few options, for the fields that a view reads.
 
-    They offer removal "samples" only if there are reference photographs.
+    They offer removal "samples" only if there are reference photographs. Defaults depend on the fields that the view
+    reads, as its answer does: the ladder has the default utility also where the address has a second class.
     """
+    shown = set(fields)
+    question = question.only(shown)
     boxes = [
         model_box(question, models),
         method_box(question),
@@ -50,7 +53,6 @@ def panel_boxes(
         sign_box(question.sign),
         places_box(question.top_value),
     ]
-    shown = set(fields)
     if "layer" in shown and question.layer != INPUT:  # these fields are for the input; elsewhere only if they are set
         shown -= {name for name in ABOUT_PLAYERS if not getattr(question, name)}
     return [box for box in boxes if box.name in shown]

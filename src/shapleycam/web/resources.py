@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from typing import Any
 
 from shapleycam.errors import ShapleyCamError
@@ -31,6 +32,8 @@ class Resources:
     results: SharedCache[Any]
     games: SharedCache[Any]
     hidden: HiddenPaths
+    server: str = field(default_factory=lambda: secrets.token_hex(4))
+    """A name that no other start of a server has; the addresses of parts of a page contain it."""
 
     @classmethod
     def of(cls, models: ModelCache, photographs: PhotographStore, runs: Runs) -> Resources:

@@ -6,6 +6,22 @@
   const settings = document.getElementById("settings"), { title } = document;
   document.documentElement.classList.add("scripted");
 
+  // The boxes and the answer may disagree while a new page is on its way, and for good if the visitor stopped it or the
+  // server does not respond. Then a line above the answer says so; not at once, since most pages come within a second.
+  const notice = document.getElementById("changed");
+  let noticed = 0;
+  const isChanged = () => [...form.elements].some((each) => {
+    if (each.matches("select")) return each.selectedIndex !== Math.max(0, [...each.options].findIndex((option) => option.defaultSelected));
+    return each.matches("input:not([type=hidden])") && each.value !== each.defaultValue;
+  });
+  const compareWithAnswer = () => {
+    clearTimeout(noticed);
+    if (isChanged()) noticed = setTimeout(() => { notice.hidden = !isChanged(); }, 1500);
+    else notice.hidden = true;
+  };
+  form.addEventListener("change", compareWithAnswer);
+  form.addEventListener("reset", () => setTimeout(compareWithAnswer));  // after it the boxes have their defaults
+
   // What is empty has its default, which the address leaves out.
   form.addEventListener("formdata", (event) => {
     for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
@@ -57,6 +73,12 @@
   document.querySelector(".to-settings a").addEventListener("click", () => { settings.open = true; });
   settings.querySelector("[role=alert]:not([hidden])")?.scrollIntoView({ block: "center" });
 
+  // Keys that still wait when the page is left must not submit the form when the browser shows it again.
+  addEventListener("pagehide", () => {
+    clearTimeout(waiting);
+    waiting = 0;
+  });
+
   // A page that the browser kept shows what its address says.
   addEventListener("pageshow", (event) => {
     if (event.persisted) for (const each of document.forms) each.reset();
@@ -106,6 +128,9 @@
     if (focusedStop && document.activeElement === document.body) answer.querySelector("a.stop")?.focus({ preventScroll: true });
   }).observe(answer, { childList: true });
   settle();
+
+  // A choice that was made before this script ran; a box in which somebody is typing submits when it is left.
+  if (isChanged() && !document.activeElement?.matches("#question input")) form.requestSubmit();
 
   const broken = () => {
     if (isDone() || answer.querySelector(".broken") || answer.hasAttribute("data-waits")) return;  // it takes turns

@@ -23,10 +23,22 @@
       else form.requestSubmit();
     };
 
+    // Return the form with the choices in the boxes: a page with the latest of them may still be on its way. Classes are
+    // those of the earlier photograph, and are left out.
+    const content = () => {
+      const body = new FormData(form), question = document.getElementById("question"), chosen = new FormData(question);
+      for (const { name, type } of question.elements) {
+        if (!name || type === "hidden" || name === "class" || name === "against") continue;
+        body.delete(name);
+        if (chosen.has(name)) body.set(name, chosen.get(name));
+      }
+      return body;
+    };
+
     // Send the form; a refusal is said here, so that the address, and the answer to it, stay.
     const post = async () => {
       try {
-        const response = await fetch(form.action, { method: "POST", body: new FormData(form) });
+        const response = await fetch(form.action, { method: "POST", body: content() });
         if (response.redirected) {
           location.assign(response.url);
           return;

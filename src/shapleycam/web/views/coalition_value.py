@@ -170,4 +170,4 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
     yield render("coalition_value.html", worth=coalition_value(played, absent, resolved.check))
 
 
-VIEW = View("coalition-value", "", (*ABOUT_A_PHOTOGRAPH, "absent"), _answer, is_tab=False)
+VIEW = View("coalition-value", "", (*ABOUT_A_PHOTOGRAPH, "absent"), _answer, part_of="coalitions")

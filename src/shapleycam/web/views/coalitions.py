@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shapleycam.web.addresses import answer_address
 from shapleycam.web.played_game import PlayedGame, played_game
 from shapleycam.web.resolved import ResolvedQuestion
 from shapleycam.web.views.coalition_value import absent_places, coalition_value
@@ -23,7 +24,7 @@ def _answer(resolved: ResolvedQuestion, render: Render) -> Iterator[str]:
         columns=columns,
         absent=set(absent),
         worth=coalition_value(played, absent, resolved.check),
-        question=resolved.question.but(absent=""),
+        address=answer_address(resolved, "coalition-value", absent=""),
         picture=picture_address(resolved, "input", absent=""),
         regions=_regions(played),
     )

@@ -25,7 +25,7 @@ class View:
         answer: makes the answer in steps, each the whole HTML, in a thread; the last step is the answer.
         controls: the template of controls that only this view has, which the panel's form includes; "" for none.
         lasts: whether the same question always has the same answer, which then is cached.
-        is_tab: whether it is a tab; else a part of another view's answer, which the page asks for by itself.
+        part_of: the name of the tab whose answer contains it, and which requests it separately; "" for a tab.
 
     Examples:
         >>> from shapleycam.web.views import VIEWS
@@ -38,5 +38,10 @@ class View:
     fields: tuple[str, ...]
     answer: Callable[[ResolvedQuestion, Render], Iterator[str]]
     controls: str = ""
-    is_tab: bool = True
+    part_of: str = ""
     lasts: bool = True
+
+    @property
+    def tab(self) -> str:
+        """Return the name of the tab on which it is shown."""
+        return self.part_of or self.name
