@@ -118,6 +118,13 @@ class DarkPictureWarning(ShapleyCamWarning):
     """
 
 
+class ColourProfileWarning(ShapleyCamWarning):
+    """Issued if a picture has a colour profile that would change its colours visibly, since profiles are not applied.
+
+    Convert the picture to sRGB if the colours that browsers show are meant.
+    """
+
+
 class BlankHeatmapWarning(ShapleyCamWarning):
     """Issued if a heatmap is zero everywhere; the message says why.
 

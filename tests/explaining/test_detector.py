@@ -190,6 +190,39 @@ def test_a_transform_of_another_class_is_refused_since_it_may_resize_in_another_
     torch.testing.assert_close(torch.tensor([each.box for each in found]), own["boxes"])
 
 
+def replace_normalize(transform: GeneralizedRCNNTransform) -> None:
+    transform.normalize = lambda image: image * 2
+
+
+def replace_resize(transform: GeneralizedRCNNTransform) -> None:
+    transform.resize = lambda image, target=None: (image, target)
+
+
+def hook(transform: GeneralizedRCNNTransform) -> None:
+    transform.register_forward_pre_hook(lambda _, inputs: ([1 - image for image in inputs[0]],))
+
+
+@pytest.mark.parametrize("change", [replace_normalize, replace_resize, hook])
+def test_a_transform_that_does_not_do_what_its_settings_say_is_refused(image, change):
+    """Its settings alone would make other pixels than the detector's own, and so other boxes and scores."""
+    model = cell_detector(32)
+    change(model.transform)
+    with pytest.raises(
+        ModelError, match=r"transform makes an input of shape .*: it has a hook, or a method of yours; "
+    ):
+        Detector(model)
+    (own,) = model([image])
+    prepared = model.transform([image])[0].tensors[0]
+    found = Detector(model, preprocess=lambda _: prepared).detect(Image.new("RGB", (96, 64)))
+    torch.testing.assert_close(torch.tensor([each.score for each in found]), own["scores"])
+
+
+def test_a_transform_in_train_mode_is_tried_as_the_explanation_runs_it_and_stays(image):
+    model = cell_detector(64).train()
+    Detector(model)
+    assert model.transform.training
+
+
 def test_errors_of_the_detector_are_told_as_those_of_a_model():
     with pytest.raises(ModelError, match=r"the model raised .*; expected images that it can take"):
         Detector(DetectionModel().eval()).detect(torch.zeros(3, 4, 4))

@@ -17,13 +17,16 @@ _JPEG_FORMATS = {"JPEG", "MPO"}
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _WITHOUT_LENGTH = {0x01, 0xD8}
+_NEW_SUBFILE_TYPE, _REDUCED = 254, 1
+"""The TIFF tag that says what a picture of the file is, and its bit for a smaller version of another picture."""
 
 
 def check_before_decoding(image: Image.Image, name: str) -> None:
     """Check a picture that Pillow has opened but not decoded.
 
     Raises:
-        ImageError: it has too many pixels, is a JPEG with too many scans, or has a format that another program draws.
+        ImageError: it has too many pixels, is a JPEG with too many scans, has a format that another program draws, or
+            is the preview in a camera's raw file.
 
     Examples:
         >>> from PIL import Image
@@ -36,6 +39,12 @@ def check_before_decoding(image: Image.Image, name: str) -> None:
     if (program := _DRAWN_BY_PROGRAMS.get(image.format or "")) is not None:
         raise ImageError(
             f"{name}: {image.format} is drawn by {program}, and no other program is started; convert it to PNG or JPEG"
+        )
+    # Pillow opens the first picture of a TIFF, which in raw files (DNG, NEF) is the preview and not the photograph.
+    if getattr(image, "tag_v2", {}).get(_NEW_SUBFILE_TYPE, 0) & _REDUCED:
+        raise ImageError(
+            f"{name}: the first picture of this TIFF, {image.width} x {image.height} pixels, is the preview of another "
+            "one, as in cameras' raw files; convert the photograph itself to PNG or JPEG"
         )
     check_size(image, name)
     file = getattr(image, "fp", None)

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from PIL import Image, ImageOps
 
-from shapleycam.errors import DarkPictureWarning, ImageError, warn
+from shapleycam.errors import ColourProfileWarning, DarkPictureWarning, ImageError, ShapleyCamWarning, warn
+from shapleycam.images.colour_profiles import remark_on_profile
 from shapleycam.images.folders import list_pictures
 from shapleycam.images.high_bit_depth import check_deep_colours, convert_deep_grey
 from shapleycam.images.limits import check_before_decoding, check_size
@@ -52,7 +53,8 @@ class Source:
 def open_photograph(photo: Photo) -> Image.Image:
     """Return a photograph as people see it: upright, in 8-bit RGB, with transparency on white.
 
-    A `DarkPictureWarning` is issued if 16-bit samples may really have fewer bits.
+    A `DarkPictureWarning` is issued if 16-bit samples may really have fewer bits, a `ColourProfileWarning` if browsers
+    show other colours because of the file's colour profile.
 
     Raises:
         ImageError: the file is missing, a URL, empty, not an image, damaged or over a limit, or its white value is not
@@ -85,15 +87,16 @@ def open_with_orientation(photo: Photo) -> tuple[Image.Image, int]:
     """
     if isinstance(photo, Image.Image):
         with raise_image_errors("the image"):
-            picture, orientation, remark = _upright_rgb(photo, "the image")
+            picture, orientation, remarks = _upright_rgb(photo, "the image")
     else:
         path = Path(photo)
         _check_file(path)
         name = printable_name(str(path))
         with raise_image_errors(name), Image.open(path) as opened:
-            picture, orientation, remark = _upright_rgb(opened, name)
-    if remark is not None:
-        warn(DarkPictureWarning, remark)
+            picture, orientation, remarks = _upright_rgb(opened, name)
+    for kind, remark in remarks.items():
+        if remark is not None:
+            warn(kind, remark)
     return picture, orientation
 
 
@@ -154,8 +157,8 @@ def _check_file(path: Path) -> None:
         raise ImageError(f"{name}: the file is empty (0 bytes); get the file again")
 
 
-def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, int, str | None]:
-    """Return the image upright and in RGB, the orientation that it had, and a remark on its white or None."""
+def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, int, dict[type[ShapleyCamWarning], str | None]]:
+    """Return the image upright and in RGB, the orientation that it had, and a remark or None for each warning."""
     check_before_decoding(image, name)
     samples = read_sample_format(image)  # before the image is rotated, because the copy has no declarations of its file
     orientation = read_orientation(image)
@@ -163,8 +166,9 @@ def _upright_rgb(image: Image.Image, name: str) -> tuple[Image.Image, int, str |
         _load_without_mapping(image)
     upright = ImageOps.exif_transpose(image)
     check_size(upright, name)  # again, because an icon may contain a picture of a size that it does not declare
-    picture, remark = _as_rgb(upright, samples, name)
-    return picture, orientation, remark
+    picture, on_white = _as_rgb(upright, samples, name)
+    remarks = {DarkPictureWarning: on_white, ColourProfileWarning: remark_on_profile(upright, name)}
+    return picture, orientation, remarks
 
 
 def _load_without_mapping(image: Image.Image) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,6 +18,9 @@ from torchvision.transforms import functional as F
 from shapleycam.errors import ImageError, ModelError
 from shapleycam.images import Box
 from shapleycam.models.preprocess import Preprocess, labels_in_box
+
+_ROUNDING = 1e-4
+"""How far normalised pixels may be apart by rounding."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class TorchvisionDetection(Preprocess):
         """Return the preprocessing that a detector's own `transform` describes.
 
         Raises:
-            ModelError: it is of another class than torchvision's, so that it may resize and pad in another way.
+            ModelError: it is of another class than torchvision's, so that it may resize and pad in another way, or
+                makes another input of a picture than its settings say.
         """
         if type(transform) is not GeneralizedRCNNTransform:
             raise ModelError(
@@ -60,6 +65,7 @@ class TorchvisionDetection(Preprocess):
             int(transform.size_divisible),
             fixed,
         ).eval()
+        _check_same(transform, own)
         return cls(
             resize=shorter,
             crop=(shorter, shorter),
@@ -125,6 +131,24 @@ class TorchvisionDetection(Preprocess):
         shortest = cast("int", self.resize)  # `of` sets it
         scale = min(shortest / min(size), self.longest / max(size))
         return math.floor(height * scale), math.floor(width * scale)
+
+
+def _check_same(transform: GeneralizedRCNNTransform, own: GeneralizedRCNNTransform) -> None:
+    """Refuse a transform that makes another input of a picture than one with the same settings, as with hooks.
+
+    It is tried on a picture rather than read, because a method replaced on the object, a hook and a setting that this
+    code does not know all show there. A copy is run, because hooks may write.
+    """
+    image = torch.linspace(0, 1, 12 * 16, device="cpu", dtype=torch.float32).view(1, 12, 16)
+    picture = image.expand(len(own.image_mean), -1, -1)
+    theirs, ours = (each([picture])[0].tensors for each in (deepcopy(transform).cpu().eval(), own))
+    if theirs.shape != ours.shape or not torch.allclose(theirs, ours, rtol=0, atol=_ROUNDING):
+        raise ModelError(
+            f"the detector's transform makes an input of shape {tuple(theirs.shape)} and values from "
+            f"{float(theirs.min()):.3g} to {float(theirs.max()):.3g} of a test picture, and {tuple(ours.shape)}, "
+            f"{float(ours.min()):.3g} to {float(ours.max()):.3g} were expected by its settings: it has a hook, or a "
+            "method of yours; give preprocess=, a function from an RGB PIL image to the tensor (c, h, w) that it makes"
+        )
 
 
 class AlreadyPrepared(torch.nn.Module):
