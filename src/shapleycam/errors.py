@@ -119,7 +119,8 @@ class DarkPictureWarning(ShapleyCamWarning):
 
 
 class ColourProfileWarning(ShapleyCamWarning):
-    """Issued if a picture has a colour profile that would change its colours visibly, since profiles are not applied.
+    """Issued if a picture has a colour profile that would make a quite different picture, since profiles are not
+    applied.
 
     Convert the picture to sRGB if the colours that browsers show are meant.
     """

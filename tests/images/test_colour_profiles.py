@@ -1,4 +1,4 @@
-"""Colour profiles: not applied, with a warning where browsers would show visibly other colours."""
+"""Colour profiles: not applied, with a warning where browsers would show quite another picture."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class TestRun:
 
     def test_its_pictures_are_at_their_addresses(self, views, html):
         pictures = run_results(views.resolved()).pictures
-        addresses = re.findall(r'<img src="picture\?part=(\S+)&amp;kind=(run-\w+)"', html)
+        addresses = re.findall(r'<img src="picture\?part=(\S+)&amp;kind=(run-\w+)&amp;server=\w+"', html)
         assert len(addresses) == len(pictures)
         for (part, kind), picture in zip(addresses, pictures, strict=True):
             assert views.picture(kind, part=part) == picture.content
