@@ -14,6 +14,9 @@ CHOOSE = """setTimeout(() => {
   box.dispatchEvent(new Event("change", {bubbles: true}));
 })"""
 
+STOP = "addEventListener('submit', (event) => event.preventDefault(), {once: true})"
+"""As if the visitor had stopped the page that is on its way."""
+
 
 class Held:
     """Requests of addresses that match a pattern, which wait until they are let go."""
@@ -48,3 +51,15 @@ def test_a_photograph_keeps_the_choice_that_is_on_its_way(visitor, library, phot
     answer = visitor.change(method="gradcam", layer="body", target="")
     library.photographs[visitor.question.photo] = photographs[0]
     library.check("explain", answer, visitor.question)
+
+
+def test_a_change_whose_page_never_comes_is_said_above_the_answer(visitor, library):
+    visitor.open("explain", model=COLOURS)
+    notice = visitor.page.locator("#changed")
+    assert notice.is_hidden()
+    visitor.page.evaluate(f"document.getElementById('question').{STOP}")
+    visitor.page.locator("#question [name=method]").select_option("gradcam")
+    notice.wait_for(state="visible")
+    visitor.page.get_by_role("button", name="Show the answer").click()
+    library.check("explain", visitor.change(method="gradcam"), visitor.question)
+    assert visitor.page.locator("#changed").is_hidden()
