@@ -310,7 +310,7 @@ class TestErrors:
         odd = [i for i in range(12) if Image.open(shots / f"{i:04d}.jpg").getpixel((0, 0))[0] % 2]
         assert 0 < len(odd) < 12
         assert bad["index"].to_list() == odd
-        assert bad["message"][0].endswith("preprocessing raised KeyError: 'odd'; mend preprocess=")
+        assert "preprocess= raised KeyError: 'odd', for a photograph of" in bad["message"][0]
         assert len(good) == 3 * (12 - len(odd))
 
 

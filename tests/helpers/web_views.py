@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ class Views:
         if network is not None:
             models._loaded.get(name, lambda: LoadedModel(network, "cpu", reference))
         store = PhotographStore([HOPPER], Limits(), keep_hours=1, megabytes=50)
-        self.resources = Resources.of(models, store, Runs(runs))
+        self.resources = replace(Resources.of(models, store, Runs(runs)), server="test")  # the same for all views
         self._templates = template_environment("shapleycam.web")
 
     def resolved(self, check: Callable[[], None] = lambda: None, **fields: str) -> ResolvedQuestion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from time import monotonic
 
 import httpx
@@ -11,6 +12,9 @@ from helpers.reverse_proxy import ReverseProxy
 from helpers.web_library import COLOURS_FILE
 from helpers.web_server import WebServer
 from shapleycam.web.passwords import hash_password
+
+NUMBERS = count(1)
+"""Of clients: two with one address would share their failures."""
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +26,9 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def client(server, request):
+def client(server):
     """A client with an address of its own, so that the failures of one test slow down no other."""
-    number = abs(hash(request.node.name)) % 250 + 1
-    headers = {"X-Forwarded-For": f"10.0.0.{number}"}
+    headers = {"X-Forwarded-For": f"10.0.0.{next(NUMBERS)}"}
     with httpx.Client(base_url=server.address, timeout=60, headers=headers) as opened:
         yield opened
 
